@@ -1,0 +1,3 @@
+"""Homeport runs Amazon ECS on your own machines."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,38 @@
+"""Errors that reach a caller, and errors that never do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+
+class AwsError(Exception):
+    """An error with one of AWS's codes; the gateway serialises it.
+
+    `fault` is used where the service model does not say which side erred.
+    `members` are the error shape's further members (`resourceIds`, ...).
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int] = 400
+    fault: ClassVar[str] = "Sender"
+
+    def __init__(self, message: str = "", **members: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.members: Mapping[str, Any] = members
+
+
+class DynamicAwsError(AwsError):
+    """An error whose code is data: a service's own word for invalid input."""
+
+    code = "ClientException"
+
+    def __init__(self, code: str, message: str, *, status: int = 400, **members: Any) -> None:
+        super().__init__(message, **members)
+        self.code = code  # type: ignore[misc]
+        self.status = status  # type: ignore[misc]
+
+
+class StaleWriteError(Exception):
+    """Someone else wrote first: read again, decide again. Never reaches a caller."""

@@ -1,0 +1,1 @@
+"""Builders, fakes, strategies and worlds that tests share; no tests."""
