@@ -19,7 +19,7 @@ class Frame(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defa
 # ---- shared parts -------------------------------------------------------------------------
 
 
-class RoleCredentials(Frame):
+class RoleCredentials(Frame, frozen=True):
     """Temporary credentials of a task or execution role; `expiration` is RFC 3339."""
 
     credentials_id: str
@@ -31,7 +31,7 @@ class RoleCredentials(Frame):
     credential_scope: str = ""
 
 
-class PortMapping(Frame):
+class PortMapping(Frame, frozen=True):
     """`host_port` 0 asks the agent for a free port of its dynamic range."""
 
     container_port: int = 0
@@ -40,7 +40,7 @@ class PortMapping(Frame):
     protocol: str = "tcp"
 
 
-class MountPoint(Frame):
+class MountPoint(Frame, frozen=True):
     """A volume of the task inside a container."""
 
     source_volume: str
@@ -48,28 +48,28 @@ class MountPoint(Frame):
     read_only: bool = False
 
 
-class VolumeFrom(Frame):
+class VolumeFrom(Frame, frozen=True):
     """All volumes of another container of the task."""
 
     source_container: str
     read_only: bool = False
 
 
-class ContainerDependency(Frame):
+class ContainerDependency(Frame, frozen=True):
     """`condition`: START, COMPLETE, SUCCESS or HEALTHY."""
 
     container_name: str
     condition: str
 
 
-class EnvironmentFile(Frame):
+class EnvironmentFile(Frame, frozen=True):
     """An object with `NAME=VALUE` lines; `value` is its S3 ARN."""
 
     value: str
     type: str = "s3"
 
 
-class Secret(Frame):
+class Secret(Frame, frozen=True):
     """A value that the agent fetches with the execution role; `provider`: ssm or asm."""
 
     name: str
@@ -81,7 +81,7 @@ class Secret(Frame):
     container_path: str = ""
 
 
-class RegistryAuthentication(Frame):
+class RegistryAuthentication(Frame, frozen=True):
     """How the agent logs in to an image's registry; `type`: ecr or asm."""
 
     type: str
@@ -89,7 +89,7 @@ class RegistryAuthentication(Frame):
     asm_auth_data: dict[str, Any] | None = None
 
 
-class RestartPolicy(Frame):
+class RestartPolicy(Frame, frozen=True):
     """Restart in place; `restart_attempt_period` in seconds."""
 
     enabled: bool = False
@@ -97,7 +97,7 @@ class RestartPolicy(Frame):
     restart_attempt_period: int = 300
 
 
-class DockerConfig(Frame):
+class DockerConfig(Frame, frozen=True):
     """JSON texts of Docker's create-API `Config` and `HostConfig`, laid over the agent's own."""
 
     version: str = "1.24"
@@ -105,14 +105,14 @@ class DockerConfig(Frame):
     host_config: str = "{}"
 
 
-class FirelensConfiguration(Frame):
+class FirelensConfiguration(Frame, frozen=True):
     """A log router container; `type`: fluentd or fluentbit."""
 
     type: str
     options: dict[str, str] = {}
 
 
-class Container(Frame):
+class Container(Frame, frozen=True):
     """One container of a payload's task. `cpu` in shares, `memory` in MiB (hard limit)."""
 
     name: str
@@ -142,13 +142,13 @@ class Container(Frame):
     container_arn: str = ""
 
 
-class HostVolume(Frame):
+class HostVolume(Frame, frozen=True):
     """A path on the instance; empty: a volume that lives as long as the task."""
 
     source_path: str = ""
 
 
-class DockerVolume(Frame):
+class DockerVolume(Frame, frozen=True):
     """`scope`: task or shared."""
 
     scope: str = "task"
@@ -158,7 +158,7 @@ class DockerVolume(Frame):
     labels: dict[str, str] = {}
 
 
-class Volume(Frame):
+class Volume(Frame, frozen=True):
     """`type`: host, docker or efs; a host volume carries `host` even when it is empty."""
 
     name: str
@@ -168,7 +168,7 @@ class Volume(Frame):
     efs_volume_configuration: dict[str, Any] | None = None
 
 
-class Association(Frame):
+class Association(Frame, frozen=True):
     """Devices given to containers; `type`: gpu."""
 
     name: str
@@ -177,7 +177,7 @@ class Association(Frame):
     content: dict[str, str] = {}
 
 
-class Task(Frame):
+class Task(Frame, frozen=True):
     """One task of a payload. `cpu` in vCPUs, `memory` in MiB: limits of the whole task.
 
     A stop needs only `arn` and `desired_status`.
@@ -207,7 +207,7 @@ class Task(Frame):
     associations: tuple[Association, ...] = ()
 
 
-class TaskIdentifier(Frame):
+class TaskIdentifier(Frame, frozen=True):
     """A task as a manifest names it."""
 
     task_arn: str
@@ -218,14 +218,14 @@ class TaskIdentifier(Frame):
 # ---- ACS: server to agent -----------------------------------------------------------------
 
 
-class HeartbeatMessage(Frame, omit_defaults=False):
+class HeartbeatMessage(Frame, frozen=True, omit_defaults=False):
     """Both sockets; TCS's has no message id."""
 
     healthy: bool = True
     message_id: str = ""
 
 
-class PayloadMessage(Frame):
+class PayloadMessage(Frame, frozen=True):
     """Tasks to start or stop. `generated_at` in epoch milliseconds."""
 
     message_id: str
@@ -237,7 +237,7 @@ class PayloadMessage(Frame):
     tasks: tuple[Task, ...] = ()
 
 
-class IAMRoleCredentialsMessage(Frame):
+class IAMRoleCredentialsMessage(Frame, frozen=True):
     """Fresh credentials of a running task; `role_type`: TaskApplication or TaskExecution."""
 
     message_id: str
@@ -247,7 +247,7 @@ class IAMRoleCredentialsMessage(Frame):
     task_cluster_arn: str = ""
 
 
-class TaskManifestMessage(Frame):
+class TaskManifestMessage(Frame, frozen=True):
     """Everything that the control plane believes to be on the instance."""
 
     message_id: str
@@ -258,7 +258,7 @@ class TaskManifestMessage(Frame):
     tasks: tuple[TaskIdentifier, ...] = ()
 
 
-class TaskStopVerificationAck(Frame):
+class TaskStopVerificationAck(Frame, frozen=True):
     """Which stop candidates to stop; `message_id` is the manifest's."""
 
     message_id: str
@@ -266,7 +266,7 @@ class TaskStopVerificationAck(Frame):
     stop_tasks: tuple[TaskIdentifier, ...] = ()
 
 
-class AttachTaskNetworkInterfacesMessage(Frame):
+class AttachTaskNetworkInterfacesMessage(Frame, frozen=True):
     """An ENI that the agent should wait for."""
 
     message_id: str
@@ -279,7 +279,7 @@ class AttachTaskNetworkInterfacesMessage(Frame):
     elastic_network_interfaces: tuple[dict[str, Any], ...] = ()
 
 
-class AttachInstanceNetworkInterfacesMessage(Frame):
+class AttachInstanceNetworkInterfacesMessage(Frame, frozen=True):
     """As for a task, without one."""
 
     message_id: str
@@ -290,7 +290,7 @@ class AttachInstanceNetworkInterfacesMessage(Frame):
     elastic_network_interfaces: tuple[dict[str, Any], ...] = ()
 
 
-class ConfirmAttachmentMessage(Frame):
+class ConfirmAttachmentMessage(Frame, frozen=True):
     """A volume that the agent should wait for."""
 
     message_id: str
@@ -302,14 +302,14 @@ class ConfirmAttachmentMessage(Frame):
     attachment: dict[str, Any] = {}
 
 
-class UpdateInfo(Frame):
+class UpdateInfo(Frame, frozen=True):
     """Where an agent's new version is; `signature` is its SHA-256."""
 
     location: str = ""
     signature: str = ""
 
 
-class StageUpdateMessage(Frame):
+class StageUpdateMessage(Frame, frozen=True):
     """Download an update."""
 
     message_id: str
@@ -318,7 +318,7 @@ class StageUpdateMessage(Frame):
     update_info: UpdateInfo = UpdateInfo()
 
 
-class PerformUpdateMessage(Frame):
+class PerformUpdateMessage(Frame, frozen=True):
     """Restart into the staged update."""
 
     message_id: str
@@ -327,13 +327,13 @@ class PerformUpdateMessage(Frame):
     update_info: UpdateInfo = UpdateInfo()
 
 
-class CloseMessage(Frame):
+class CloseMessage(Frame, frozen=True):
     """Informational; a server closes the socket itself."""
 
     message: str = ""
 
 
-class ErrorMessage(Frame):
+class ErrorMessage(Frame, frozen=True):
     """Informational."""
 
     message: str = ""
@@ -342,13 +342,13 @@ class ErrorMessage(Frame):
 # ---- ACS: agent to server -----------------------------------------------------------------
 
 
-class HeartbeatAckRequest(Frame):
+class HeartbeatAckRequest(Frame, frozen=True):
     """The answer to a heartbeat."""
 
     message_id: str
 
 
-class AckRequest(Frame):
+class AckRequest(Frame, frozen=True):
     """A message was taken; cluster and instance echo the message's."""
 
     message_id: str
@@ -356,7 +356,7 @@ class AckRequest(Frame):
     container_instance: str = ""
 
 
-class NackRequest(Frame):
+class NackRequest(Frame, frozen=True):
     """A message was refused."""
 
     message_id: str
@@ -365,7 +365,7 @@ class NackRequest(Frame):
     reason: str = ""
 
 
-class IAMRoleCredentialsAckRequest(Frame):
+class IAMRoleCredentialsAckRequest(Frame, frozen=True):
     """One set of credentials was stored."""
 
     message_id: str
@@ -373,7 +373,7 @@ class IAMRoleCredentialsAckRequest(Frame):
     expiration: str = ""
 
 
-class TaskStopVerificationMessage(Frame):
+class TaskStopVerificationMessage(Frame, frozen=True):
     """Tasks that the agent runs and the manifest does not know."""
 
     message_id: str
@@ -383,7 +383,7 @@ class TaskStopVerificationMessage(Frame):
 # ---- TCS ----------------------------------------------------------------------------------
 
 
-class MetricsMetadata(Frame):
+class MetricsMetadata(Frame, frozen=True):
     """`fin` is true on the last frame that shares a message id."""
 
     cluster: str = ""
@@ -394,7 +394,7 @@ class MetricsMetadata(Frame):
     request_id: str = ""
 
 
-class StatsSet(Frame, omit_defaults=False):
+class StatsSet(Frame, frozen=True, omit_defaults=False):
     """A statistic over one publishing interval."""
 
     min: float = 0
@@ -403,7 +403,7 @@ class StatsSet(Frame, omit_defaults=False):
     sum: float = 0
 
 
-class ContainerMetric(Frame):
+class ContainerMetric(Frame, frozen=True):
     """CPU in percent of the whole host, memory in MiB."""
 
     container_name: str
@@ -414,7 +414,7 @@ class ContainerMetric(Frame):
     restart_stats_set: dict[str, Any] | None = None
 
 
-class TaskMetric(Frame):
+class TaskMetric(Frame, frozen=True):
     """One task's containers."""
 
     task_arn: str
@@ -423,7 +423,7 @@ class TaskMetric(Frame):
     container_metrics: tuple[ContainerMetric, ...] = ()
 
 
-class PublishMetricsRequest(Frame):
+class PublishMetricsRequest(Frame, frozen=True):
     """Every 20 s. `timestamp` in epoch seconds."""
 
     metadata: MetricsMetadata = MetricsMetadata()
@@ -431,7 +431,7 @@ class PublishMetricsRequest(Frame):
     task_metrics: tuple[TaskMetric, ...] = ()
 
 
-class ContainerHealth(Frame):
+class ContainerHealth(Frame, frozen=True):
     """`health_status`: HEALTHY, UNHEALTHY or UNKNOWN; `status_since` in epoch seconds."""
 
     container_name: str
@@ -440,7 +440,7 @@ class ContainerHealth(Frame):
     status_message: str = ""
 
 
-class TaskHealth(Frame):
+class TaskHealth(Frame, frozen=True):
     """One task's health: the only channel that carries it."""
 
     task_arn: str
@@ -449,7 +449,7 @@ class TaskHealth(Frame):
     containers: tuple[ContainerHealth, ...] = ()
 
 
-class PublishHealthRequest(Frame):
+class PublishHealthRequest(Frame, frozen=True):
     """Sent while any container has a health check."""
 
     metadata: MetricsMetadata = MetricsMetadata()
@@ -457,7 +457,7 @@ class PublishHealthRequest(Frame):
     tasks: tuple[TaskHealth, ...] = ()
 
 
-class InstanceStatus(Frame):
+class InstanceStatus(Frame, frozen=True):
     """`type`: ContainerRuntime; `status`: OK, IMPAIRED, INSUFFICIENT_DATA or INITIALIZING."""
 
     type: str
@@ -466,7 +466,7 @@ class InstanceStatus(Frame):
     last_status_change: float = 0
 
 
-class PublishInstanceStatusRequest(Frame):
+class PublishInstanceStatusRequest(Frame, frozen=True):
     """Sent after an ACS heartbeat."""
 
     metadata: MetricsMetadata = MetricsMetadata()
@@ -474,25 +474,25 @@ class PublishInstanceStatusRequest(Frame):
     statuses: tuple[InstanceStatus, ...] = ()
 
 
-class AckPublishMetric(Frame):
+class AckPublishMetric(Frame, frozen=True):
     """Metrics were taken."""
 
     message: str = ""
 
 
-class AckPublishHealth(Frame):
+class AckPublishHealth(Frame, frozen=True):
     """Health was taken."""
 
     message: str = ""
 
 
-class AckPublishInstanceStatus(Frame):
+class AckPublishInstanceStatus(Frame, frozen=True):
     """Instance status was taken."""
 
     message: str = ""
 
 
-class StopTelemetrySessionMessage(Frame):
+class StopTelemetrySessionMessage(Frame, frozen=True):
     """Informational."""
 
     message: str = ""

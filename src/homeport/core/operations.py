@@ -52,8 +52,7 @@ class Operations:
         self,
         name: str,
         *,
-        resources: _H = TypeVar("_H", bound=Handler)
-ResourcesOf = any_resource,
+        resources: ResourcesOf = any_resource,
         action: str | None = None,
         invalid_input: str | None = None,
     ) -> Callable[[_H], _H]:

@@ -1,0 +1,86 @@
+"""What the gateway needs from the services, in its own words; `app` adapts them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeport.agentproto.messages import Frame
+from homeport.core.call import Call, Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRecord:
+    """An access key that exists: whose it is, and what proves it.
+
+    `session_token` must accompany the key when it is set.
+    """
+
+    secret_access_key: str
+    principal: Principal
+    session_token: str | None = None
+    expired: bool = False
+    active: bool = True
+
+
+class KeyRing(Protocol):
+    """Where access keys are looked up, on every request."""
+
+    async def find(self, access_key_id: str) -> KeyRecord | None: ...
+
+
+class Outbox(Protocol):
+    """The server's side of one open agent socket."""
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame. After `close` it is dropped."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket once what is queued has been sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentConnection:
+    """Who opened a socket: the connect URL's values. `cluster` is a name or an ARN."""
+
+    call: Call
+    cluster: str
+    container_instance: str
+    agent_version: str = ""
+    agent_hash: str = ""
+    docker_version: str = ""
+    send_credentials: bool = False
+    seq_num: int = 0
+    protocol_version: int = 0
+
+
+class AgentRefusedError(Exception):
+    """A connect that is refused; `kind` is the agent's word (InactiveInstanceException, ...)."""
+
+    def __init__(self, kind: str, text: str, *, status: int = 400) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+        self.status = status
+
+
+class AgentSession(Protocol):
+    """The services' side of one open agent socket."""
+
+    async def received(self, frame: Frame) -> None:
+        """A frame from the agent, heartbeat acknowledgements excepted."""
+        ...
+
+    async def closed(self) -> None:
+        """The socket is gone."""
+        ...
+
+
+class AgentBackend(Protocol):
+    """Takes agents' sockets. Both raise `AgentRefusedError`."""
+
+    async def open_acs(self, connection: AgentConnection, outbox: Outbox) -> AgentSession: ...
+
+    async def open_tcs(self, connection: AgentConnection, outbox: Outbox) -> AgentSession: ...
