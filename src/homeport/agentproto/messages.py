@@ -7,9 +7,21 @@ amazon-ecs-agent's ACS and TCS models and recordings of that agent.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
+
+T = TypeVar("T")
+
+
+def _always(value: T) -> T:
+    """A default that is written to the wire nevertheless.
+
+    The real agent reads an absent member as Go's zero value: no `essential`
+    is false, no `desiredStatus` is none, no `provider` is an unknown one.
+    """
+    field: T = msgspec.field(default_factory=lambda: value)
+    return field
 
 
 class Frame(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
@@ -37,7 +49,7 @@ class PortMapping(Frame, frozen=True):
     container_port: int = 0
     host_port: int = 0
     container_port_range: str | None = None
-    protocol: str = "tcp"
+    protocol: str = _always("tcp")
 
 
 class MountPoint(Frame, frozen=True):
@@ -66,7 +78,7 @@ class EnvironmentFile(Frame, frozen=True):
     """An object with `NAME=VALUE` lines; `value` is its S3 ARN."""
 
     value: str
-    type: str = "s3"
+    type: str = _always("s3")
 
 
 class Secret(Frame, frozen=True):
@@ -75,9 +87,9 @@ class Secret(Frame, frozen=True):
     name: str
     value_from: str
     region: str = ""
-    provider: str = "ssm"
-    type: str = "ENVIRONMENT_VARIABLE"
-    target: str = "CONTAINER"
+    provider: str = _always("ssm")
+    type: str = _always("ENVIRONMENT_VARIABLE")
+    target: str = _always("CONTAINER")
     container_path: str = ""
 
 
@@ -94,15 +106,15 @@ class RestartPolicy(Frame, frozen=True):
 
     enabled: bool = False
     ignored_exit_codes: tuple[int, ...] = ()
-    restart_attempt_period: int = 300
+    restart_attempt_period: int = _always(300)
 
 
 class DockerConfig(Frame, frozen=True):
     """JSON texts of Docker's create-API `Config` and `HostConfig`, laid over the agent's own."""
 
-    version: str = "1.24"
-    config: str = "{}"
-    host_config: str = "{}"
+    version: str = _always("1.24")
+    config: str = _always("{}")
+    host_config: str = _always("{}")
 
 
 class FirelensConfiguration(Frame, frozen=True):
@@ -117,7 +129,7 @@ class Container(Frame, frozen=True):
 
     name: str
     image: str
-    essential: bool = True
+    essential: bool = _always(True)
     cpu: int = 0
     memory: int = 0
     command: tuple[str, ...] | None = None
@@ -139,6 +151,7 @@ class Container(Frame, frozen=True):
     firelens_configuration: FirelensConfiguration | None = None
     overrides: str | None = None
     docker_config: DockerConfig = DockerConfig()
+    managed_agents: tuple[dict[str, Any], ...] = ()
     container_arn: str = ""
 
 
@@ -151,9 +164,9 @@ class HostVolume(Frame, frozen=True):
 class DockerVolume(Frame, frozen=True):
     """`scope`: task or shared."""
 
-    scope: str = "task"
+    scope: str = _always("task")
     autoprovision: bool = False
-    driver: str = "local"
+    driver: str = _always("local")
     driver_opts: dict[str, str] = {}
     labels: dict[str, str] = {}
 
@@ -162,7 +175,7 @@ class Volume(Frame, frozen=True):
     """`type`: host, docker or efs; a host volume carries `host` even when it is empty."""
 
     name: str
-    type: str = "host"
+    type: str = _always("host")
     host: HostVolume | None = None
     docker_volume_configuration: DockerVolume | None = None
     efs_volume_configuration: dict[str, Any] | None = None
@@ -184,7 +197,7 @@ class Task(Frame, frozen=True):
     """
 
     arn: str
-    desired_status: str = "RUNNING"
+    desired_status: str = _always("RUNNING")
     task_cluster_arn: str = ""
     family: str = ""
     version: str = ""
@@ -192,8 +205,8 @@ class Task(Frame, frozen=True):
     group: str = ""
     zone: str = ""
     task_definition_account_id: str = ""
-    launch_type: str = "EC2"
-    network_mode: str = "bridge"
+    launch_type: str = _always("EC2")
+    network_mode: str = _always("bridge")
     cpu: float | None = None
     memory: int | None = None
     pid_mode: str = ""
@@ -205,6 +218,8 @@ class Task(Frame, frozen=True):
     elastic_network_interfaces: tuple[dict[str, Any], ...] = ()
     proxy_configuration: dict[str, Any] | None = None
     associations: tuple[Association, ...] = ()
+    attachments: tuple[dict[str, Any], ...] = ()
+    overrides: str | None = None
 
 
 class TaskIdentifier(Frame, frozen=True):
@@ -212,7 +227,7 @@ class TaskIdentifier(Frame, frozen=True):
 
     task_arn: str
     task_cluster_arn: str = ""
-    desired_status: str = "RUNNING"
+    desired_status: str = _always("RUNNING")
 
 
 # ---- ACS: server to agent -----------------------------------------------------------------
@@ -298,7 +313,8 @@ class ConfirmAttachmentMessage(Frame, frozen=True):
     container_instance_arn: str
     task_arn: str = ""
     task_cluster_arn: str = ""
-    wait_timeout_ms: int = 300_000
+    generated_at: int = 0
+    wait_timeout_ms: int = _always(300_000)
     attachment: dict[str, Any] = {}
 
 

@@ -1,0 +1,149 @@
+"""What a person may set, read once and frozen. Units are in the names.
+
+The environment is read here and nowhere else. Every `HOMEPORT_<NAME>`
+variable that we do not know is refused, so that a misspelt setting is not
+silently without effect.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+DEFAULT_PORT = 4566
+DEFAULT_REGION = "us-east-1"
+DEFAULT_ACCOUNT_ID = "000000000000"
+DEFAULT_CLUSTER = "default"
+SYSTEM_DATA_DIR = Path("/var/lib/homeport")
+INSTANCES_MAX = 64
+"""Local instances of one machine: each is a slice of it with an address of its own."""
+
+KNOWN_VARIABLES = frozenset({"HOMEPORT_DATA_DIR", "HOMEPORT_PYTHON", "HOMEPORT_LOG_LEVEL"})
+"""`HOMEPORT_PYTHON` is read by `bin/homeport`: the interpreter that its environment is made with."""
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
+_ACCOUNT = re.compile(r"\d{12}")
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be: what is wrong, and what to do instead."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+
+class AuthMode(StrEnum):
+    """Whether callers must prove who they are."""
+
+    ON = "on"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpSettings:
+    """Everything `homeport up` runs with.
+
+    `docker_host` is where Docker Engine answers (`unix:///...` or
+    `tcp://...`). `installation_id` names this data directory; containers made
+    for it carry it as the label `homeport.installation`.
+    """
+
+    data_dir: Path
+    installation_id: str
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    instances: int = 1
+    auth: AuthMode = AuthMode.ON
+    region: str = DEFAULT_REGION
+    account_id: str = DEFAULT_ACCOUNT_ID
+    docker_host: str = "unix:///var/run/docker.sock"
+    log_level: str = "info"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise SettingsError(f"port {self.port} is not a port", "Choose one from 1 to 65535.")
+        if not 0 <= self.instances <= INSTANCES_MAX:
+            raise SettingsError(
+                f"{self.instances} instances cannot be", f"Choose a number from 0 to {INSTANCES_MAX}."
+            )
+        check_place(region=self.region, account_id=self.account_id)
+        if self.auth is AuthMode.OFF and not is_loopback(self.host):
+            raise SettingsError(
+                f"--auth=off does not listen on {self.host}: anybody who reaches it would own this machine",
+                "Use the default host 127.0.0.1, or leave authentication on.",
+            )
+
+    @property
+    def endpoint(self) -> str:
+        """Where clients on this machine reach the API."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - read, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSettings:
+    """Everything `homeport agent` runs with: ordinary AWS credentials, and where to use them."""
+
+    data_dir: Path
+    installation_id: str
+    endpoint: str
+    access_key_id: str
+    secret_access_key: str
+    session_token: str | None = None
+    region: str = DEFAULT_REGION
+    cluster: str = DEFAULT_CLUSTER
+    docker_host: str = "unix:///var/run/docker.sock"
+    log_level: str = "info"
+
+
+def check_place(*, region: str, account_id: str) -> None:
+    """Raise `SettingsError` unless resources can live there."""
+    if not _REGION.fullmatch(region):
+        raise SettingsError(f"{region!r} is not a region's name", "Use one like us-east-1.")
+    if not _ACCOUNT.fullmatch(account_id):
+        raise SettingsError(f"{account_id!r} is not an account id", "Use 12 digits.")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def environment() -> dict[str, str]:
+    """The process's environment: the one place where it is read."""
+    return dict(os.environ)
+
+
+def refuse_unknown(environ: Mapping[str, str]) -> None:
+    """Raise `SettingsError` for a `HOMEPORT_` variable that nothing reads."""
+    unknown = sorted(n for n in environ if n.startswith("HOMEPORT_") and n not in KNOWN_VARIABLES)
+    if unknown:
+        raise SettingsError(
+            f"unknown setting {unknown[0]} in the environment",
+            f"Unset it. Known are: {', '.join(sorted(KNOWN_VARIABLES))}.",
+        )
+
+
+def default_data_dir(environ: Mapping[str, str], *, is_root: bool) -> Path:
+    """Where state is kept when nobody says: `/var/lib/homeport` for root, else the user's data directory.
+
+    Source: Filesystem Hierarchy Standard 3.0 section 5.8; XDG Base Directory Specification.
+    """
+    if chosen := environ.get("HOMEPORT_DATA_DIR"):
+        return Path(chosen).absolute()
+    if is_root:
+        return SYSTEM_DATA_DIR
+    home = Path(environ.get("HOME", "/"))
+    return Path(environ.get("XDG_DATA_HOME") or home / ".local/share") / "homeport"

@@ -1,0 +1,68 @@
+"""What ECS's handlers are given, and the look-ups that most of them begin with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.core.call import Call
+from homeport.core.clock import Clock
+from homeport.core.ids import Ids
+from homeport.core.operations import Operations
+from homeport.services.ecs.errors import ClusterNotFoundException
+from homeport.services.ecs.model import Cluster, TaskDefinition
+from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, cluster_name
+from homeport.services.ecs.ports import Pages, TaskPlacer
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.store.api import Store, Tx
+
+ops = Operations("ecs")
+
+Request = dict[str, Any]
+Answer = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ecs:
+    """The service's parts, built by `app`."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    placer: TaskPlacer
+    pages: Pages
+
+
+def home(call: Call) -> Home:
+    """Where the request is made."""
+    return Home(call.account_id, call.region)
+
+
+def find_cluster(tx: Tx, call: Call, reference: str | None) -> Cluster:
+    """The ACTIVE cluster that a request names. Raise `ClusterNotFoundException`."""
+    name = cluster_name(home(call), reference)
+    cluster = None if name is None else ClusterRepo(tx).find(call.account_id, call.region, name)
+    if cluster is None:
+        raise ClusterNotFoundException("Cluster not found.")
+    if cluster.status == "INACTIVE":
+        raise ClusterNotFoundException("The referenced cluster was inactive.")
+    return cluster
+
+
+def find_task_definition(tx: Tx, call: Call, name: TaskDefinitionName) -> TaskDefinition | None:
+    """That revision, or the family's latest ACTIVE one."""
+    if not name.here:
+        return None
+    repo = TaskDefinitionRepo(tx)
+    if name.revision is None:
+        return repo.latest_active(call.account_id, call.region, name.family)
+    return repo.exact(call.account_id, call.region, name.family, name.revision)
+
+
+def cluster_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """IAM: the cluster that a request names."""
+    reference = request.get("cluster") or "default"
+    if reference.startswith("arn:"):
+        return (reference,)
+    return (f"arn:aws:ecs:{call.region}:{call.account_id}:cluster/{reference}",)

@@ -1,0 +1,52 @@
+"""One page of a listing: `maxResults`, `nextToken`, and the token of the next page."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from homeport.core.call import Call
+from homeport.services.ecs.api.context import Answer, Ecs, Request
+from homeport.services.ecs.errors import InvalidParameterException
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Where a listing continues and how much it may show."""
+
+    limit: int
+    position: Any
+    scope: str
+    ecs: Ecs
+
+    def after(self, start: Any) -> Any:
+        """The position to continue behind; `start` on the first page."""
+        return start if self.position is None else self.position
+
+    def answer(self, member: str, rows: list[tuple[Any, Any]]) -> Answer:
+        """`rows` are (position, shown value), one more than `limit` when there are more."""
+        shown = rows[: self.limit]
+        answer: Answer = {member: [value for _, value in shown]}
+        if len(rows) > self.limit:
+            answer["nextToken"] = self.ecs.pages.seal(self.scope, shown[-1][0])
+        return answer
+
+
+def page_of(call: Call, ecs: Ecs, req: Request, *, default: int = 100, maximum: int = 100) -> Page:
+    """The page a request asks for; its token must come from the same request."""
+    wanted = req.get("maxResults")
+    limit = default if wanted is None else int(wanted)
+    if not 1 <= limit <= maximum:
+        raise InvalidParameterException(f"maxResults must be between 1 and {maximum}, not {limit}.")
+    asked = {key: value for key, value in req.items() if key not in ("nextToken", "maxResults")}
+    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:16]
+    scope = f"{call.account_id}/{call.region}/{call.operation}/{digest}"
+    position = None
+    if req.get("nextToken"):
+        try:
+            position = ecs.pages.open(scope, req["nextToken"])
+        except ValueError:
+            raise InvalidParameterException("Invalid token") from None
+    return Page(limit=limit, position=position, scope=scope, ecs=ecs)

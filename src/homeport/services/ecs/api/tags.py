@@ -1,0 +1,115 @@
+"""Tags of everything that has an ARN."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from homeport.core.arn import MalformedArnError, parse_arn
+from homeport.core.call import Call
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, find_task_definition, home, ops
+from homeport.services.ecs.errors import InvalidParameterException, ResourceNotFoundException
+from homeport.services.ecs.plan.identifiers import task_definition_name
+from homeport.services.ecs.plan.tags import Tags, checked, merged, without
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store.api import Tx
+
+Change = Callable[[Tags], Tags]
+
+
+def _resource(call: Call, request: Request) -> tuple[str, ...]:
+    del call
+    return (request["resourceArn"],)
+
+
+def _retag(tx: Tx, call: Call, arn_text: str, change: Change | None) -> Tags:
+    """The tags of what the ARN names, after `change`. Raise `ResourceNotFoundException`."""
+    try:
+        arn = parse_arn(arn_text)
+    except MalformedArnError:
+        raise InvalidParameterException(f"The ARN provided is invalid: {arn_text}") from None
+    if arn.service != "ecs" or (arn.account_id, arn.region) != (call.account_id, call.region):
+        raise ResourceNotFoundException(f"The specified resource was not found: {arn_text}")
+    kind, *path = arn.resource.split("/")
+    if kind == "cluster" and len(path) == 1:
+        cluster = find_cluster(tx, call, arn_text)
+        if change is None:
+            return cluster.tags
+        return ClusterRepo(tx).save(msgspec.structs.replace(cluster, tags=change(cluster.tags))).tags
+    if kind == "task-definition" and len(path) == 1:
+        name = task_definition_name(home(call), arn_text)
+        definition = None if name.revision is None else find_task_definition(tx, call, name)
+        if definition is None:
+            raise ResourceNotFoundException(f"The specified task definition was not found: {arn_text}")
+        if change is None:
+            return definition.tags
+        changed = msgspec.structs.replace(definition, tags=change(definition.tags))
+        return TaskDefinitionRepo(tx).save(changed).tags
+    if kind not in ("service", "task", "container-instance"):
+        raise InvalidParameterException(f"The ARN provided is invalid: {arn_text}")
+    if len(path) != 2:
+        raise InvalidParameterException("Long arn format must be used for tagging operations")
+    return _retag_in_cluster(tx, call, kind, path, change)
+
+
+def _retag_in_cluster(tx: Tx, call: Call, kind: str, path: list[str], change: Change | None) -> Tags:
+    cluster = find_cluster(tx, call, path[0])
+    gone = ResourceNotFoundException(f"The specified {kind} was not found: {path[1]}")
+    if kind == "service":
+        services = ServiceRepo(tx)
+        service = services.find(cluster.id, path[1])
+        if service is None:
+            raise gone
+        if change is None:
+            return service.tags
+        return services.save(msgspec.structs.replace(service, tags=change(service.tags))).tags
+    try:
+        bytes.fromhex(path[1])
+    except ValueError:
+        raise gone from None
+    if kind == "task":
+        tasks = TaskRepo(tx)
+        task = tasks.find(cluster.id, path[1])
+        if task is None:
+            raise gone
+        if change is None:
+            return task.tags
+        return tasks.save(msgspec.structs.replace(task, tags=change(task.tags))).tags
+    instances = InstanceRepo(tx)
+    instance = instances.find(cluster.id, path[1])
+    if instance is None or instance.status == "INACTIVE":
+        raise gone
+    if change is None:
+        return instance.tags
+    return instances.save(msgspec.structs.replace(instance, tags=change(instance.tags))).tags
+
+
+@ops.operation("TagResource", resources=_resource)
+async def tag_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Add tags, or give them other values."""
+    new = checked(req["tags"])
+    await ecs.store.write(lambda tx: _retag(tx, call, req["resourceArn"], lambda old: merged(old, new)))
+    return {}
+
+
+@ops.operation("UntagResource", resources=_resource)
+async def untag_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Remove tags; absent keys are ignored."""
+    keys = req["tagKeys"]
+    for key in keys:
+        if key.lower().startswith("aws:"):
+            raise InvalidParameterException(f"Tag key '{key}' starts with the prefix 'aws:', which is reserved.")
+    await ecs.store.write(lambda tx: _retag(tx, call, req["resourceArn"], lambda old: without(old, keys)))
+    return {}
+
+
+@ops.operation("ListTagsForResource", resources=_resource)
+async def list_tags_for_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """The tags of an ARN."""
+    tags = await ecs.store.read(lambda tx: _retag(tx, call, req["resourceArn"], None))
+    return {"tags": list(tags)}

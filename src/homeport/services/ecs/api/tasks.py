@@ -1,0 +1,369 @@
+"""Tasks."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+
+from homeport.core.call import Call
+from homeport.services.ecs.api.context import (
+    Answer,
+    Ecs,
+    Request,
+    cluster_resource,
+    find_cluster,
+    find_task_definition,
+    home,
+    ops,
+)
+from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.errors import (
+    ClientException,
+    ConflictException,
+    InvalidParameterException,
+    ServiceNotFoundException,
+)
+from homeport.services.ecs.model import Cluster, Protection, Task, TaskDefinition
+from homeport.services.ecs.plan.identifiers import (
+    instance_uid,
+    service_name,
+    task_definition_name,
+    task_uid,
+)
+from homeport.services.ecs.plan.launch import check_launch, request_digest, task_tags, task_template
+from homeport.services.ecs.plan.task_definition import required_attributes
+from homeport.services.ecs.ports import PlacementFailure, PlacementRequest
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.settings import TokenRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.services.ecs.view import task_view
+from homeport.store.api import Tx
+
+_TAGS = frozenset({"TAGS"})
+
+
+def _definition_resource(call: Call, request: Request) -> tuple[str, ...]:
+    reference = request.get("taskDefinition") or "*"
+    if reference.startswith("arn:"):
+        return (reference,)
+    tail = reference if ":" in reference else f"{reference}:*"
+    return (f"arn:aws:ecs:{call.region}:{call.account_id}:task-definition/{tail}",)
+
+
+def _task_resource(call: Call, request: Request) -> tuple[str, ...]:
+    reference = request.get("task") or "*"
+    if reference.startswith("arn:"):
+        return (reference,)
+    cluster = (request.get("cluster") or "default").rpartition("/")[2]
+    return (f"arn:aws:ecs:{call.region}:{call.account_id}:task/{cluster}/{reference}",)
+
+
+def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition]:
+    cluster = find_cluster(tx, call, req.get("cluster"))
+    name = task_definition_name(home(call), req["taskDefinition"])
+    definition = find_task_definition(tx, call, name)
+    if definition is None:
+        raise ClientException("TaskDefinition not found.")
+    return cluster, definition
+
+
+def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
+    return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
+
+
+def _repeated(tx: Tx, call: Call, cluster: Cluster, token: str, digest: str) -> tuple[Task, ...] | None:
+    """The tasks that an earlier request under the token made; `None`: there was none."""
+    known = TokenRepo(tx).find(_token_scope(call, cluster), token)
+    if known is None:
+        return None
+    uids = known[1].split(",") if known[1] else []
+    tasks = tuple(TaskRepo(tx).find_many(cluster.id, uids).values())
+    if known[0] != digest:
+        raise ConflictException(
+            "The client token was already used for a request with different parameters.",
+            resourceIds=[task.arn for task in tasks],
+        )
+    return tasks
+
+
+def _token_scope(call: Call, cluster: Cluster) -> str:
+    return f"RunTask/{call.account_id}/{call.region}/{cluster.id}"
+
+
+@ops.operation("RunTask", resources=_definition_resource)
+async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Place and start 1 to 10 tasks; no room is no error but `failures`."""
+    count = req.get("count", 1)
+    if not 1 <= count <= 10:
+        raise InvalidParameterException("count must be between 1 and 10.")
+    token, digest = req.get("clientToken"), request_digest(req)
+    if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
+        raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
+
+    def look_up(tx: Tx) -> tuple[Cluster, TaskDefinition, tuple[Task, ...] | None]:
+        cluster, definition = _named(tx, call, req)
+        known = None if token is None else _repeated(tx, call, cluster, token, digest)
+        return cluster, definition, known
+
+    cluster, definition, known = await ecs.store.read(look_up)
+    if known is not None:
+        return {"tasks": [task_view(task, include=_TAGS) for task in known], "failures": []}
+    check_launch(req, definition)
+    template = task_template(
+        cluster=cluster,
+        definition=definition,
+        overrides=req.get("overrides") or {},
+        group=req.get("group"),
+        started_by=req.get("startedBy"),
+        tags=task_tags(req, cluster, definition),
+        now=ecs.clock.now(),
+    )
+    outcome = await ecs.placer.place(
+        PlacementRequest(
+            cluster=cluster,
+            definition=definition,
+            template=template,
+            demand=template.demand,
+            count=count,
+            required_attributes=required_attributes(definition.body),
+            constraints=(
+                *definition.body.get("placementConstraints", ()),
+                *(req.get("placementConstraints") or ()),
+            ),
+            strategy=tuple(req.get("placementStrategy") or ()),
+            client_token=None if token is None else (_token_scope(call, cluster), token, digest),
+        )
+    )
+    if outcome.no_instances:
+        raise InvalidParameterException("No Container Instances were found in your cluster.")
+    return {
+        "tasks": [task_view(task, include=_TAGS) for task in outcome.tasks],
+        "failures": _failures(outcome.failures),
+    }
+
+
+@ops.operation("StartTask", resources=_definition_resource)
+async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Start one task on each of 1 to 10 named instances."""
+    references = req["containerInstances"]
+    if not 1 <= len(references) <= 10:
+        raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
+
+    def look_up(tx: Tx) -> tuple[Cluster, TaskDefinition]:
+        return _named(tx, call, req)
+
+    cluster, definition = await ecs.store.read(look_up)
+    check_launch(req, definition)
+    template = task_template(
+        cluster=cluster,
+        definition=definition,
+        overrides=req.get("overrides") or {},
+        group=req.get("group"),
+        started_by=req.get("startedBy"),
+        tags=task_tags(req, cluster, definition),
+        now=ecs.clock.now(),
+    )
+    uids: list[str] = []
+    missing: list[Answer] = []
+    for reference in references:
+        uid = instance_uid(home(call), cluster.name, reference)
+        if uid is None:
+            missing.append({"arn": reference, "reason": "MISSING"})
+        else:
+            uids.append(uid)
+    if not uids:
+        return {"tasks": [], "failures": missing}
+    outcome = await ecs.placer.place(
+        PlacementRequest(
+            cluster=cluster,
+            definition=definition,
+            template=template,
+            demand=template.demand,
+            instance_uids=tuple(uids),
+            required_attributes=required_attributes(definition.body),
+        )
+    )
+    return {
+        "tasks": [task_view(task, include=_TAGS) for task in outcome.tasks],
+        "failures": missing + _failures(outcome.failures),
+    }
+
+
+@ops.operation("StopTask", resources=_task_resource)
+async def stop_task(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Ask a task to stop; a stopped one is returned as it is."""
+    reason = req.get("reason") or "Task stopped by user"
+    if len(reason) > 1024:
+        raise InvalidParameterException("reason has at most 1024 characters.")
+
+    def work(tx: Tx) -> Task:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        uid = task_uid(home(call), cluster.name, req["task"])
+        repo = TaskRepo(tx)
+        task = None if uid is None else repo.find(cluster.id, uid)
+        if task is None:
+            raise InvalidParameterException("The referenced task was not found.")
+        if task.desired_status == "STOPPED":
+            return task
+        return repo.save(
+            msgspec.structs.replace(
+                task,
+                desired_status="STOPPED",
+                stop_code="UserInitiated",
+                stopped_reason=reason,
+                stopping_at=ecs.clock.now(),
+            )
+        )
+
+    return {"task": task_view(await ecs.store.write(work), include=_TAGS)}
+
+
+def _asked_uids(call: Call, cluster: Cluster, references: list[str]) -> dict[str, str | None]:
+    return {
+        reference: task_uid(home(call), cluster.name, reference)
+        for reference in dict.fromkeys(references)
+    }
+
+
+def _missing(call: Call, cluster: Cluster, reference: str) -> Answer:
+    head = f"arn:aws:ecs:{call.region}:{call.account_id}:task/{cluster.name}"
+    return {
+        "arn": reference if reference.startswith("arn:") else f"{head}/{reference}",
+        "reason": "MISSING",
+    }
+
+
+@ops.operation("DescribeTasks", resources=cluster_resource)
+async def describe_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Describe up to 100 tasks."""
+    references = req["tasks"]
+    if not references:
+        raise InvalidParameterException("Tasks cannot be empty.")
+    if len(references) > 100:
+        raise InvalidParameterException("tasks can have at most 100 items.")
+    include = frozenset(req.get("include") or ())
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        asked = _asked_uids(call, cluster, references)
+        known = TaskRepo(tx).find_many(cluster.id, [uid for uid in asked.values() if uid])
+        return {
+            "tasks": [task_view(known[uid], include=include) for uid in asked.values() if uid in known],
+            "failures": [
+                _missing(call, cluster, reference) for reference, uid in asked.items() if uid not in known
+            ],
+        }
+
+    return await ecs.store.read(work)
+
+
+@ops.operation("ListTasks", resources=cluster_resource)
+async def list_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """ARNs of tasks; those that should run, unless `desiredStatus` says otherwise."""
+    filters = ("containerInstance", "family", "serviceName", "launchType", "daemonName")
+    if req.get("startedBy") and any(req.get(name) for name in filters):
+        raise InvalidParameterException("startedBy must be the only filter: remove the others.")
+    page = page_of(call, ecs, req)
+
+    def work(tx: Tx) -> list[tuple[int, str]]:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        instance_id = service_id = None
+        if req.get("containerInstance"):
+            uid = instance_uid(home(call), cluster.name, req["containerInstance"])
+            instance = None if uid is None else InstanceRepo(tx).find(cluster.id, uid)
+            if instance is None:
+                raise InvalidParameterException("Referenced container instance ID not found.")
+            instance_id = instance.id
+        if req.get("serviceName"):
+            name = service_name(home(call), cluster.name, req["serviceName"])
+            service = None if name is None else ServiceRepo(tx).find(cluster.id, name)
+            if service is None:
+                raise ServiceNotFoundException("Service not found.")
+            service_id = service.id
+        if req.get("daemonName"):
+            return []
+        rows = TaskRepo(tx).page(
+            cluster.id,
+            desired_status=req.get("desiredStatus") or "RUNNING",
+            instance_id=instance_id,
+            service_id=service_id,
+            family=req.get("family"),
+            launch_type=req.get("launchType"),
+            started_by=req.get("startedBy"),
+            after_id=page.after(0),
+            limit=page.limit + 1,
+        )
+        head = f"arn:aws:ecs:{call.region}:{call.account_id}:task/{cluster.name}"
+        return [(row_id, f"{head}/{uid}") for row_id, uid in rows]
+
+    return page.answer("taskArns", await ecs.store.read(work))
+
+
+def _protection_view(task: Task, now_timestamp: float) -> Answer:
+    protection = task.protection
+    held = protection is not None and protection.expires_at.timestamp() > now_timestamp
+    return {
+        "taskArn": task.arn,
+        "protectionEnabled": held,
+        "expirationDate": protection.expires_at if held and protection is not None else None,
+    }
+
+
+@ops.operation("UpdateTaskProtection", resources=cluster_resource)
+async def update_task_protection(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Protect up to ten service tasks from scale-in, or stop doing so."""
+    minutes = req.get("expiresInMinutes", 120)
+    if not 1 <= minutes <= 2880:
+        raise InvalidParameterException("expiresInMinutes must be between 1 and 2880.")
+    if not 1 <= len(req["tasks"]) <= 10:
+        raise InvalidParameterException("tasks must name 1 to 10 tasks.")
+    now = ecs.clock.now()
+    protection = Protection(expires_at=now + timedelta(minutes=minutes)) if req["protectionEnabled"] else None
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req["cluster"])
+        asked = _asked_uids(call, cluster, req["tasks"])
+        repo = TaskRepo(tx)
+        known = repo.find_many(cluster.id, [uid for uid in asked.values() if uid])
+        done: list[Answer] = []
+        failures: list[Answer] = []
+        for reference, uid in asked.items():
+            task = known.get(uid or "")
+            if task is None:
+                failures.append(_missing(call, cluster, reference))
+            elif task.service_id is None or task.stopped_at is not None:
+                failures.append({"arn": task.arn, "reason": "TASK_NOT_VALID"})
+            else:
+                saved = repo.save(msgspec.structs.replace(task, protection=protection))
+                done.append(_protection_view(saved, now.timestamp()))
+        return {"protectedTasks": done, "failures": failures}
+
+    return await ecs.store.write(work)
+
+
+@ops.operation("GetTaskProtection", resources=cluster_resource)
+async def get_task_protection(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """The protection of up to 100 service tasks."""
+    references = req.get("tasks") or []
+    if not 1 <= len(references) <= 100:
+        raise InvalidParameterException("tasks must name 1 to 100 tasks.")
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req["cluster"])
+        asked = _asked_uids(call, cluster, references)
+        known = TaskRepo(tx).find_many(cluster.id, [uid for uid in asked.values() if uid])
+        done: list[Answer] = []
+        failures: list[Answer] = []
+        for reference, uid in asked.items():
+            task = known.get(uid or "")
+            if task is None:
+                failures.append(_missing(call, cluster, reference))
+            elif task.service_id is None:
+                failures.append({"arn": task.arn, "reason": "TASK_NOT_VALID"})
+            else:
+                done.append(_protection_view(task, ecs.clock.now().timestamp()))
+        return {"protectedTasks": done, "failures": failures}
+
+    return await ecs.store.read(work)

@@ -1,0 +1,160 @@
+"""Building a task from a RunTask, StartTask or service request. Pure.
+
+Source: ECS API Reference, RunTask and StartTask.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from homeport.core.ids import Ids, hex32, uuid
+from homeport.services.ecs.errors import ClientException, InvalidParameterException
+from homeport.services.ecs.model import Cluster, Container, Demand, Task, TaskDefinition
+from homeport.services.ecs.plan.overrides import echo, effective, validate_overrides
+from homeport.services.ecs.plan.support import refuse
+from homeport.services.ecs.plan.tags import Tags, checked, merged
+from homeport.services.ecs.plan.task_definition import demand_of, unsupported_at_run
+
+_STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{0,128}")
+_UNSUPPORTED = ("capacityProviderStrategy", "platformVersion", "volumeConfigurations", "referenceId")
+
+
+def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+    """What RunTask and StartTask ask of a request alike. Raise when it cannot be honoured."""
+    if request.get("launchType") and request.get("capacityProviderStrategy"):
+        raise InvalidParameterException(
+            "Specifying both a launch type and capacity provider strategy is not supported. "
+            "Remove one and try again."
+        )
+    launch_type = request.get("launchType") or "EC2"
+    if launch_type not in definition.body.get("compatibilities", ()):
+        raise InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
+    if launch_type == "EC2" and request.get("platformVersion"):
+        raise InvalidParameterException("The platform version must be null when specifying an EC2 launch type.")
+    mode = definition.body.get("networkMode", "bridge")
+    if mode == "awsvpc" and not request.get("networkConfiguration"):
+        raise InvalidParameterException(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        )
+    if mode != "awsvpc" and request.get("networkConfiguration"):
+        raise InvalidParameterException(
+            "Network Configuration is not valid for the given networkMode of this task definition."
+        )
+    if launch_type != "EC2":
+        raise ClientException(f"launchType {launch_type} is not supported by Homeport yet.")
+    refuse(request, "", _UNSUPPORTED)
+    if request.get("enableExecuteCommand"):
+        raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
+    if request.get("propagateTags") == "SERVICE":
+        raise InvalidParameterException("propagateTags SERVICE is for services: use TASK_DEFINITION or NONE.")
+    if not _STARTED_BY.fullmatch(request.get("startedBy") or ""):
+        raise InvalidParameterException(
+            "startedBy has at most 128 letters, digits, hyphens, underscores and slashes."
+        )
+    group = request.get("group") or ""
+    if group.startswith("service:"):
+        raise InvalidParameterException("The group prefix 'service:' is reserved for services.")
+    if len(group) > 255:
+        raise InvalidParameterException("group has at most 255 characters.")
+    check_runnable(definition, request.get("overrides") or {})
+
+
+def check_runnable(definition: TaskDefinition, overrides: Mapping[str, Any]) -> None:
+    """Raise unless the definition is ACTIVE and Homeport can run it with these overrides."""
+    if definition.status != "ACTIVE":
+        raise ClientException("TaskDefinition is inactive")
+    validate_overrides(definition.body, overrides)
+    missing = unsupported_at_run(effective(definition.body, overrides))
+    if missing is not None:
+        raise ClientException(missing)
+
+
+def task_tags(request: Mapping[str, Any], cluster: Cluster, definition: TaskDefinition) -> Tags:
+    """The tags of a new task: propagated, given, and ECS's own where they are enabled."""
+    tags: Tags = ()
+    if request.get("propagateTags") == "TASK_DEFINITION":
+        tags = definition.tags
+    tags = merged(tags, checked(request.get("tags")))
+    if request.get("enableECSManagedTags"):
+        tags = merged(tags, ({"key": "aws:ecs:clusterName", "value": cluster.name},))
+    return tags
+
+
+def _containers(body: Mapping[str, Any]) -> tuple[Container, ...]:
+    return tuple(
+        Container(
+            name=container["name"],
+            uid="",
+            image=container["image"],
+            essential=container.get("essential", True),
+            has_health_check="healthCheck" in container,
+            cpu=str(container.get("cpu", 0)),
+            memory=_text(container.get("memory")),
+            memory_reservation=_text(container.get("memoryReservation")),
+        )
+        for container in body["containerDefinitions"]
+    )
+
+
+def _text(value: int | None) -> str | None:
+    return None if value is None else str(value)
+
+
+def task_template(
+    *,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    overrides: Mapping[str, Any],
+    group: str | None,
+    started_by: str | None,
+    tags: Tags,
+    now: datetime,
+) -> Task:
+    """A task without id, instance and container ids; `with_identity` completes it."""
+    body = effective(definition.body, overrides)
+    asked = demand_of(definition.body, overrides)
+    return Task(
+        cluster_id=cluster.id,
+        cluster_name=cluster.name,
+        account_id=cluster.account_id,
+        region=cluster.region,
+        uid="",
+        task_definition_id=definition.id,
+        family=definition.family,
+        revision=definition.revision,
+        group=group or f"family:{definition.family}",
+        started_by=started_by,
+        demand=Demand(
+            cpu=asked.cpu,
+            memory=asked.memory,
+            ports_tcp=tuple(asked.ports_tcp),
+            ports_udp=tuple(asked.ports_udp),
+            gpus=asked.gpus,
+        ),
+        cpu=body.get("cpu") or str(asked.cpu),
+        memory=body.get("memory") or str(asked.memory),
+        containers=_containers(body),
+        overrides=echo(definition.body, overrides),
+        asked_overrides=overrides,
+        tags=tags,
+        created_at=now,
+    )
+
+
+def with_identity(template: Task, ids: Ids) -> Task:
+    """A fresh task of the template."""
+    containers = tuple(msgspec.structs.replace(c, uid=uuid(ids)) for c in template.containers)
+    return msgspec.structs.replace(template, uid=hex32(ids), containers=containers)
+
+
+def request_digest(request: Mapping[str, Any]) -> str:
+    """What a repeat under the same client token must equal."""
+    asked = {key: value for key, value in request.items() if key != "clientToken"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,115 @@
+"""What ECS needs from outside, in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from homeport.agentproto.messages import Frame, RoleCredentials
+from homeport.services.ecs.model import Cluster, Demand, Service, Task, TaskDefinition
+
+
+class Outbox(Protocol):
+    """The control plane's side of one open agent socket."""
+
+    def send(self, frame: Frame) -> None:
+        """Queue a frame; dropped once the socket is closed."""
+        ...
+
+    def close(self) -> None:
+        """Close the socket after what is queued."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentHello:
+    """What an agent says of itself when it connects. `cluster` is a name or an ARN."""
+
+    account_id: str
+    region: str
+    cluster: str
+    container_instance: str
+    agent_version: str = ""
+    agent_hash: str = ""
+    docker_version: str = ""
+    send_credentials: bool = False
+
+
+class RefusedAgentError(Exception):
+    """A connect that is refused; `kind` is the agent's own word for it."""
+
+    def __init__(self, kind: str, text: str) -> None:
+        super().__init__(f"{kind}: {text}")
+        self.kind = kind
+        self.text = text
+
+
+class RoleAssumer(Protocol):
+    """Temporary credentials of a task's roles; the credential id stays the task's own."""
+
+    async def assume(self, role_arn: str, *, task_arn: str, credentials_id: str) -> RoleCredentials:
+        """Raise `AwsError` when the role may not be assumed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementRequest:
+    """Identical tasks to place and start.
+
+    `instance_uids` names the instances (StartTask) and bypasses strategies;
+    otherwise `count` tasks are placed. `template` is a task without id, uid and
+    instance; `required_attributes` are names that an instance must carry.
+    `client_token` is (scope, token, request digest).
+    """
+
+    cluster: Cluster
+    definition: TaskDefinition
+    template: Task
+    demand: Demand
+    count: int = 1
+    instance_uids: tuple[str, ...] | None = None
+    required_attributes: frozenset[str] = frozenset()
+    constraints: tuple[Mapping[str, Any], ...] = ()
+    strategy: tuple[Mapping[str, Any], ...] = ()
+    default_spread: bool = False
+    client_token: tuple[str, str, str] | None = None
+    service: Service | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementFailure:
+    """Why an instance could not take a task; `detail` has the numbers."""
+
+    arn: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlacementOutcome:
+    """What was started, and why the rest was not."""
+
+    tasks: tuple[Task, ...]
+    failures: tuple[PlacementFailure, ...] = ()
+    no_instances: bool = False
+
+
+class TaskPlacer(Protocol):
+    """Places tasks and commits them: the only way to make one."""
+
+    async def place(self, request: PlacementRequest) -> PlacementOutcome:
+        """Answers after the commit."""
+        ...
+
+
+class Pages(Protocol):
+    """Opaque page tokens."""
+
+    def seal(self, scope: str, position: Any) -> str:
+        """A token that continues at `position`, good for `scope` only."""
+        ...
+
+    def open(self, scope: str, token: str) -> Any:
+        """The position. Raise `InvalidParameterException`-worthy `ValueError` when it is not ours."""
+        ...

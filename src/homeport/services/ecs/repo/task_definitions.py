@@ -1,0 +1,186 @@
+"""Task definitions and their families' revision counters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+from sqlalchemy import and_, func, or_, select, update
+
+from homeport.core.errors import StaleWriteError
+from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.repo.tables import task_definitions, task_families, tasks
+from homeport.store.api import Tx
+
+_T = task_definitions.c
+_COLUMNS = (_T.id, _T.version, _T.body)
+
+
+def _noun(row: tuple[int, int, TaskDefinition]) -> TaskDefinition:
+    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
+
+
+class TaskDefinitionRepo:
+    """Revisions; a number is never used twice, not even after deletion."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def next_revision(self, account_id: str, region: str, family: str) -> int:
+        """Take the family's next number."""
+        where = and_(
+            task_families.c.account_id == account_id,
+            task_families.c.region == region,
+            task_families.c.family == family,
+        )
+        raised = self._tx.execute(
+            update(task_families).where(where).values(last_revision=task_families.c.last_revision + 1)
+        )
+        if raised.rowcount == 0:
+            self._tx.execute(
+                task_families.insert().values(
+                    account_id=account_id, region=region, family=family, last_revision=1
+                )
+            )
+            return 1
+        return int(self._tx.execute(select(task_families.c.last_revision).where(where)).scalar_one())
+
+    def add(self, definition: TaskDefinition) -> TaskDefinition:
+        """Insert; the row's id is filled in."""
+        result = self._tx.execute(
+            task_definitions.insert().values(
+                version=1,
+                account_id=definition.account_id,
+                region=definition.region,
+                family=definition.family,
+                revision=definition.revision,
+                status=definition.status,
+                body=definition,
+            )
+        )
+        assert result.inserted_primary_key is not None
+        row_id = int(result.inserted_primary_key[0])
+        self._tx.touch("ecs.task-definition", str(row_id))
+        return msgspec.structs.replace(definition, id=row_id, version=1)
+
+    def save(self, definition: TaskDefinition) -> TaskDefinition:
+        """Raise `StaleWriteError` when someone else wrote first."""
+        result = self._tx.execute(
+            update(task_definitions)
+            .where(_T.id == definition.id, _T.version == definition.version)
+            .values(status=definition.status, version=definition.version + 1, body=definition)
+        )
+        if result.rowcount != 1:
+            raise StaleWriteError(definition.arn)
+        self._tx.touch("ecs.task-definition", str(definition.id))
+        return msgspec.structs.replace(definition, version=definition.version + 1)
+
+    def exact(self, account_id: str, region: str, family: str, revision: int) -> TaskDefinition | None:
+        """That revision, whatever its status."""
+        row = self._tx.execute(
+            select(*_COLUMNS).where(
+                _T.account_id == account_id,
+                _T.region == region,
+                _T.family == family,
+                _T.revision == revision,
+            )
+        ).first()
+        return None if row is None else _noun(tuple(row))
+
+    def latest_active(self, account_id: str, region: str, family: str) -> TaskDefinition | None:
+        """The highest ACTIVE revision of a family."""
+        row = self._tx.execute(
+            select(*_COLUMNS)
+            .where(
+                _T.account_id == account_id,
+                _T.region == region,
+                _T.family == family,
+                _T.status == "ACTIVE",
+            )
+            .order_by(_T.revision.desc())
+            .limit(1)
+        ).first()
+        return None if row is None else _noun(tuple(row))
+
+    def by_ids(self, ids: Iterable[int]) -> dict[int, TaskDefinition]:
+        """Those rows, by id."""
+        rows = self._tx.execute(select(*_COLUMNS).where(_T.id.in_(list(ids))))
+        return {row[0]: _noun(tuple(row)) for row in rows}
+
+    def page(
+        self,
+        account_id: str,
+        region: str,
+        *,
+        family: str | None,
+        status: str,
+        descending: bool,
+        after: tuple[str, int] | None,
+        limit: int,
+    ) -> tuple[tuple[str, int], ...]:
+        """(family, revision) pairs in order, after the pair `after`."""
+        wanted = [_T.account_id == account_id, _T.region == region, _T.status == status]
+        if family is not None:
+            wanted.append(_T.family == family)
+        if after is not None:
+            last_family, last_revision = after
+            if descending:
+                later = or_(
+                    _T.family < last_family, and_(_T.family == last_family, _T.revision < last_revision)
+                )
+            else:
+                later = or_(
+                    _T.family > last_family, and_(_T.family == last_family, _T.revision > last_revision)
+                )
+            wanted.append(later)
+        order = (
+            (_T.family.desc(), _T.revision.desc()) if descending else (_T.family.asc(), _T.revision.asc())
+        )
+        rows = self._tx.execute(
+            select(_T.family, _T.revision).where(*wanted).order_by(*order).limit(limit)
+        )
+        return tuple((row[0], row[1]) for row in rows)
+
+    def families(
+        self,
+        account_id: str,
+        region: str,
+        *,
+        prefix: str,
+        status: str,
+        after: str,
+        limit: int,
+    ) -> tuple[str, ...]:
+        """Families that have an ACTIVE revision (ACTIVE), none (INACTIVE), or any (ALL)."""
+        active = func.sum((_T.status == "ACTIVE").cast(_T.revision.type))
+        shown = (
+            select(_T.family)
+            .where(
+                _T.account_id == account_id,
+                _T.region == region,
+                _T.family > after,
+                _T.family.startswith(prefix, autoescape=True),
+                _T.status != "DELETE_IN_PROGRESS",
+            )
+            .group_by(_T.family)
+        )
+        if status == "ACTIVE":
+            shown = shown.having(active > 0)
+        elif status == "INACTIVE":
+            shown = shown.having(active == 0)
+        rows = self._tx.execute(shown.order_by(_T.family).limit(limit))
+        return tuple(row[0] for row in rows)
+
+    def has_live_tasks(self, definition_id: int) -> bool:
+        """Whether a task that is not yet purged came from this revision."""
+        definition = self.by_ids([definition_id])[definition_id]
+        row = self._tx.execute(
+            select(tasks.c.id).where(
+                tasks.c.family == definition.family, tasks.c.stopped_at.is_(None)
+            ).limit(1)
+        ).first()
+        return row is not None
+
+    def delete(self, definition_id: int) -> None:
+        """Forget a revision for good; its number stays taken."""
+        self._tx.execute(task_definitions.delete().where(_T.id == definition_id))

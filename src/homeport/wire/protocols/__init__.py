@@ -1,0 +1,1 @@
+"""AWS's wire protocols, one module each; `wire.codec` chooses among them."""
