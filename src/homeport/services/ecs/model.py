@@ -224,7 +224,12 @@ class Task(Noun, frozen=True):
 
 
 class Deployment(Noun, frozen=True):
-    """One deployment of a service; the newest is PRIMARY. `failed_tasks` counts consecutive failures."""
+    """One deployment of a service; the newest is PRIMARY.
+
+    `failed_tasks`: consecutive tasks that never ran; `short_lives`: consecutive
+    tasks that ran for a few seconds only; `counted_until`: stops before it are
+    in these counts; `retry_at`: no start before it.
+    """
 
     id: str
     status: str = "PRIMARY"
@@ -236,6 +241,8 @@ class Deployment(Noun, frozen=True):
     rollout_state: str = "IN_PROGRESS"
     rollout_state_reason: str = ""
     failed_tasks: int = 0
+    short_lives: int = 0
+    counted_until: datetime
     retry_at: datetime | None = None
 
 

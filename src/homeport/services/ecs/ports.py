@@ -54,13 +54,22 @@ class RoleAssumer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClientToken:
+    """A request under a token: a repeat must have the same digest, and gets the same tasks."""
+
+    scope: str
+    token: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementRequest:
     """Identical tasks to place and start.
 
     `instance_uids` names the instances (StartTask) and bypasses strategies;
     otherwise `count` tasks are placed. `template` is a task without id, uid and
     instance; `required_attributes` are names that an instance must carry.
-    `client_token` is (scope, token, request digest).
+    A `service` must be as it was read when the tasks are committed.
     """
 
     cluster: Cluster
@@ -72,8 +81,7 @@ class PlacementRequest:
     required_attributes: frozenset[str] = frozenset()
     constraints: tuple[Mapping[str, Any], ...] = ()
     strategy: tuple[Mapping[str, Any], ...] = ()
-    default_spread: bool = False
-    client_token: tuple[str, str, str] | None = None
+    client_token: ClientToken | None = None
     service: Service | None = None
 
 
@@ -88,18 +96,25 @@ class PlacementFailure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementOutcome:
-    """What was started, and why the rest was not."""
+    """What was started, and why the rest was not.
+
+    `explanation` is the sentence for a service's event, about the closest match.
+    """
 
     tasks: tuple[Task, ...]
     failures: tuple[PlacementFailure, ...] = ()
     no_instances: bool = False
+    explanation: str = ""
 
 
 class TaskPlacer(Protocol):
     """Places tasks and commits them: the only way to make one."""
 
     async def place(self, request: PlacementRequest) -> PlacementOutcome:
-        """Answers after the commit."""
+        """Answers after the commit.
+
+        Raise `AwsError`, or `StaleWriteError` when the request's service was written meanwhile.
+        """
         ...
 
 

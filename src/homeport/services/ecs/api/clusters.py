@@ -22,7 +22,7 @@ from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import cluster_view
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _ALL = frozenset({"CONFIGURATIONS", "SETTINGS", "TAGS"})
 _INSIGHTS = ("enabled", "disabled", "enhanced")

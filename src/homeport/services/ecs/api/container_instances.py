@@ -25,7 +25,7 @@ from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import instance_view
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _CUSTOM_MAX = 10
 _NAME = re.compile(r"[A-Za-z0-9\-_./\\]{1,128}")

@@ -15,7 +15,8 @@ from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, clu
 from homeport.services.ecs.ports import Pages, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
-from homeport.store.api import Store, Tx
+from homeport.store.base import Store
+from homeport.store.tx import Tx
 
 ops = Operations("ecs")
 

@@ -8,7 +8,7 @@ from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.plan.account_settings import SETTINGS, check_value, known
 from homeport.services.ecs.repo.settings import SettingRepo
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 
 def _root(call: Call) -> str:

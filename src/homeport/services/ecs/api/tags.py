@@ -17,7 +17,7 @@ from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 Change = Callable[[Tags], Tags]
 

@@ -16,7 +16,7 @@ from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_definition import Settings, normalise
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.view import task_definition_view
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 
 def _resource(call: Call, request: Request) -> tuple[str, ...]:

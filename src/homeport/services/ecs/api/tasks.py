@@ -20,7 +20,6 @@ from homeport.services.ecs.api.context import (
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import (
     ClientException,
-    ConflictException,
     InvalidParameterException,
     ServiceNotFoundException,
 )
@@ -33,13 +32,12 @@ from homeport.services.ecs.plan.identifiers import (
 )
 from homeport.services.ecs.plan.launch import check_launch, request_digest, task_tags, task_template
 from homeport.services.ecs.plan.task_definition import required_attributes
-from homeport.services.ecs.ports import PlacementFailure, PlacementRequest
+from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
-from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import task_view
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _TAGS = frozenset({"TAGS"})
 
@@ -73,43 +71,17 @@ def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
     return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
 
 
-def _repeated(tx: Tx, call: Call, cluster: Cluster, token: str, digest: str) -> tuple[Task, ...] | None:
-    """The tasks that an earlier request under the token made; `None`: there was none."""
-    known = TokenRepo(tx).find(_token_scope(call, cluster), token)
-    if known is None:
-        return None
-    uids = known[1].split(",") if known[1] else []
-    tasks = tuple(TaskRepo(tx).find_many(cluster.id, uids).values())
-    if known[0] != digest:
-        raise ConflictException(
-            "The client token was already used for a request with different parameters.",
-            resourceIds=[task.arn for task in tasks],
-        )
-    return tasks
-
-
-def _token_scope(call: Call, cluster: Cluster) -> str:
-    return f"RunTask/{call.account_id}/{call.region}/{cluster.id}"
-
-
 @ops.operation("RunTask", resources=_definition_resource)
 async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Place and start 1 to 10 tasks; no room is no error but `failures`."""
     count = req.get("count", 1)
     if not 1 <= count <= 10:
         raise InvalidParameterException("count must be between 1 and 10.")
-    token, digest = req.get("clientToken"), request_digest(req)
+    token = req.get("clientToken")
     if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
         raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
 
-    def look_up(tx: Tx) -> tuple[Cluster, TaskDefinition, tuple[Task, ...] | None]:
-        cluster, definition = _named(tx, call, req)
-        known = None if token is None else _repeated(tx, call, cluster, token, digest)
-        return cluster, definition, known
-
-    cluster, definition, known = await ecs.store.read(look_up)
-    if known is not None:
-        return {"tasks": [task_view(task, include=_TAGS) for task in known], "failures": []}
+    cluster, definition = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
     template = task_template(
         cluster=cluster,
@@ -133,7 +105,9 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
                 *(req.get("placementConstraints") or ()),
             ),
             strategy=tuple(req.get("placementStrategy") or ()),
-            client_token=None if token is None else (_token_scope(call, cluster), token, digest),
+            client_token=None
+            if token is None
+            else ClientToken(scope=f"RunTask/{cluster.id}", token=token, digest=request_digest(req)),
         )
     )
     if outcome.no_instances:
@@ -150,11 +124,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     references = req["containerInstances"]
     if not 1 <= len(references) <= 10:
         raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
-
-    def look_up(tx: Tx) -> tuple[Cluster, TaskDefinition]:
-        return _named(tx, call, req)
-
-    cluster, definition = await ecs.store.read(look_up)
+    cluster, definition = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
     template = task_template(
         cluster=cluster,

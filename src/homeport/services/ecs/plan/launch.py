@@ -16,7 +16,7 @@ import msgspec
 
 from homeport.core.ids import Ids, hex32, uuid
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import Cluster, Container, Demand, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, Container, Demand, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.overrides import echo, effective, validate_overrides
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import Tags, checked, merged
@@ -37,7 +37,9 @@ def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None
     if launch_type not in definition.body.get("compatibilities", ()):
         raise InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
     if launch_type == "EC2" and request.get("platformVersion"):
-        raise InvalidParameterException("The platform version must be null when specifying an EC2 launch type.")
+        raise InvalidParameterException(
+            "The platform version must be null when specifying an EC2 launch type."
+        )
     mode = definition.body.get("networkMode", "bridge")
     if mode == "awsvpc" and not request.get("networkConfiguration"):
         raise InvalidParameterException(
@@ -146,6 +148,35 @@ def task_template(
         tags=tags,
         created_at=now,
     )
+
+
+def service_template(
+    service: Service, cluster: Cluster, definition: TaskDefinition, *, now: datetime
+) -> Task:
+    """A task of a service's primary deployment, without what `with_identity` adds."""
+    tags: Tags = ()
+    if service.propagate_tags == "TASK_DEFINITION":
+        tags = definition.tags
+    elif service.propagate_tags == "SERVICE":
+        tags = service.tags
+    if service.enable_managed_tags:
+        tags = merged(
+            tags,
+            (
+                {"key": "aws:ecs:clusterName", "value": cluster.name},
+                {"key": "aws:ecs:serviceName", "value": service.name},
+            ),
+        )
+    template = task_template(
+        cluster=cluster,
+        definition=definition,
+        overrides={},
+        group=f"service:{service.name}",
+        started_by=service.primary.id,
+        tags=tags,
+        now=now,
+    )
+    return msgspec.structs.replace(template, service_id=service.id, service_name=service.name)
 
 
 def with_identity(template: Task, ids: Ids) -> Task:

@@ -36,10 +36,14 @@ def checked(tags: Iterable[Mapping[str, Any]] | None) -> Tags:
                 "Tags are made of letters, digits, spaces and the characters + - = . _ : / @."
             )
     if len(set(keys)) != len(keys):
-        raise InvalidParameterException("Duplicate tag keys found. Please note that Tag keys are case sensitive.")
+        raise InvalidParameterException(
+            "Duplicate tag keys found. Please note that Tag keys are case sensitive."
+        )
     if len(given) > TAGS_MAX:
         raise InvalidParameterException(f"A resource has at most {TAGS_MAX} tags.")
-    return tuple({"key": key, "value": str(tag.get("value", ""))} for tag, key in zip(given, keys, strict=True))
+    return tuple(
+        {"key": key, "value": str(tag.get("value", ""))} for tag, key in zip(given, keys, strict=True)
+    )
 
 
 def merged(old: Tags, new: Tags) -> Tags:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Cluster
 from homeport.services.ecs.repo.tables import clusters, container_instances, services, tasks
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _COLUMNS = (
     clusters.c.id,

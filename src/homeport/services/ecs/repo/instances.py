@@ -11,7 +11,7 @@ from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import ContainerInstance
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.tables import container_instances, tasks
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _I = container_instances.c
 _COLUMNS = (_I.id, _I.version, _I.changed_epoch, _I.body)
@@ -113,6 +113,13 @@ class InstanceRepo:
             select(*_COLUMNS).where(_I.cluster_id == cluster_id, _I.changed_epoch > epoch)
         )
         return tuple(_noun(tuple(row)) for row in rows)
+
+    def draining_ids(self, cluster_id: int) -> frozenset[int]:
+        """Rows of a cluster's DRAINING instances."""
+        rows = self._tx.execute(
+            select(_I.id).where(_I.cluster_id == cluster_id, _I.status == "DRAINING")
+        )
+        return frozenset(row[0] for row in rows)
 
     def connected_ids(self) -> tuple[int, ...]:
         """Rows of all instances that are not INACTIVE."""

@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Service
 from homeport.services.ecs.repo.tables import services
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _S = services.c
 _COLUMNS = (_S.id, _S.version, _S.body)
@@ -80,6 +80,11 @@ class ServiceRepo:
         self._tx.touch("ecs.service", str(service.id))
         return msgspec.structs.replace(service, version=service.version + 1)
 
+    def is_current(self, service: Service) -> bool:
+        """Whether nobody wrote the service since it was read."""
+        version = self._tx.execute(select(_S.version).where(_S.id == service.id)).scalar()
+        return version == service.version
+
     def page(
         self, cluster_id: int, *, launch_type: str | None, after_id: int, limit: int
     ) -> tuple[tuple[int, str], ...]:
@@ -103,7 +108,3 @@ class ServiceRepo:
             select(_S.id).where(_S.cluster_id == cluster_id, _S.status != "INACTIVE").limit(1)
         ).first()
         return row is not None
-
-    def delete(self, service_id: int) -> None:
-        """Forget a service for good."""
-        self._tx.execute(services.delete().where(_S.id == service_id))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import and_, select
 
 from homeport.services.ecs.repo.tables import account_settings, client_tokens
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 
 class SettingRepo:

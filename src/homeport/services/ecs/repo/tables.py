@@ -9,7 +9,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from homeport.services.ecs import model
-from homeport.store.schema import Document, RowId, metadata
+from homeport.store.schema import metadata
+from homeport.store.types import Document, RowId
 
 
 def _id() -> sa.Column[int]:
@@ -106,10 +107,11 @@ sa.Index(
     postgresql_where=tasks.c.stopped_at.is_(None),
 )
 sa.Index(
-    "ix_ecs_task_live_service",
+    "ix_ecs_task_service",
     tasks.c.service_id,
-    sqlite_where=sa.and_(tasks.c.stopped_at.is_(None), tasks.c.service_id.is_not(None)),
-    postgresql_where=sa.and_(tasks.c.stopped_at.is_(None), tasks.c.service_id.is_not(None)),
+    tasks.c.stopped_at,
+    sqlite_where=tasks.c.service_id.is_not(None),
+    postgresql_where=tasks.c.service_id.is_not(None),
 )
 sa.Index(
     "ix_ecs_task_stopped",

@@ -10,7 +10,7 @@ from sqlalchemy import and_, func, or_, select, update
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import TaskDefinition
 from homeport.services.ecs.repo.tables import task_definitions, task_families, tasks
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _T = task_definitions.c
 _COLUMNS = (_T.id, _T.version, _T.body)
@@ -171,16 +171,12 @@ class TaskDefinitionRepo:
         rows = self._tx.execute(shown.order_by(_T.family).limit(limit))
         return tuple(row[0] for row in rows)
 
-    def has_live_tasks(self, definition_id: int) -> bool:
-        """Whether a task that is not yet purged came from this revision."""
-        definition = self.by_ids([definition_id])[definition_id]
-        row = self._tx.execute(
-            select(tasks.c.id).where(
-                tasks.c.family == definition.family, tasks.c.stopped_at.is_(None)
-            ).limit(1)
-        ).first()
-        return row is not None
-
-    def delete(self, definition_id: int) -> None:
-        """Forget a revision for good; its number stays taken."""
-        self._tx.execute(task_definitions.delete().where(_T.id == definition_id))
+    def purge_deleted(self, *, limit: int) -> None:
+        """Forget DELETE_IN_PROGRESS revisions whose family has no live task; numbers stay taken."""
+        in_use = select(tasks.c.family).where(tasks.c.stopped_at.is_(None))
+        doomed = (
+            select(_T.id).where(_T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use)).limit(limit)
+        )
+        ids = [row[0] for row in self._tx.execute(doomed)]
+        if ids:
+            self._tx.execute(task_definitions.delete().where(_T.id.in_(ids)))

@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, select, update
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
 from homeport.services.ecs.repo.tables import tasks
-from homeport.store.api import Tx
+from homeport.store.tx import Tx
 
 _T = tasks.c
 _COLUMNS = (_T.id, _T.version, _T.body)
@@ -124,6 +124,11 @@ class TaskRepo:
     def live_of_service(self, service_id: int) -> tuple[Task, ...]:
         """Tasks of a service that are not STOPPED."""
         return self._where(_T.service_id == service_id, _T.stopped_at.is_(None))
+
+    def stopped_of_service(self, service_id: int, *, after: datetime) -> tuple[Task, ...]:
+        """Tasks of a service that stopped after an instant, by when they did."""
+        found = self._where(_T.service_id == service_id, _T.stopped_at > after.timestamp())
+        return tuple(sorted(found, key=lambda task: (task.stopped_at or after, task.id)))
 
     def placed_after(self, cluster_id: int, task_id: int) -> tuple[Task, ...]:
         """Live tasks of a cluster that are newer than `task_id` and sit on an instance."""

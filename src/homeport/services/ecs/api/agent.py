@@ -1,0 +1,122 @@
+"""What container agents call: register, find the sockets, report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from homeport.core.call import Call
+from homeport.core.ids import hex32
+from homeport.services.ecs.api.container_instances import instance_views
+from homeport.services.ecs.api.context import Answer, Ecs, Request, cluster_resource, find_cluster, home, ops
+from homeport.services.ecs.errors import ClusterNotFoundException, InvalidParameterException
+from homeport.services.ecs.model import Cluster, Task
+from homeport.services.ecs.plan.identifiers import cluster_name, instance_uid, task_uid
+from homeport.services.ecs.plan.lifecycle import apply_container_report, apply_report
+from homeport.services.ecs.plan.registration import registered_instance
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.settings import TokenRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store.tx import Tx
+
+ACS_PATH = "/_homeport/acs"
+TCS_PATH = "/_homeport/tcs"
+
+
+def _registration_cluster(tx: Tx, call: Call, reference: str | None, now: datetime) -> Cluster:
+    """The cluster to register into; `default` is made when the first instance comes."""
+    try:
+        return find_cluster(tx, call, reference)
+    except ClusterNotFoundException:
+        if cluster_name(home(call), reference) != "default":
+            raise
+    clusters = ClusterRepo(tx)
+    fresh = Cluster(account_id=call.account_id, region=call.region, name="default", created_at=now)
+    old = clusters.find(call.account_id, call.region, "default")
+    if old is None:
+        return clusters.add(fresh)
+    return clusters.save(msgspec.structs.replace(fresh, id=old.id, version=old.version))
+
+
+@ops.operation("RegisterContainerInstance", resources=cluster_resource)
+async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Register an instance, or renew the registration of `containerInstanceArn`."""
+    token = req.get("clientToken")
+
+    def work(tx: Tx) -> Answer:
+        cluster = _registration_cluster(tx, call, req.get("cluster"), ecs.clock.now())
+        instances, tokens = InstanceRepo(tx), TokenRepo(tx)
+        scope = f"RegisterContainerInstance/{cluster.id}"
+        known = tokens.find(scope, token) if token else None
+        reference = req.get("containerInstanceArn") or (known[1] if known else None)
+        old = None
+        if reference:
+            uid = instance_uid(home(call), cluster.name, reference)
+            old = None if uid is None else instances.find(cluster.id, uid)
+            if old is None or old.status == "INACTIVE":
+                raise InvalidParameterException(f"Referenced container instance {reference} not found.")
+        instance = registered_instance(
+            req,
+            cluster=cluster,
+            old=old,
+            uid=hex32(ecs.ids),
+            managed_id=f"mi-{ecs.ids.token(9).hex()[:17]}",
+            now=ecs.clock.now(),
+        )
+        saved = instances.add(instance) if old is None else instances.save(instance)
+        if token and known is None:
+            stamp = ecs.clock.now().timestamp()
+            tokens.add(scope, token, digest="", result=saved.arn, created_at=stamp)
+        return instance_views(tx, [saved], frozenset({"TAGS"}))[0]
+
+    return {"containerInstance": await ecs.store.write(work)}
+
+
+@ops.operation("DiscoverPollEndpoint", resources=cluster_resource)
+async def discover_poll_endpoint(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Where the agent's sockets are: under the address that it reached us at."""
+    await ecs.store.read(lambda tx: find_cluster(tx, call, req.get("cluster")))
+    return {"endpoint": call.base_url + ACS_PATH, "telemetryEndpoint": call.base_url + TCS_PATH}
+
+
+async def _report(call: Call, ecs: Ecs, req: Request, apply: Callable[[Task], Task]) -> Answer:
+    def work(tx: Tx) -> None:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        uid = task_uid(home(call), cluster.name, req.get("task") or "")
+        tasks = TaskRepo(tx)
+        task = None if uid is None else tasks.find(cluster.id, uid)
+        if task is None:
+            raise InvalidParameterException("The referenced task was not found.")
+        after = apply(task)
+        if after is not task and after != task:
+            tasks.save(after)
+
+    await ecs.store.write(work)
+    return {"acknowledgment": "ACK"}
+
+
+@ops.operation("SubmitTaskStateChange", resources=cluster_resource)
+async def submit_task_state_change(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """A task moved, or its containers did."""
+    now = ecs.clock.now()
+    return await _report(call, ecs, req, lambda task: apply_report(task, req, now))
+
+
+@ops.operation("SubmitContainerStateChange", resources=cluster_resource)
+async def submit_container_state_change(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """A container moved."""
+    now = ecs.clock.now()
+    return await _report(call, ecs, req, lambda task: apply_container_report(task, req, now))
+
+
+@ops.operation("SubmitAttachmentStateChanges", resources=cluster_resource)
+async def submit_attachment_state_changes(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Refused for every attachment: Homeport makes none yet."""
+    await ecs.store.read(lambda tx: find_cluster(tx, call, req.get("cluster")))
+    names: list[Any] = [attachment.get("attachmentArn") for attachment in req["attachments"]]
+    raise InvalidParameterException(f"No such attachment: {json.dumps(names)}")

@@ -1,0 +1,329 @@
+"""Agents that are connected to this replica, and what they are sent.
+
+Level-triggered: news names an instance; what its agent should hear is read
+from the store, compared with what this session has sent, and the difference
+goes out. Delivery is an acknowledgement or a state report; after a reconnect
+everything unreported is sent again, which agents take as no news.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from homeport.agentproto.messages import (
+    Frame,
+    PayloadMessage,
+    PublishHealthRequest,
+    PublishInstanceStatusRequest,
+    TaskIdentifier,
+    TaskManifestMessage,
+    TaskStopVerificationAck,
+    TaskStopVerificationMessage,
+)
+from homeport.core.clock import Clock
+from homeport.core.ids import Ids, uuid
+from homeport.core.log import get_logger
+from homeport.runtime.retry import decide_again
+from homeport.runtime.runner import Next
+from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
+from homeport.services.ecs.plan.dispatch import task_payload
+from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, task_uid
+from homeport.services.ecs.plan.lifecycle import apply_health
+from homeport.services.ecs.ports import AgentHello, Outbox, RefusedAgentError
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store.base import Store
+from homeport.store.tx import Tx
+
+log = get_logger("ecs.agents")
+PAYLOAD_TASKS_MAX = 10
+DEFINITIONS_KEPT = 2000
+
+
+@dataclass(slots=True)
+class _Session:
+    """One ACS socket. `sent`: (task row, desired status) pairs that went out on it."""
+
+    outbox: Outbox
+    instance_id: int
+    cluster_arn: str
+    instance_arn: str
+    sent: set[tuple[int, str]] = field(default_factory=set)
+
+
+class AgentHub:
+    """The control plane's end of all agent sockets of this replica; also the dispatch controller.
+
+    One key is one instance's row.
+    """
+
+    name = "ecs.dispatch"
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._sessions: dict[int, _Session] = {}
+        self._definitions: dict[int, TaskDefinition] = {}
+
+    @property
+    def connected(self) -> int:
+        """How many agents are connected here."""
+        return len(self._sessions)
+
+    async def keys(self) -> Iterable[str]:
+        """Every instance that is connected here."""
+        return [str(instance_id) for instance_id in self._sessions]
+
+    # ---- sockets ----------------------------------------------------------------------------
+
+    async def open_acs(self, hello: AgentHello, outbox: Outbox) -> AcsSession:
+        """Take an agent's work socket. Raise `RefusedAgentError`."""
+        instance = await self._find(hello)
+
+        def connect(tx: Tx) -> ContainerInstance:
+            repo = InstanceRepo(tx)
+            current = repo.get(instance.id)
+            if current is None or current.status == "INACTIVE":
+                raise RefusedAgentError("InactiveInstanceException", "The container instance is inactive.")
+            facts = msgspec.structs.replace(
+                current,
+                agent_connected=True,
+                agent_version=hello.agent_version or current.agent_version,
+                agent_hash=hello.agent_hash or current.agent_hash,
+                docker_version=hello.docker_version or current.docker_version,
+            )
+            return current if facts == current else repo.save(facts)
+
+        connected = await decide_again(lambda: self._store.write(connect))
+        old = self._sessions.get(connected.id)
+        if old is not None:
+            old.outbox.close()
+        session = _Session(
+            outbox=outbox,
+            instance_id=connected.id,
+            cluster_arn=f"arn:aws:ecs:{connected.region}:{connected.account_id}:cluster/{connected.cluster_name}",
+            instance_arn=connected.arn,
+        )
+        self._sessions[connected.id] = session
+        log.info("agent.connected", instance=connected.arn, agent_version=connected.agent_version)
+        await self._send_manifest(session)
+        await self.reconcile(str(connected.id))
+        return AcsSession(self, session)
+
+    async def open_tcs(self, hello: AgentHello, outbox: Outbox) -> TcsSession:
+        """Take an agent's telemetry socket. Raise `RefusedAgentError`."""
+        del outbox
+        return TcsSession(self, (await self._find(hello)).id)
+
+    async def _find(self, hello: AgentHello) -> ContainerInstance:
+        here = Home(hello.account_id, hello.region)
+
+        def work(tx: Tx) -> ContainerInstance:
+            name = cluster_name(here, hello.cluster)
+            cluster = None if name is None else ClusterRepo(tx).find(here.account_id, here.region, name)
+            if cluster is None or cluster.status == "INACTIVE":
+                raise RefusedAgentError("InvalidClusterException", "Cluster not found.")
+            uid = instance_uid(here, cluster.name, hello.container_instance)
+            instance = None if uid is None else InstanceRepo(tx).find(cluster.id, uid)
+            if instance is None:
+                raise RefusedAgentError("InvalidInstanceException", "Container instance not found.")
+            if instance.status == "INACTIVE":
+                raise RefusedAgentError("InactiveInstanceException", "The container instance is inactive.")
+            return instance
+
+        return await self._store.read(work)
+
+    async def disconnected(self, session: _Session) -> None:
+        """A work socket is gone. What runs on the instance runs on."""
+        if self._sessions.get(session.instance_id) is not session:
+            return
+        del self._sessions[session.instance_id]
+
+        def work(tx: Tx) -> None:
+            repo = InstanceRepo(tx)
+            instance = repo.get(session.instance_id)
+            if instance is not None and instance.agent_connected:
+                repo.save(msgspec.structs.replace(instance, agent_connected=False))
+
+        await decide_again(lambda: self._store.write(work))
+        log.info("agent.disconnected", instance=session.instance_arn)
+
+    # ---- what is sent -----------------------------------------------------------------------
+
+    async def reconcile(self, key: str) -> Next:
+        """Send an instance's agent what it has not heard on this socket."""
+        session = self._sessions.get(int(key))
+        if session is None:
+            return Next()
+
+        def look(tx: Tx) -> tuple[ContainerInstance | None, tuple[Task, ...], dict[int, TaskDefinition]]:
+            instance = InstanceRepo(tx).get(session.instance_id)
+            news = tuple(
+                task
+                for task in TaskRepo(tx).live_of_instance(session.instance_id)
+                if (task.id, task.desired_status) not in session.sent and _concerns_agent(task)
+            )
+            unknown = {task.task_definition_id for task in news} - self._definitions.keys()
+            found = TaskDefinitionRepo(tx).by_ids(unknown) if unknown else {}
+            return instance, news, found
+
+        instance, news, found = await self._store.read(look)
+        if instance is None or instance.status == "INACTIVE":
+            session.outbox.close()
+            return Next()
+        if len(self._definitions) > DEFINITIONS_KEPT:
+            self._definitions.clear()
+        self._definitions |= found
+        unseen = {task.task_definition_id for task in news} - self._definitions.keys()
+        if unseen:
+            self._definitions |= await self._store.read(lambda tx: TaskDefinitionRepo(tx).by_ids(unseen))
+        for start in range(0, len(news), PAYLOAD_TASKS_MAX):
+            await self._send(session, instance, news[start : start + PAYLOAD_TASKS_MAX])
+        return Next()
+
+    async def _send(
+        self, session: _Session, instance: ContainerInstance, tasks: tuple[Task, ...]
+    ) -> None:
+        number = await self._next_number(session)
+        payload = PayloadMessage(
+            message_id=uuid(self._ids),
+            cluster_arn=session.cluster_arn,
+            container_instance_arn=session.instance_arn,
+            generated_at=int(self._clock.now().timestamp() * 1000),
+            seq_num=number,
+            timeline=number,
+            tasks=tuple(
+                task_payload(task, self._definitions[task.task_definition_id], instance) for task in tasks
+            ),
+        )
+        session.sent |= {(task.id, task.desired_status) for task in tasks}
+        session.outbox.send(payload)
+        log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
+
+    async def _next_number(self, session: _Session) -> int:
+        return await self._store.write(lambda tx: InstanceRepo(tx).next_payload(session.instance_id))
+
+    async def _send_manifest(self, session: _Session) -> None:
+        """Everything that should be on the instance: the agent asks back about anything else."""
+        tasks = await self._store.read(lambda tx: TaskRepo(tx).live_of_instance(session.instance_id))
+        number = await self._next_number(session)
+        session.outbox.send(
+            TaskManifestMessage(
+                message_id=uuid(self._ids),
+                cluster_arn=session.cluster_arn,
+                container_instance_arn=session.instance_arn,
+                generated_at=int(self._clock.now().timestamp() * 1000),
+                timeline=number,
+                tasks=tuple(
+                    TaskIdentifier(
+                        task_arn=task.arn,
+                        task_cluster_arn=session.cluster_arn,
+                        desired_status=task.desired_status,
+                    )
+                    for task in tasks
+                ),
+            )
+        )
+
+    async def confirm_stops(self, session: _Session, asked: TaskStopVerificationMessage) -> None:
+        """An agent runs tasks that the manifest did not name: stop those that should not run."""
+        wanted = await self._store.read(lambda tx: TaskRepo(tx).live_of_instance(session.instance_id))
+        running = {task.arn for task in wanted if task.desired_status == "RUNNING"}
+        session.outbox.send(
+            TaskStopVerificationAck(
+                message_id=asked.message_id,
+                generated_at=int(self._clock.now().timestamp() * 1000),
+                stop_tasks=tuple(c for c in asked.stop_candidates if c.task_arn not in running),
+            )
+        )
+
+    # ---- telemetry --------------------------------------------------------------------------
+
+    async def health(self, instance_id: int, report: PublishHealthRequest) -> None:
+        """Containers' health came in."""
+
+        def work(tx: Tx) -> None:
+            repo = TaskRepo(tx)
+            instance = InstanceRepo(tx).get(instance_id)
+            if instance is None:
+                return
+            here = Home(instance.account_id, instance.region)
+            for entry in report.tasks:
+                uid = task_uid(here, instance.cluster_name, entry.task_arn)
+                task = None if uid is None else repo.find(instance.cluster_id, uid)
+                if task is None or task.instance_id != instance_id:
+                    continue
+                after = apply_health(task, {c.container_name: c.health_status for c in entry.containers})
+                if after is not task:
+                    repo.save(after)
+
+        await decide_again(lambda: self._store.write(work))
+
+    async def instance_status(self, instance_id: int, report: PublishInstanceStatusRequest) -> None:
+        """The instance's own health came in; written only when it changed."""
+        rows = tuple(
+            {
+                "type": "CONTAINER_RUNTIME" if s.type == "ContainerRuntime" else s.type,
+                "status": s.status,
+                "lastUpdated": s.last_updated,
+                "lastStatusChange": s.last_status_change,
+            }
+            for s in report.statuses
+        )
+
+        def work(tx: Tx) -> None:
+            repo = InstanceRepo(tx)
+            instance = repo.get(instance_id)
+            if instance is None:
+                return
+            before = [(row["type"], row["status"]) for row in instance.health]
+            if before != [(row["type"], row["status"]) for row in rows]:
+                repo.save(msgspec.structs.replace(instance, health=rows))
+
+        await decide_again(lambda: self._store.write(work))
+
+
+def _concerns_agent(task: Task) -> bool:
+    return task.desired_status == "STOPPED" or task.last_status in ("PROVISIONING", "PENDING")
+
+
+class AcsSession:
+    """One agent's work socket, as the gateway drives it."""
+
+    def __init__(self, hub: AgentHub, session: _Session) -> None:
+        self._hub = hub
+        self._session = session
+
+    async def received(self, frame: Frame) -> None:
+        """Acknowledgements need nothing: the state report that follows is the proof."""
+        if isinstance(frame, TaskStopVerificationMessage):
+            await self._hub.confirm_stops(self._session, frame)
+
+    async def closed(self) -> None:
+        """The socket is gone."""
+        await asyncio.shield(self._hub.disconnected(self._session))
+
+
+class TcsSession:
+    """One agent's telemetry socket, as the gateway drives it."""
+
+    def __init__(self, hub: AgentHub, instance_id: int) -> None:
+        self._hub = hub
+        self._instance_id = instance_id
+
+    async def received(self, frame: Frame) -> None:
+        """Health changes state; metrics wait for CloudWatch and are not kept."""
+        if isinstance(frame, PublishHealthRequest):
+            await self._hub.health(self._instance_id, frame)
+        elif isinstance(frame, PublishInstanceStatusRequest):
+            await self._hub.instance_status(self._instance_id, frame)
+
+    async def closed(self) -> None:
+        """Nothing was held."""

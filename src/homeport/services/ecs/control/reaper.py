@@ -1,0 +1,55 @@
+"""Forgets what ECS forgets: stopped tasks after an hour, client tokens after a day.
+
+Source: ECS API Reference (DescribeTasks shows stopped tasks for at least an
+hour) and "Ensuring idempotency" (24 hours).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from homeport.core.clock import Clock
+from homeport.runtime.runner import Next
+from homeport.services.ecs.repo.settings import TokenRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store.base import Store
+from homeport.store.tx import Tx
+
+TASKS_KEPT = timedelta(hours=1)
+TOKENS_KEPT = timedelta(hours=24)
+PAUSE = timedelta(minutes=1)
+BATCH = 500
+
+
+class Reaper:
+    """One key, `all`: there is one clock for everything that expires."""
+
+    name = "ecs.reaper"
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def keys(self) -> tuple[str, ...]:
+        """The one key."""
+        return ("all",)
+
+    async def reconcile(self, key: str) -> Next:
+        """Purge what is due, then sleep until something will be."""
+        del key
+        now = self._clock.now()
+
+        def work(tx: Tx) -> tuple[int, float | None]:
+            purged = TaskRepo(tx).purge(now - TASKS_KEPT, limit=BATCH)
+            TokenRepo(tx).purge((now - TOKENS_KEPT).timestamp())
+            TaskDefinitionRepo(tx).purge_deleted(limit=BATCH)
+            return purged, TaskRepo(tx).oldest_stop()
+
+        purged, oldest = await self._store.write(work)
+        if purged == BATCH:
+            return Next(wake_at=now)
+        if oldest is None:
+            return Next(wake_at=now + TASKS_KEPT)
+        due = datetime.fromtimestamp(oldest, UTC) + TASKS_KEPT
+        return Next(wake_at=max(due, now + PAUSE))

@@ -1,0 +1,169 @@
+"""Keeps REPLICA services at their desired count; one key is one service's row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+
+from homeport.core.clock import Clock
+from homeport.core.ids import Ids, uuid
+from homeport.core.log import get_logger
+from homeport.runtime.changes import Change
+from homeport.runtime.retry import decide_again
+from homeport.runtime.runner import Next
+from homeport.core.errors import AwsError
+from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
+from homeport.services.ecs.plan.launch import service_template
+from homeport.services.ecs.plan.replica import SERVICE_EVENTS_MAX, ServicePlan, ServiceSnapshot, plan_service
+from homeport.services.ecs.plan.task_definition import required_attributes
+from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store.base import Store
+from homeport.store.tx import Tx
+
+log = get_logger("ecs.replicas")
+START_MAX = 100
+
+
+class ReplicaController:
+    """Loads, plans, applies. Services that found no room wait for their cluster to change."""
+
+    name = "ecs.replica"
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, placer: TaskPlacer) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._placer = placer
+        self._short: dict[int, set[str]] = {}
+
+    async def keys(self) -> Iterable[str]:
+        """Every service that is not INACTIVE."""
+        ids = await self._store.read(lambda tx: ServiceRepo(tx).live_ids())
+        return [str(service_id) for service_id in ids]
+
+    def keys_of(self, change: Change) -> Iterable[str]:
+        """The service that changed; or, when room may have come up, those of the cluster that wait."""
+        if change.kind == "ecs.service":
+            return (change.key,)
+        return self._short.pop(int(change.key), ())
+
+    async def reconcile(self, key: str) -> Next:
+        """One step of one service."""
+        now = self._clock.now()
+        loaded = await self._store.read(lambda tx: self._load(tx, int(key)))
+        if loaded is None:
+            return Next()
+        snapshot, cluster, definition = loaded
+        plan = plan_service(snapshot, now)
+        service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
+        if not plan.start or cluster is None or definition is None:
+            return Next(wake_at=plan.wake_at)
+        return await self._start(service, cluster, definition, min(plan.start, START_MAX))
+
+    def _load(
+        self, tx: Tx, service_id: int
+    ) -> tuple[ServiceSnapshot, Cluster | None, TaskDefinition | None] | None:
+        service = ServiceRepo(tx).get(service_id)
+        if service is None or service.status == "INACTIVE":
+            return None
+        tasks = TaskRepo(tx)
+        snapshot = ServiceSnapshot(
+            service=service,
+            live=tasks.live_of_service(service_id),
+            stopped=tasks.stopped_of_service(service_id, after=service.primary.counted_until),
+            draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
+        )
+        definitions = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
+        cluster = ClusterRepo(tx).get(service.cluster_id)
+        return snapshot, cluster, definitions.get(service.primary.task_definition_id)
+
+    def _apply(self, tx: Tx, snapshot: ServiceSnapshot, plan: ServicePlan, now: datetime) -> Service:
+        """Stops and the service's new state in one transaction, guarded by the service's version."""
+        tasks = TaskRepo(tx)
+        for task in plan.stop:
+            tasks.save(_stopping(task, snapshot.service, now))
+        messages = list(plan.events)
+        if plan.stop:
+            names = " ".join(f"(task {task.uid})" for task in plan.stop)
+            messages.insert(
+                0,
+                f"(service {plan.service.name}) has stopped {len(plan.stop)} running tasks: {names}.",
+            )
+        service = self._with_events(plan.service, messages, now)
+        if service == snapshot.service and not plan.stop:
+            return snapshot.service
+        return ServiceRepo(tx).save(service)
+
+    def _with_events(self, service: Service, messages: list[str], now: datetime) -> Service:
+        """The service with the messages on top; one that repeats the newest is left out."""
+        events = list(service.events)
+        for message in messages:
+            if events and events[0].message == message:
+                continue
+            events.insert(0, ServiceEvent(id=uuid(self._ids), created_at=now, message=message))
+        return msgspec.structs.replace(service, events=tuple(events[:SERVICE_EVENTS_MAX]))
+
+    async def _start(
+        self, service: Service, cluster: Cluster, definition: TaskDefinition, count: int
+    ) -> Next:
+        template = service_template(service, cluster, definition, now=self._clock.now())
+        constraints = (*definition.body.get("placementConstraints", ()), *service.placement_constraints)
+        try:
+            outcome = await self._placer.place(
+                PlacementRequest(
+                    cluster=cluster,
+                    definition=definition,
+                    template=template,
+                    demand=template.demand,
+                    count=count,
+                    required_attributes=required_attributes(definition.body),
+                    constraints=constraints,
+                    strategy=service.placement_strategy,
+                    service=service,
+                )
+            )
+        except AwsError as error:
+            outcome = PlacementOutcome(tasks=(), explanation=error.message)
+        await self._note_outcome(service, outcome, count)
+        if len(outcome.tasks) < count:
+            self._short.setdefault(cluster.id, set()).add(str(service.id))
+        return Next()
+
+    async def _note_outcome(self, service: Service, outcome: PlacementOutcome, count: int) -> None:
+        messages = []
+        if outcome.tasks:
+            names = " ".join(f"(task {task.uid})" for task in outcome.tasks)
+            messages.append(f"(service {service.name}) has started {len(outcome.tasks)} tasks: {names}.")
+        if len(outcome.tasks) < count:
+            messages.append(
+                f"(service {service.name}) was unable to place a task because no container instance "
+                f"met all of its requirements. Reason: {outcome.explanation}"
+            )
+
+        def work(tx: Tx) -> None:
+            repo = ServiceRepo(tx)
+            current = repo.get(service.id)
+            if current is None:
+                return
+            noted = self._with_events(current, messages, self._clock.now())
+            if noted != current:
+                repo.save(noted)
+
+        await decide_again(lambda: self._store.write(work))
+
+
+def _stopping(task: Task, service: Service, now: datetime) -> Task:
+    return msgspec.structs.replace(
+        task,
+        desired_status="STOPPED",
+        stop_code="ServiceSchedulerInitiated",
+        stopped_reason=f"Scaling activity initiated by (deployment {service.primary.id})",
+        stopping_at=now,
+    )

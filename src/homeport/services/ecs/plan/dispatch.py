@@ -1,0 +1,31 @@
+"""What an agent is told about a task. Pure."""
+
+from __future__ import annotations
+
+from homeport.agentproto import messages
+from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
+from homeport.services.ecs.plan.payload import TaskIdentity, render_stop, render_task
+
+
+def task_payload(task: Task, definition: TaskDefinition, instance: ContainerInstance) -> messages.Task:
+    """The payload's task: whole when it should run, its ARN when it should stop."""
+    if task.desired_status == "STOPPED":
+        return render_stop(task.arn)
+    return render_task(
+        td=dict(definition.body),
+        overrides=dict(task.asked_overrides),
+        task=TaskIdentity(
+            arn=task.arn,
+            cluster_arn=f"arn:aws:ecs:{task.region}:{task.account_id}:cluster/{task.cluster_name}",
+            cluster_name=task.cluster_name,
+            family=task.family,
+            revision=task.revision,
+            group=task.group,
+            service_name=task.service_name or "",
+            availability_zone=instance.attribute("ecs.availability-zone") or "",
+            container_arns={c.name: task.container_arn(c) for c in task.containers},
+            launch_type=task.launch_type,
+            account_id=task.account_id,
+            gpu_ids={c.name: c.gpu_ids for c in task.containers if c.gpu_ids},
+        ),
+    )

@@ -1,0 +1,149 @@
+"""A task's life as reports move it. Pure; everything that decides a task's state is here.
+
+States only move forward. `desired` is the control plane's word, `last` the
+agent's. Source: ECS developer guide, task lifecycle; the agent's reports come
+late, twice, with one container twice in a list, and a RUNNING entry may
+already carry an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from homeport.services.ecs.model import Container, Task
+from homeport.services.ecs.plan.failures import stop_cause
+
+ORDER = (
+    "PROVISIONING",
+    "PENDING",
+    "ACTIVATING",
+    "RUNNING",
+    "DEACTIVATING",
+    "STOPPING",
+    "DEPROVISIONING",
+    "STOPPED",
+)
+_RANK = {status: rank for rank, status in enumerate(ORDER)}
+_CONTAINER_RANK = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
+REASON_MAX = 1024
+
+
+def is_later(new: str, old: str) -> bool:
+    """Whether `new` lies behind `old` in a task's life."""
+    return _RANK.get(new, -1) > _RANK.get(old, -1)
+
+
+def _applied(container: Container, entry: Mapping[str, Any]) -> Container:
+    status = str(entry.get("status") or container.last_status)
+    if _CONTAINER_RANK.get(status, 0) < _CONTAINER_RANK.get(container.last_status, 0):
+        status = container.last_status
+    changed: dict[str, Any] = {"last_status": status}
+    for member, wire in (("runtime_id", "runtimeId"), ("image_digest", "imageDigest")):
+        if entry.get(wire):
+            changed[member] = entry[wire]
+    if entry.get("exitCode") is not None and status == "STOPPED":
+        changed["exit_code"] = entry["exitCode"]
+    if entry.get("reason") and container.reason is None:
+        changed["reason"] = str(entry["reason"])[:REASON_MAX]
+    if entry.get("networkBindings"):
+        changed["network_bindings"] = tuple(entry["networkBindings"])
+    return msgspec.structs.replace(container, **changed)
+
+
+def _containers(
+    containers: tuple[Container, ...], entries: Iterable[Mapping[str, Any]]
+) -> tuple[Container, ...]:
+    by_name = {container.name: container for container in containers}
+    for entry in entries:
+        name = entry.get("containerName")
+        if name in by_name:
+            by_name[name] = _applied(by_name[name], entry)
+    return tuple(by_name.values())
+
+
+def apply_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
+    """The task after a SubmitTaskStateChange; equal to `task` when it says nothing new."""
+    if task.last_status == "STOPPED":
+        return task
+    changed: dict[str, Any] = {"containers": _containers(task.containers, report.get("containers") or ())}
+    if task.connectivity_at is None:
+        changed["connectivity_at"] = now
+    for member, wire in (
+        ("pull_started_at", "pullStartedAt"),
+        ("pull_stopped_at", "pullStoppedAt"),
+        ("execution_stopped_at", "executionStoppedAt"),
+    ):
+        if getattr(task, member) is None and report.get(wire) is not None:
+            changed[member] = report[wire]
+    status = report.get("status")
+    if status and is_later(status, task.last_status):
+        changed["last_status"] = status
+        if status == "RUNNING":
+            changed["started_at"] = now
+    after = msgspec.structs.replace(task, **changed)
+    if after.last_status == "STOPPED":
+        after = _stopped(after, reason=str(report.get("reason") or ""), was=task.last_status, now=now)
+    elif after.last_status == "RUNNING" and _essential_stopped(after):
+        after = _doomed(after, now)
+    return after
+
+
+def _essential_stopped(task: Task) -> bool:
+    return any(c.essential and c.last_status == "STOPPED" for c in task.containers)
+
+
+def _doomed(task: Task, now: datetime) -> Task:
+    """An essential container stopped: the rest will be stopped by the agent."""
+    if task.desired_status == "STOPPED":
+        return task
+    code, reason = stop_cause(task, reason="", started=True)
+    return msgspec.structs.replace(
+        task,
+        desired_status="STOPPED",
+        stop_code=code,
+        stopped_reason=reason[:REASON_MAX],
+        stopping_at=now,
+        execution_stopped_at=task.execution_stopped_at or now,
+    )
+
+
+def _stopped(task: Task, *, reason: str, was: str, now: datetime) -> Task:
+    changed: dict[str, Any] = {
+        "desired_status": "STOPPED",
+        "stopped_at": now,
+        "stopping_at": task.stopping_at or now,
+        "containers": tuple(msgspec.structs.replace(c, last_status="STOPPED") for c in task.containers),
+    }
+    if task.started_at is not None and task.execution_stopped_at is None:
+        changed["execution_stopped_at"] = now
+    if task.stop_code is None:
+        code, text = stop_cause(task, reason=reason, started=task.started_at is not None or was == "RUNNING")
+        changed["stop_code"], changed["stopped_reason"] = code, text[:REASON_MAX]
+    return msgspec.structs.replace(task, **changed)
+
+
+def apply_container_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
+    """The task after a SubmitContainerStateChange, which no agent of today sends."""
+    if task.last_status == "STOPPED":
+        return task
+    after = msgspec.structs.replace(task, containers=_containers(task.containers, (report,)))
+    return _doomed(after, now) if _essential_stopped(after) else after
+
+
+def apply_health(task: Task, health: Mapping[str, str]) -> Task:
+    """The task with its containers' health, by container name; it comes over telemetry only."""
+    if task.last_status == "STOPPED":
+        return task
+    containers = tuple(
+        msgspec.structs.replace(c, health_status=health.get(c.name, c.health_status)) for c in task.containers
+    )
+    return task if containers == task.containers else msgspec.structs.replace(task, containers=containers)
+
+
+def undeliverable_stop(task: Task, now: datetime) -> Task:
+    """A task that was asked to stop before it ever had an instance."""
+    return _stopped(task, reason="", was=task.last_status, now=now)

@@ -1,0 +1,34 @@
+"""Who a task is, apart from its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskIdentity:
+    """A placed task.
+
+    `container_arns` and `gpu_ids` are by container name; `revision` is the task
+    definition's. `log_mode` is the account's default delivery mode of log drivers
+    (`blocking` or `non-blocking`), for containers that choose a driver and no mode.
+    """
+
+    arn: str
+    cluster_arn: str
+    revision: int
+    account_id: str
+    group: str
+    region: str
+    availability_zone: str = ""
+    service_name: str = ""
+    launch_type: str = "EC2"
+    container_arns: Mapping[str, str] = field(default_factory=dict)
+    gpu_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    log_mode: str = "non-blocking"
+
+    @property
+    def task_id(self) -> str:
+        """The last part of the ARN."""
+        return self.arn.rpartition("/")[2]
