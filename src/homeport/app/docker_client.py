@@ -111,6 +111,12 @@ class DockerClient:
                 if line.strip() and (failure := json.loads(line).get("error")):
                     raise DockerError(500, failure)
 
+    def image_names(self, repository: str) -> list[str]:
+        """`repository:tag` of every image of a repository."""
+        query = {"filters": json.dumps({"reference": [repository]})}
+        found = cast(list[Mapping[str, Any]], self._json("GET", "/images/json", query=query))
+        return [name for image in found for name in image["RepoTags"] or ()]
+
     def remove_image(self, name: str) -> None:
         """Remove an image; one that is gone or in use stays as it is."""
         self._forgiving("DELETE", f"/images/{quote(name)}", {}, {404, 409})

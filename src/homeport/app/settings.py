@@ -33,6 +33,9 @@ _ACCOUNT = re.compile(r"\d{12}")
 class SettingsError(ValueError):
     """A setting that cannot be: what is wrong, and what to do instead."""
 
+    status = 2
+    """The command's exit status: wrong usage."""
+
     def __init__(self, message: str, remedy: str = "") -> None:
         super().__init__(message)
         self.message = message

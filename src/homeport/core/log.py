@@ -33,5 +33,5 @@ def configure(*, level: str = "info", stream: TextIO | None = None, as_json: boo
 
 
 def get_logger(name: str) -> FilteringBoundLogger:
-    """A logger whose lines carry `logger=name`."""
-    return cast(FilteringBoundLogger, structlog.get_logger(logger=name))
+    """A logger whose lines carry `logger_name=name`."""
+    return cast(FilteringBoundLogger, structlog.get_logger(logger_name=name))

@@ -87,6 +87,8 @@ class ContainerRule:
     stop_timeout_seconds: float = 30.0
     restarts: Restarts | None = None
     health_checked: bool = False
+    internal: bool = False
+    """The node's own, in no report: the holder of shared namespaces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

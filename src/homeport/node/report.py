@@ -59,7 +59,7 @@ def first_report(arn: str) -> TaskReport:
 def build_report(task: Task, rules: TaskRules, state: TaskState) -> TaskReport:
     """Everything that can be said about the task now."""
     status = task_status(rules, state)
-    containers = (_container(task, name, container(state, name)) for name in rules.containers)
+    containers = (_container(task, name, container(state, name)) for name, rule in rules.containers.items() if not rule.internal)
     return TaskReport(
         task_arn=rules.arn,
         status=status,

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from homeport.agentproto.messages import Container, Task
 from homeport.node.model import Condition, ContainerRule, Dependency, Restarts, TaskRules
+from homeport.node.names import PAUSE_CONTAINER
+from homeport.node.render import needs_pause
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 30.0
 """Source: amazon-ecs-agent, ECS_CONTAINER_STOP_TIMEOUT."""
@@ -23,24 +26,29 @@ class MalformedTaskError(Exception):
     """The task cannot be run as it was sent; the text becomes its `reason`."""
 
 
-def task_id(arn: str) -> str:
-    """The last element of a task ARN."""
-    return arn.rsplit("/", 1)[-1]
+def task_rules(
+    task: Task, *, stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS, pause_available: bool = False
+) -> TaskRules:
+    """Raise `MalformedTaskError` when the task contradicts itself or asks for what we lack.
 
-
-def task_rules(task: Task, *, stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS) -> TaskRules:
-    """Raise `MalformedTaskError` when the task contradicts itself or asks for what we lack."""
+    A task with shared namespaces gets a container of the node's own that holds
+    them: it starts first and stops last.
+    """
     if not task.containers:
         raise MalformedTaskError("it has no containers")
     names = [container.name for container in task.containers]
     if len(set(names)) != len(names):
         raise MalformedTaskError("two of its containers have the same name")
     _check_task(task)
+    if needs_pause(task) and not pause_available:
+        raise MalformedTaskError("this node has no image to hold namespaces that a task's containers share")
     containers = {
         container.name: _container_rule(container, frozenset(names), stop_timeout_seconds)
         for container in task.containers
     }
     _refuse_cycles(containers)
+    if needs_pause(task):
+        containers = _with_pause(containers)
     dependents = {
         name: tuple(o.name for o in containers.values() if any(d.container == name for d in o.depends_on))
         for name in containers
@@ -51,6 +59,14 @@ def task_rules(task: Task, *, stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT
 def host_config(container: Container) -> Mapping[str, Any]:
     """The container's Docker HostConfig as the control plane rendered it."""
     return _json_object(container, container.docker_config.host_config, "hostConfig")
+
+
+def _with_pause(containers: Mapping[str, ContainerRule]) -> dict[str, ContainerRule]:
+    held = Dependency(container=PAUSE_CONTAINER, condition=Condition.START)
+    pause = ContainerRule(name=PAUSE_CONTAINER, essential=True, internal=True, stop_timeout_seconds=1.0)
+    return {PAUSE_CONTAINER: pause} | {
+        name: replace(rule, depends_on=(held, *rule.depends_on)) for name, rule in containers.items()
+    }
 
 
 def _json_object(container: Container, text: str, what: str) -> Mapping[str, Any]:
@@ -68,8 +84,8 @@ def _check_task(task: Task) -> None:
         raise MalformedTaskError(f"desired status {task.desired_status!r} is neither RUNNING nor STOPPED")
     if task.network_mode not in NETWORK_MODES:
         raise MalformedTaskError(f"network mode {task.network_mode} is not supported by this node")
-    if task.pid_mode not in {"", "host"} or task.ipc_mode not in {"", "host", "none"}:
-        raise MalformedTaskError("namespaces shared between a task's containers are not supported by this node")
+    if task.pid_mode not in {"", "host", "task"} or task.ipc_mode not in {"", "host", "task", "none"}:
+        raise MalformedTaskError(f"unknown pidMode {task.pid_mode!r} or ipcMode {task.ipc_mode!r}")
     if task.proxy_configuration:
         raise MalformedTaskError("a proxy configuration is not supported by this node")
     if kinds := {a.get("attachmentType", "") for a in task.attachments}:

@@ -88,7 +88,7 @@ class Runner(Generic[K]):
     async def _look_at(self, key: K) -> None:
         try:
             result = await self._reconcile(key)
-        except Exception:  # noqa: BLE001 - whatever went wrong is logged and tried again
+        except Exception:
             failures = self._failures[key] = self.failures(key) + 1
             delay = self._backoff.delay_seconds(failures, self._dice)
             log.exception(

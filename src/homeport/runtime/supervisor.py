@@ -104,7 +104,7 @@ class Supervisor:
                     await loop()
                     state = LoopState.FINISHED
                     return
-                except Exception as crash:  # noqa: BLE001 - a crashed loop is reported and restarted
+                except Exception as crash:
                     in_a_row = 1 if clock() - started >= self._steady_seconds else in_a_row + 1
                     crashes += 1
                     error = f"{type(crash).__name__}: {crash}"

@@ -1,0 +1,39 @@
+"""The SQL floor: transactions, the change feed, leases, migrations."""
+
+from homeport.store.base import Store
+from homeport.store.errors import (
+    LeaseLostError,
+    StoreClosedError,
+    StoreError,
+    StoreInUseError,
+    StoreVersionError,
+)
+from homeport.store.feed import Feed, FeedSubscription
+from homeport.store.guard import guarded_delete, guarded_update
+from homeport.store.leases import Leases, check_lease
+from homeport.store.opening import open_memory_store, open_store
+from homeport.store.schema import metadata
+from homeport.store.tx import Tx
+from homeport.store.types import Document, Instant, RowId
+
+__all__ = [
+    "Document",
+    "Feed",
+    "FeedSubscription",
+    "Instant",
+    "LeaseLostError",
+    "Leases",
+    "RowId",
+    "Store",
+    "StoreClosedError",
+    "StoreError",
+    "StoreInUseError",
+    "StoreVersionError",
+    "Tx",
+    "check_lease",
+    "guarded_delete",
+    "guarded_update",
+    "metadata",
+    "open_memory_store",
+    "open_store",
+]

@@ -135,14 +135,17 @@ class Shape:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperationApi:
-    """One operation of the model. `status` is a success's HTTP status."""
+    """One operation of the model. `status` is a success's HTTP status.
+
+    `input` is an empty structure where the model has none; `output` says None.
+    """
 
     service: str
     name: str
     method: str
     uri: str
     status: int
-    input: Shape | None
+    input: Shape
     output: Shape | None
     result_wrapper: str | None
     compressible: bool
@@ -188,6 +191,7 @@ class ServiceApi:
         self.query_compatible: bool = "awsQueryCompatible" in meta
         self._resolved: dict[Any, Shape] = {}
         self._operations: dict[str, OperationApi] = {}
+        self._empty = Shape(self, "Unit", {"type": "structure"}, {})
 
     @property
     def xml_namespace(self) -> str | None:
@@ -231,7 +235,7 @@ class ServiceApi:
             method=http.get("method", "POST"),
             uri=http.get("requestUri", "/"),
             status=http.get("responseCode", 200),
-            input=self.resolve(body["input"]) if "input" in body else None,
+            input=self.resolve(body["input"]) if "input" in body else self._empty,
             output=self.resolve(body["output"]) if "output" in body else None,
             result_wrapper=body.get("output", {}).get("resultWrapper"),
             compressible="gzip" in body.get("requestcompression", {}).get("encodings", ()),
@@ -282,8 +286,7 @@ class ServiceApi:
         if body is None:
             return None
         limit_key = body.get("limit_key")
-        shape = self.operation(operation).input
-        limit = shape.members.get(limit_key) if shape is not None and limit_key else None
+        limit = self.operation(operation).input.members.get(limit_key) if limit_key else None
         return Pagination(
             input_tokens=_names(body["input_token"]),
             output_tokens=_names(body["output_token"]),

@@ -136,6 +136,7 @@ class Container(Noun, frozen=True):
     memory: str | None = None
     memory_reservation: str | None = None
     gpu_ids: tuple[str, ...] = ()
+    gpus: int = 0
     restarts: int = 0
 
 

@@ -11,23 +11,30 @@ with what changed, decide again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-
-import msgspec
 
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
-from homeport.services.ecs.errors import ClusterNotFoundException, ServerException
-from homeport.services.ecs.model import Cluster, Task
+from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
+from homeport.services.ecs.model import Cluster, ContainerInstance, Task
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import with_identity
-from homeport.services.ecs.plan.placing import decide, instance_state
+from homeport.services.ecs.plan.placement_types import Demand, InstanceView
+from homeport.services.ecs.plan.placing import (
+    Decision,
+    decide,
+    failures,
+    fleet_demand,
+    fleet_key,
+    instance_state,
+    placed_task,
+)
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
@@ -36,6 +43,7 @@ from homeport.store.tx import Tx
 log = get_logger("ecs.placer")
 TRIES_MAX = 20
 BATCH_MAX = 256
+BULK_TASKS = 50
 
 
 @dataclass(slots=True)
@@ -45,15 +53,46 @@ class _Waiting:
 
 
 @dataclass(slots=True)
-class _ClusterState:
-    """A cluster's fleet in memory: `newest_task` is the newest row it has seen placed."""
+class _Plan:
+    """A request decided; `added` is filled in by the commit."""
 
-    fleet: Fleet
+    waiting: _Waiting
+    decision: Decision
+    tasks: tuple[Task, ...]
+    added: tuple[Task, ...] = ()
+
+
+@dataclass(slots=True)
+class _ClusterState:
+    """A cluster's fleet in memory, current at its two epochs and up to its newest task's row."""
+
+    fleet: Fleet = field(default_factory=Fleet)
     fleet_epoch: int = -1
     placement_epoch: int = -1
     newest_task: int = 0
     queue: list[_Waiting] = field(default_factory=list)
     busy: bool = False
+
+    def forget(self) -> None:
+        """Start from nothing: everything is read again before the next placement."""
+        self.fleet = Fleet()
+        self.fleet_epoch = self.placement_epoch = -1
+        self.newest_task = 0
+
+    def take_batch(self) -> list[_Waiting]:
+        """What waits, up to the batch's size; of a client token's requests only the first."""
+        batch: list[_Waiting] = []
+        rest: list[_Waiting] = []
+        tokens = set()
+        for waiting in self.queue:
+            token = waiting.request.client_token
+            if len(batch) == BATCH_MAX or (token is not None and token in tokens):
+                rest.append(waiting)
+                continue
+            tokens.add(token)
+            batch.append(waiting)
+        self.queue = rest
+        return batch
 
 
 class Placer:
@@ -69,7 +108,7 @@ class Placer:
 
     async def place(self, request: PlacementRequest) -> PlacementOutcome:
         """Queue the request; answers after the commit."""
-        state = self._clusters.setdefault(request.cluster.id, _ClusterState(Fleet()))
+        state = self._clusters.setdefault(request.cluster.id, _ClusterState())
         waiting = _Waiting(request, asyncio.get_running_loop().create_future())
         state.queue.append(waiting)
         if not state.busy:
@@ -78,18 +117,29 @@ class Placer:
             self._wake.set()
         return await waiting.answer
 
-    def released(self, cluster_id: int, task_id: int) -> None:
-        """A task stopped: what it held is free."""
+    def knows(self, cluster_id: int) -> bool:
+        """Whether the cluster's fleet is in memory."""
         state = self._clusters.get(cluster_id)
-        if state is not None:
-            state.fleet.release(task_id)
+        return state is not None and state.fleet_epoch >= 0
+
+    def observe(self, task: Task) -> None:
+        """A task was written: take in what it holds now. Repeats change nothing."""
+        state = self._clusters.get(task.cluster_id)
+        if state is None or task.instance_id is None:
+            return
+        state.fleet.assign(
+            fleet_key(task.uid),
+            task.instance_id,
+            _held(task),
+            desired_status=task.desired_status,
+            last_status=task.last_status,
+            gpu_ids=tuple(gpu for container in task.containers for gpu in container.gpu_ids),
+        )
 
     def forget(self) -> None:
-        """The change feed was cut: read every fleet again before the next placement."""
+        """News may have been missed: read every fleet anew before its next placement."""
         for state in self._clusters.values():
-            state.fleet = Fleet()
-            state.fleet_epoch = state.placement_epoch = -1
-            state.newest_task = 0
+            state.forget()
 
     async def run(self) -> None:
         """Serve for ever; one task per cluster that has something waiting."""
@@ -104,36 +154,176 @@ class Placer:
     async def _serve(self, cluster_id: int) -> None:
         state = self._clusters[cluster_id]
         while state.queue:
-            batch, state.queue = state.queue[:BATCH_MAX], state.queue[BATCH_MAX:]
+            batch = state.take_batch()
             try:
-                outcomes = await self._settle(cluster_id, state, [waiting.request for waiting in batch])
+                await self._settle(cluster_id, state, batch)
             except AwsError as error:
-                for waiting in batch:
-                    _fail(waiting, error)
+                _fail(batch, error)
             except Exception:
                 log.exception("placement.failed", cluster_id=cluster_id)
-                state.fleet_epoch = -1
-                for waiting in batch:
-                    _fail(waiting, ServerException("The placement failed; see the server's log."))
-            else:
-                for waiting, outcome in zip(batch, outcomes, strict=True):
-                    if not waiting.answer.done():
-                        waiting.answer.set_result(outcome)
+                state.forget()
+                _fail(batch, ServerException("The placement failed; the server's log says why."))
         state.busy = False
 
-    async def _settle(
-        self, cluster_id: int, state: _ClusterState, requests: Sequence[PlacementRequest]
-    ) -> list[PlacementOutcome]:
+    async def _settle(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> None:
         """Decide and commit a batch; again, when the world moved meanwhile."""
         for _ in range(TRIES_MAX):
-            cluster = await self._catch_up(cluster_id, state)
-            outcomes, plans = self._decide(state, requests)
+            cluster = await self._catch_up(cluster_id, state, batch)
+            open_ = [waiting for waiting in batch if not waiting.answer.done()]
+            if not open_:
+                return
+            plans = [self._plan(state, waiting) for waiting in open_]
             try:
-                placed = await self._commit(cluster, requests, plans)
+                await self._store.write(
+                    lambda tx, cluster=cluster, plans=plans: self._commit(tx, cluster, plans),  # type: ignore[misc]
+                    bulk=sum(len(plan.tasks) for plan in plans) > BULK_TASKS,
+                )
             except StaleWriteError:
-                for _, tentative in plans:
-                    for task in tentative:
-                        state.fleet.release(-int(task.uid[:15], 16))
+                self._take_back(state, plans)
                 continue
-            return self._assign(state, requests, outcomes, plans, placed)
+            except BaseException:
+                self._take_back(state, plans)
+                raise
+            state.placement_epoch += 1
+            for plan in plans:
+                _answer(plan)
+            return
         raise ServerException("The cluster changes faster than tasks can be placed; try again.")
+
+    async def _catch_up(
+        self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]
+    ) -> Cluster:
+        """Bring the fleet up to date; answer requests that are repeats or were decided on old news."""
+
+        def look(tx: Tx) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...]]:
+            cluster = ClusterRepo(tx).get(cluster_id)
+            if cluster is None or cluster.status != "ACTIVE":
+                raise ClusterNotFoundException("Cluster not found.")
+            changed: tuple[ContainerInstance, ...] = ()
+            placed: tuple[Task, ...] = ()
+            if cluster.fleet_epoch != state.fleet_epoch:
+                changed = InstanceRepo(tx).changed_since(cluster_id, state.fleet_epoch)
+            if cluster.placement_epoch != state.placement_epoch:
+                placed = TaskRepo(tx).placed_after(cluster_id, state.newest_task)
+            return cluster, changed, placed
+
+        cluster, changed, placed = await self._store.read(look, bulk=state.fleet_epoch < 0)
+        for instance in changed:
+            if instance.status == "INACTIVE":
+                state.fleet.remove_instance(instance.id)
+            else:
+                state.fleet.upsert_instance(instance_state(instance))
+        for task in placed:
+            self.observe(task)
+            state.newest_task = max(state.newest_task, task.id)
+        state.fleet_epoch, state.placement_epoch = cluster.fleet_epoch, cluster.placement_epoch
+        if any(waiting.request.client_token or waiting.request.service for waiting in batch):
+            await self._settle_known(batch)
+        return cluster
+
+    async def _settle_known(self, batch: list[_Waiting]) -> None:
+        """Answer repeats under a client token, and refuse services that were written meanwhile."""
+
+        def look(tx: Tx) -> list[PlacementOutcome | Exception | None]:
+            return [_known(tx, waiting.request) for waiting in batch]
+
+        for waiting, known in zip(batch, await self._store.read(look), strict=True):
+            if isinstance(known, Exception):
+                _fail([waiting], known)
+            elif known is not None and not waiting.answer.done():
+                waiting.answer.set_result(known)
+
+    def _plan(self, state: _ClusterState, waiting: _Waiting) -> _Plan:
+        """Decide one request and let its tasks hold their places at once, for the next decision."""
+        request = waiting.request
+        dice = int.from_bytes(self._ids.token(4), "big")
+        decision = decide(state.fleet, request, dice=dice)
+        fresh = [with_identity(request.template, self._ids) for _ in decision.chosen]
+        keys = [fleet_key(task.uid) for task in fresh]
+        state.fleet.assign_many(keys, decision.chosen, fleet_demand(request))
+        views: dict[int, InstanceView] = {}
+        tasks = []
+        for task, key, instance_id in zip(fresh, keys, decision.chosen, strict=True):
+            view = views.get(instance_id)
+            if view is None:
+                row = state.fleet.row(instance_id)
+                assert row is not None
+                view = views[instance_id] = state.fleet.view(row)
+            gpu_ids = state.fleet.gpu_ids(key) if request.demand.gpus else ()
+            tasks.append(placed_task(task, view, gpu_ids))
+        return _Plan(waiting, decision, tuple(tasks))
+
+    def _take_back(self, state: _ClusterState, plans: list[_Plan]) -> None:
+        for plan in plans:
+            for task in plan.tasks:
+                state.fleet.release(fleet_key(task.uid))
+
+    def _commit(self, tx: Tx, cluster: Cluster, plans: list[_Plan]) -> None:
+        """All tasks of a batch in one transaction, guarded by the cluster's epochs."""
+        ClusterRepo(tx).guard_placement(cluster)
+        services = ServiceRepo(tx)
+        for plan in plans:
+            service = plan.waiting.request.service
+            if service is not None and not services.is_current(service):
+                raise StaleWriteError(service.arn)
+        tasks = TaskRepo(tx)
+        for plan in plans:
+            plan.added = tasks.add_all(plan.tasks)
+            token = plan.waiting.request.client_token
+            if token is not None and plan.tasks:
+                TokenRepo(tx).add(
+                    token.scope,
+                    token.token,
+                    digest=token.digest,
+                    result=",".join(task.uid for task in plan.tasks),
+                    created_at=self._clock.now().timestamp(),
+                )
+
+
+def _held(task: Task) -> Demand:
+    return Demand(
+        cpu=task.demand.cpu,
+        memory=task.demand.memory,
+        ports_tcp=task.demand.ports_tcp,
+        ports_udp=task.demand.ports_udp,
+        gpus=task.demand.gpus,
+        group=task.group,
+    )
+
+
+def _known(tx: Tx, request: PlacementRequest) -> PlacementOutcome | Exception | None:
+    """What a request already came to: its tasks, a conflict, a stale service; `None`: it is new."""
+    if request.service is not None and not ServiceRepo(tx).is_current(request.service):
+        return StaleWriteError(request.service.arn)
+    token = request.client_token
+    earlier = None if token is None else TokenRepo(tx).find(token.scope, token.token)
+    if token is None or earlier is None:
+        return None
+    digest, result = earlier
+    found = TaskRepo(tx).find_many(request.cluster.id, result.split(","))
+    made = tuple(found[uid] for uid in result.split(",") if uid in found)
+    if digest != token.digest:
+        return ConflictException(
+            "The client token was already used for a request with different parameters.",
+            resourceIds=[task.arn for task in made],
+        )
+    return PlacementOutcome(tasks=made)
+
+
+def _answer(plan: _Plan) -> None:
+    if plan.waiting.answer.done():
+        return
+    plan.waiting.answer.set_result(
+        PlacementOutcome(
+            tasks=plan.added,
+            failures=failures(plan.decision, plan.waiting.request),
+            no_instances=plan.decision.no_instances,
+            explanation=plan.decision.explanation,
+        )
+    )
+
+
+def _fail(batch: list[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        if not waiting.answer.done():
+            waiting.answer.set_exception(error)

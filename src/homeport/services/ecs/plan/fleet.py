@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from homeport.services.ecs.plan.fleet_parts import (
     PENDING,
@@ -54,6 +55,7 @@ class Fleet:
         self._flags: dict[str, Bools] = {name: np.zeros(0, dtype=np.bool_) for name in _FLAGS}
         self._registered: Longs = np.zeros(0, dtype=np.int64)
         self._ids: Longs = np.zeros(0, dtype=np.int64)
+        self._uid_of: npt.NDArray[np.object_] = np.zeros(0, dtype=np.object_)
         self._row_of: dict[int, int] = {}
         self._vacant: list[int] = []
         self._views: list[InstanceView | None] = []
@@ -155,9 +157,10 @@ class Fleet:
             raise LookupError(f"row {row} is vacant")
         return view
 
-    def uids(self, rows: Longs) -> tuple[str, ...]:
+    def uids(self, rows: Longs) -> list[str]:
         """The uids of the instances in `rows`."""
-        return tuple(self.view(row).uid for row in rows.tolist())
+        uids: list[str] = self._uid_of[rows].tolist()
+        return uids
 
     def remaining(self, instance_id: int) -> Remaining:
         """What is left of an instance; KeyError if it is not in the fleet."""
@@ -256,6 +259,7 @@ class Fleet:
             self._views.append(None)
         self._row_of[view.id] = row
         self._ids[row] = view.id
+        self._uid_of[row] = view.uid
         for name in ("cpu_free", "memory_free", "gpu_free", "eni_free", "running", "pending"):
             self._numbers[name][row] = 0
         place = bisect_left(self._uids, view.uid)
@@ -275,6 +279,7 @@ class Fleet:
         self._numbers = {name: grown(array, size) for name, array in self._numbers.items()}
         self._flags = {name: grown(array, size) for name, array in self._flags.items()}
         self._registered, self._ids = grown(self._registered, size), grown(self._ids, size)
+        self._uid_of = grown(self._uid_of, size)
         self.ports_tcp.grow(size)
         self.ports_udp.grow(size)
         self._subjects.grow(size)
@@ -382,9 +387,10 @@ class Fleet:
         known = not self._tasks.slots.keys().isdisjoint(task_ids) or len(set(task_ids)) < len(task_ids)
         alone = demand.gpus or (len(set(rows)) < len(rows) and (demand.ports_tcp or demand.ports_udp))
         if known or alone or -1 in rows or last_status == "STOPPED":
-            statuses = {"desired_status": desired_status, "last_status": last_status}
             return sum(
-                self.assign(task_id, instance_id, demand, **statuses)
+                self.assign(
+                    task_id, instance_id, demand, desired_status=desired_status, last_status=last_status
+                )
                 for task_id, instance_id in zip(task_ids, instance_ids, strict=True)
             )
         if rows:

@@ -226,14 +226,14 @@ class TaskTable:
 
     def kind(self, slot: int) -> Held:
         """What the task in `slot` holds."""
-        kind = self._kinds[self.held[slot]]
+        kind: Held | None = self._kinds[self.held[slot]]
         if kind is None:
             raise LookupError(f"no task in slot {slot}")
         return kind
 
     def on_row(self, row: int) -> Iterator[int]:
         """The slots of the tasks on a row."""
-        yield from np.flatnonzero((self.row == row) & (self.id >= 0)).tolist()
+        yield from np.flatnonzero(self.row == row).tolist()
 
     def add(self, task_ids: Sequence[int], rows: Longs, held: Held, flags: int) -> None:
         """Record new tasks, one per row."""
@@ -248,7 +248,7 @@ class TaskTable:
     def drop(self, task_id: int) -> None:
         """Forget a task."""
         slot = self.slots.pop(task_id)
-        self.id[slot] = -1
+        self.row[slot] = -1
         self._vacant.append(slot)
         code = int(self.held[slot])
         self._kind_uses[code] -= 1
@@ -278,7 +278,7 @@ class TaskTable:
             larger = max(size * 2, size + missing, 64)
             self.row, self.held = grown(self.row, larger), grown(self.held, larger)
             self.flags, self.id = grown(self.flags, larger), grown(self.id, larger)
-            self.id[size:] = -1
+            self.row[size:] = -1
             self._vacant[:0] = range(larger - 1, size - 1, -1)
         taken = self._vacant[-count:][::-1]
         del self._vacant[-count:]

@@ -100,6 +100,11 @@ def _containers(body: Mapping[str, Any]) -> tuple[Container, ...]:
             cpu=str(container.get("cpu", 0)),
             memory=_text(container.get("memory")),
             memory_reservation=_text(container.get("memoryReservation")),
+            gpus=sum(
+                int(need["value"])
+                for need in container.get("resourceRequirements") or ()
+                if need["type"] == "GPU"
+            ),
         )
         for container in body["containerDefinitions"]
     )

@@ -131,9 +131,13 @@ class Demand:
 
     @property
     def rules(self) -> tuple[Strategy, ...]:
-        """The strategies that apply: those asked for, else the default of the group's kind."""
+        """The strategies that apply: those asked for, else the default of the group's kind.
+
+        After `random` nothing is left to decide, so what follows it is dropped.
+        """
         if self.strategy:
-            return self.strategy
+            kinds = [strategy.kind for strategy in self.strategy]
+            return self.strategy[: kinds.index("random") + 1] if "random" in kinds else self.strategy
         return SERVICE_DEFAULT if self.group.startswith("service:") else STANDALONE_DEFAULT
 
 

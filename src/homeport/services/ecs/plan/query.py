@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any, Protocol
 
 import numpy as np
@@ -187,9 +187,9 @@ def _mask(tree: Tree, rows: Rows) -> Bools:
         case Negation():
             return np.logical_not(_mask(tree.item, rows))
         case All():
-            return np.logical_and.reduce([_mask(item, rows) for item in tree.items])
+            return reduce(np.logical_and, (_mask(item, rows) for item in tree.items))
         case AnyOf():
-            return np.logical_or.reduce([_mask(item, rows) for item in tree.items])
+            return reduce(np.logical_or, (_mask(item, rows) for item in tree.items))
 
 
 def _simple_mask(tree: Simple, rows: Rows) -> Bools:

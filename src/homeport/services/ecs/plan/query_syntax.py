@@ -28,7 +28,8 @@ _GRAMMAR = r"""
 OR: /or(?!\w)/
 AND: /and(?!\w)/
 NOT: /!|not(?!\w)/
-SUBJECT: /attribute:[A-Za-z0-9\-_.\/\\]+|task:group|(agentConnected|agentVersion|ec2InstanceId|registeredAt|runningTasksCount)(?!\w)/
+SUBJECT: /attribute:[A-Za-z0-9\-_.\/\\]+/ | FIELD
+FIELD: /(task:group|agentConnected|agentVersion|ec2InstanceId|registeredAt|runningTasksCount)(?!\w)/
 COMPARE: /==|!=|>=|<=|>|<|(equals|not_equals|greater_than_equal|greater_than|less_than_equal|less_than)(?!\w)/
 MATCH: /=~|!~|(matches|not_matches)(?!\w)/
 MEMBER: /(!in|not_in|in)(?!\w)/

@@ -90,7 +90,7 @@ class TaskRepo:
         for instance_id in {task.instance_id for task in new if task.instance_id is not None}:
             self._tx.touch("ecs.dispatch", str(instance_id))
         for task in added:
-            self._tx.touch("ecs.task", f"{task.cluster_id}/{task.id}")
+            self._tx.touch("ecs.task", f"{task.cluster_id}/{task.uid}")
         return added
 
     def save(self, task: Task) -> Task:
@@ -110,7 +110,7 @@ class TaskRepo:
         )
         if result.rowcount != 1:
             raise StaleWriteError(task.arn)
-        self._tx.touch("ecs.task", f"{task.cluster_id}/{task.id}")
+        self._tx.touch("ecs.task", f"{task.cluster_id}/{task.uid}")
         if task.service_id is not None:
             self._tx.touch("ecs.service", str(task.service_id))
         if task.desired_status == "STOPPED" and task.stopped_at is None and task.instance_id is not None:

@@ -1,0 +1,81 @@
+"""`homeport agent`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from homeport.app.connection import installation_id, make_data_dir, served
+from homeport.app.docker_setup import ensure_docker
+from homeport.app.settings import DEFAULT_CLUSTER, DEFAULT_REGION, AgentSettings, environment
+from homeport.cli.common import Cluster, DataDir, data_dir_for
+from homeport.cli.output import CliError
+from homeport.cli.progress import ProgressView
+from homeport.core.ids import SystemIds
+
+
+def agent(
+    *,
+    endpoint: Annotated[str, Parameter(help="Where Homeport answers. Default: AWS_ENDPOINT_URL.")] = "",
+    cluster: Cluster = DEFAULT_CLUSTER,
+    region: Annotated[str, Parameter(help="Default: AWS_REGION or AWS_DEFAULT_REGION.")] = "",
+    data_dir: DataDir = None,
+) -> int:
+    """Make this machine a container instance of a Homeport elsewhere, until Ctrl-C or SIGTERM.
+
+    The key comes from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (`homeport node add` makes one).
+    Containers are left running when it stops.
+
+    Exit status: 0 stopped as asked, 1 cannot start or had to end.
+    """
+    place = data_dir_for(data_dir)
+    environ = environment()
+    where = endpoint or environ.get("AWS_ENDPOINT_URL", "")
+    key, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
+    if not where:
+        raise CliError("no endpoint given", "Name it: --endpoint http://HOST:4566 (or AWS_ENDPOINT_URL).")
+    if not key or not secret:
+        raise CliError(
+            "no credentials: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
+            "Run `homeport node add NAME` where Homeport runs: it prints the line to run here.",
+        )
+    make_data_dir(place)
+    with served(place), ProgressView() as view:
+        settings = AgentSettings(
+            data_dir=place,
+            installation_id=installation_id(place, SystemIds()),
+            endpoint=where.rstrip("/"),
+            access_key_id=key,
+            secret_access_key=secret,
+            session_token=environ.get("AWS_SESSION_TOKEN"),
+            region=region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+            cluster=cluster,
+            docker_host=ensure_docker(data_dir=place, environ=environ, report=view),
+            log_level=environ.get("HOMEPORT_LOG_LEVEL", "warning"),
+        )
+        _run(settings, view)
+    print("homeport: the agent has stopped; its containers run on", file=sys.stderr)
+    return 0
+
+
+def _run(settings: AgentSettings, view: ProgressView) -> None:
+    import uvloop
+
+    from homeport.app.server import run_agent
+
+    async def serve() -> None:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(run_agent(settings, view))
+            for number in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(number, running.cancel)
+
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        contextlib.suppress(asyncio.CancelledError),
+    ):
+        runner.run(serve())

@@ -1,0 +1,107 @@
+"""`homeport down`."""
+
+from __future__ import annotations
+
+import os
+import select
+import shutil
+import signal
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from homeport.app.connection import known_installation_id, serving_pid
+from homeport.app.docker_client import DockerAwayError, DockerClient
+from homeport.app.docker_setup import docker_host_of, started_pid, stop_started
+from homeport.app.sample import REPOSITORY
+from homeport.app.settings import environment
+from homeport.cli.common import DataDir, data_dir_for
+from homeport.cli.output import CliError
+from homeport.cli.up import INSTALLATION_LABEL
+
+STOP_TIMEOUT_SECONDS = 60.0
+
+
+def down(
+    *,
+    data_dir: DataDir = None,
+    grace_seconds: Annotated[int, Parameter(help="Time containers get between SIGTERM and SIGKILL.")] = 10,
+    purge: Annotated[bool, Parameter(negative="", help="Delete the data directory, too.")] = False,
+) -> int:
+    """Stop Homeport and remove the containers, volumes and sample image that it made.
+
+    What was registered and the keys stay, and the next `up` carries on; `--purge` deletes them.
+
+    Exit status: 0 nothing is left, 1 something could not be stopped.
+    """
+    place = data_dir_for(data_dir)
+    installation = known_installation_id(place)
+    if installation is None:
+        _say(f"Homeport never ran with {place}: nothing to do")
+        return 0
+    stop_server(place)
+    docker = DockerClient(docker_host_of(environment()))
+    try:
+        remove_containers(docker, installation, grace_seconds=grace_seconds)
+        if started_pid(place):
+            if docker.containers(labels={}, running_only=True):
+                _say("Docker Engine stays: containers of others run on it")
+            else:
+                stop_started(place)
+                _say("stopped the Docker Engine that Homeport had started")
+    except DockerAwayError:
+        _say("no Docker Engine answers, so no container runs")
+    if purge:
+        shutil.rmtree(place)
+        _say(f"deleted {place}")
+    else:
+        _say(f"down. {place} keeps what was registered")
+    return 0
+
+
+def stop_server(place: Path) -> None:
+    """Stop the process that serves `place`, if any, and wait for its end."""
+    pid = serving_pid(place)
+    if pid is None:
+        return
+    try:
+        ended = os.pidfd_open(pid)
+        os.kill(pid, signal.SIGTERM)
+    except ProcessLookupError:
+        return
+    except PermissionError:
+        raise CliError(f"process {pid} belongs to another user", "Run this with sudo.") from None
+    try:
+        if not select.select([ended], [], [], STOP_TIMEOUT_SECONDS)[0]:
+            raise CliError(f"process {pid} does not stop", f"Look at what it does, or end it: kill -9 {pid}")
+    finally:
+        os.close(ended)
+    _say("stopped Homeport")
+
+
+def remove_containers(docker: DockerClient, installation: str, *, grace_seconds: int) -> None:
+    """Stop and remove what carries the installation's label, then the sample image."""
+    label = {INSTALLATION_LABEL: installation}
+    found = [str(container["Id"]) for container in docker.containers(labels=label)]
+
+    def end(container_id: str) -> None:
+        docker.stop(container_id, grace_seconds=grace_seconds)
+        docker.remove(container_id)
+
+    if found:
+        with ThreadPoolExecutor(max_workers=16) as pool:
+            list(pool.map(end, found))
+    volumes = docker.volumes(label=f"{INSTALLATION_LABEL}={installation}")
+    for volume in volumes:
+        docker.remove_volume(volume)
+    for image in docker.image_names(REPOSITORY):
+        docker.remove_image(image)
+    if found or volumes:
+        _say(f"removed {len(found)} containers and {len(volumes)} volumes")
+
+
+def _say(text: str) -> None:
+    print(f"homeport: {text}", file=sys.stderr)

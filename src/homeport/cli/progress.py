@@ -1,0 +1,105 @@
+"""What a long start shows: one live block with bars on a terminal, plain lines elsewhere. All on stderr."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+SENTENCES: Mapping[str, str] = {
+    "docker.installing": "Docker Engine is missing: installing {package} with apt-get",
+    "docker.starting": "no Docker Engine runs here: starting it ({command})",
+    "docker.ready": "Docker Engine answers at {docker_host}",
+    "gateway.ready": "the API answers at {address}",
+    "node.registered": "container instance {instance} has registered",
+    "package.fetching": "fetching Debian's {package} for the sample image (kept beside the data)",
+    "image.building": "building the sample image {image}",
+    "image.ready": "the sample image {image} is there",
+    "sample.deployed": "the service {service} is created: its tasks start",
+    "service.progress": "service {service}: {running} of {desired} tasks run",
+    "image.pulling": "pulling {image}",
+}
+"""How each event reads. Those that are not here are shown as they are."""
+GOALS: Mapping[str, tuple[str, str, str]] = {
+    "service.progress": ("service {service}", "running", "desired"),
+    "image.pulling": ("pulling {image}", "done_bytes", "total_bytes"),
+}
+"""Events that are a step towards a goal: the bar's name, what is done, what is wanted."""
+
+
+def sentence(event: str, fields: Mapping[str, Any]) -> str:
+    """An event for people."""
+    try:
+        return SENTENCES[event].format_map(fields)
+    except KeyError:
+        return " ".join([event, *(f"{name}={value}" for name, value in fields.items())])
+
+
+class ProgressView:
+    """Takes events from any thread. Use as a context manager."""
+
+    def __init__(self, *, live: bool | None = None) -> None:
+        self._lock = threading.Lock()
+        self._bars: dict[str, TaskID] = {}
+        self._progress: Progress | None = None
+        self._last = ""
+        if sys.stderr.isatty() if live is None else live:
+            self._progress = _rich_progress()
+
+    def __enter__(self) -> ProgressView:
+        if self._progress:
+            self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Show nothing live any more; later events are plain lines."""
+        with self._lock:
+            progress, self._progress = self._progress, None
+            if progress:
+                progress.stop()
+
+    def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
+        """Show an event. Has the shape of a `report`."""
+        with self._lock:
+            text = sentence(event, fields)
+            if self._progress is None:
+                if text != self._last:  # a pull reports its every block
+                    print(f"homeport: {text}", file=sys.stderr, flush=True)
+                    self._last = text
+            elif event in GOALS:
+                self._move(self._progress, event, fields)
+            else:
+                self._progress.console.print(f"[green]✓[/] {text}", highlight=False)
+
+    def _move(self, progress: Progress, event: str, fields: Mapping[str, Any]) -> None:
+        name, done, wanted = GOALS[event]
+        title = name.format_map(fields)
+        if title not in self._bars:
+            self._bars[title] = progress.add_task(title)
+        progress.update(self._bars[title], completed=fields[done], total=fields[wanted] or None)
+
+
+def _rich_progress() -> Progress:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=30),
+        MofNCompleteColumn(),
+        console=Console(stderr=True),
+        # stdout belongs to programs: leave it alone.
+        redirect_stdout=False,
+        redirect_stderr=True,
+    )

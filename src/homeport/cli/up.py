@@ -1,0 +1,255 @@
+"""`homeport up`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from homeport.app.connection import (
+    AlreadyRunningError,
+    installation_id,
+    make_data_dir,
+    read_connection,
+    served,
+)
+from homeport.app.docker_client import DockerAwayError, DockerClient
+from homeport.app.docker_setup import ensure_docker
+from homeport.app.settings import (
+    DEFAULT_ACCOUNT_ID,
+    DEFAULT_CLUSTER,
+    DEFAULT_PORT,
+    DEFAULT_REGION,
+    AuthMode,
+    UpSettings,
+    environment,
+)
+from homeport.cli.common import DataDir, data_dir_for
+from homeport.cli.output import CliError, explain_failure
+from homeport.cli.progress import ProgressView
+from homeport.core.ids import SystemIds
+
+INSTALLATION_LABEL = "homeport.installation"
+Serve = Callable[[UpSettings, Callable[[str, Mapping[str, Any]], None]], Any]
+
+
+class StoppingError(Exception):
+    """Homeport is being stopped: what waits for something gives up."""
+
+
+def up(
+    *,
+    demo: Annotated[bool, Parameter(negative="", help="Add a sample service and print its address.")] = False,
+    host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, Parameter(help="Port to listen on.")] = DEFAULT_PORT,
+    data_dir: DataDir = None,
+    instances: Annotated[int, Parameter(help="Container instances to be on this machine.")] = 1,
+    auth: Annotated[
+        AuthMode, Parameter(help="off: believe every caller. For throwaway CI only.")
+    ] = AuthMode.ON,
+    region: Annotated[str, Parameter(help="The region to be.")] = DEFAULT_REGION,
+    account_id: Annotated[str, Parameter(help="The account to be, 12 digits.")] = DEFAULT_ACCOUNT_ID,
+    yes: Annotated[
+        bool, Parameter(name=("--yes", "-y"), negative="", help="Install without asking.")
+    ] = False,
+) -> int:
+    """Run everything on this machine, until Ctrl-C or SIGTERM; containers are left running then.
+
+    Prints `Ready.` on stdout once it serves.
+
+    Exit status: 0 stopped as asked, 1 cannot start or had to end.
+    """
+    place = data_dir_for(data_dir)
+    environ = environment()
+    # What can be refused is refused before anything is started.
+    options = {
+        "host": host, "port": port, "instances": instances, "auth": auth, "region": region,
+        "account_id": account_id, "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
+    }  # fmt: skip
+    UpSettings(data_dir=place, installation_id="", **options)  # type: ignore[arg-type]
+    with _own(place), ProgressView() as view:
+        if auth is AuthMode.OFF:
+            print(
+                "homeport: WARNING: --auth=off: everybody on this machine may do everything here",
+                file=sys.stderr,
+            )
+        docker_host = ensure_docker(
+            data_dir=place, environ=environ, report=view, confirm=lambda question: yes or _ask(question)
+        )
+        settings = UpSettings(
+            data_dir=place,
+            installation_id=installation_id(place, SystemIds()),
+            docker_host=docker_host,
+            **options,  # type: ignore[arg-type]
+        )
+        run(settings, view, demo=demo)
+    _tell_what_is_left(settings)
+    return 0
+
+
+def run(settings: UpSettings, view: ProgressView, *, demo: bool) -> None:
+    """Serve until a signal ends it."""
+    import uvloop
+
+    from homeport.app.server import run_up
+
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(supervise(settings, view, run_up, demo=demo))
+    except BaseExceptionGroup as group:
+        raise _explained(group, settings) from group
+
+
+async def supervise(settings: UpSettings, view: ProgressView, serve: Serve, *, demo: bool) -> None:
+    """Serve, say when it does, and bring the sample up. Signals cancel it."""
+    loop, stopping = asyncio.get_running_loop(), threading.Event()
+    ready = Readiness(settings.instances)
+
+    def report(event: str, fields: Mapping[str, Any]) -> None:
+        view(event, fields)
+        if ready.heard(event) and not demo:
+            view.close()  # `Ready.` stands below a finished block
+
+    async with asyncio.TaskGroup() as group:
+        serving = group.create_task(serve(settings, report))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, _stop, serving, stopping)
+        attending = group.create_task(_attend(settings, view, ready, stopping, demo=demo))
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait((serving,))
+        stopping.set()
+        attending.cancel()
+
+
+def _stop(serving: asyncio.Task[None], stopping: threading.Event) -> None:
+    if stopping.is_set():
+        os._exit(130)  # asked a second time: nothing that matters is in memory only
+    print("homeport: stopping (once more ends it at once)", file=sys.stderr)
+    stopping.set()
+    serving.cancel()
+
+
+class Readiness:
+    """Knows from events whether callers can be served: the API answers and all instances are in."""
+
+    def __init__(self, instances: int) -> None:
+        self._missing = instances
+        self._listening = False
+        self._event = asyncio.Event()
+
+    def heard(self, event: str) -> bool:
+        """Take an event; whether it was the one that was missing."""
+        if self._event.is_set():
+            return False
+        self._listening |= event == "gateway.ready"
+        self._missing -= event == "node.registered"
+        if self._listening and self._missing <= 0:
+            self._event.set()
+        return self._event.is_set()
+
+    async def wait(self) -> None:
+        """Return once it is ready."""
+        await self._event.wait()
+
+
+async def _attend(
+    settings: UpSettings, view: ProgressView, ready: Readiness, stopping: threading.Event, *, demo: bool
+) -> None:
+    await ready.wait()
+    print("Ready.", flush=True)
+    if not demo:
+        return
+    try:
+        addresses = await asyncio.to_thread(show_sample, settings, view, stopping)
+    except StoppingError:
+        return
+    except Exception as error:
+        view.close()
+        if explain_failure(error) is None:
+            raise
+        print("homeport: Homeport itself runs on; Ctrl-C stops it", file=sys.stderr)
+        return
+    view.close()
+    for address in addresses:
+        print(f"curl http://{address}/", flush=True)
+
+
+def show_sample(settings: UpSettings, view: ProgressView, stopping: threading.Event) -> tuple[str, ...]:
+    """Bring the sample up; the addresses that answer."""
+    from homeport.app import sample
+    from homeport.cli.client import AwsClient
+
+    def sleep(seconds: float) -> None:
+        if stopping.wait(seconds):
+            raise StoppingError
+
+    image = sample.ensure_image(DockerClient(settings.docker_host), settings.data_dir, view)
+    api = AwsClient(read_connection(settings.data_dir))
+    sample.deploy(api, image, cluster=DEFAULT_CLUSTER)
+    view("sample.deployed", {"service": sample.SERVICE})
+    return sample.wait_until_up(api, view, cluster=DEFAULT_CLUSTER, sleep=sleep).addresses
+
+
+@contextlib.contextmanager
+def _own(place: Path) -> Any:
+    try:
+        make_data_dir(place)
+        with served(place):
+            yield
+    except AlreadyRunningError as error:
+        raise CliError(
+            f"process {error.pid} serves {place} already",
+            "Use it (bin/homeport status), stop it (bin/homeport down), or choose another --data-dir.",
+        ) from None
+    except PermissionError as error:
+        if error.filename is None or not str(error.filename).startswith(str(place)):
+            raise
+        raise CliError(
+            f"cannot write to {error.filename}", "Run with sudo, or choose another --data-dir."
+        ) from None
+
+
+def _ask(question: str) -> bool:
+    """Ask on a terminal; without one nobody is asked."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    print(f"homeport: {question} [Y/n] ", end="", file=sys.stderr, flush=True)
+    return sys.stdin.readline().strip().lower() in ("", "y", "yes")
+
+
+def _explained(group: BaseExceptionGroup[BaseException], settings: UpSettings) -> BaseException:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
+        return CliError(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            "Choose another port with --port, or stop what listens there.",
+        )
+    return error
+
+
+def _tell_what_is_left(settings: UpSettings) -> None:
+    labels = {INSTALLATION_LABEL: settings.installation_id}
+    try:
+        count = len(DockerClient(settings.docker_host).containers(labels=labels, running_only=True))
+    except DockerAwayError:
+        print("homeport: stopped", file=sys.stderr)
+        return
+    if count:
+        print(
+            f"homeport: stopped. {count} containers run on: `homeport up` takes them over again, "
+            "`homeport down` removes them.",
+            file=sys.stderr,
+        )
+    else:
+        print("homeport: stopped. No containers are left.", file=sys.stderr)

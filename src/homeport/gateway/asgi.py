@@ -1,0 +1,210 @@
+"""The HTTP front door: raw ASGI, because the framework would cost more than the work.
+
+The AWS surface owns every path but `/_homeport/...`, where health, metrics and
+the agents' sockets are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+import orjson
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from homeport.core.log import get_logger
+from homeport.gateway.agent_sockets import AgentSockets
+from homeport.gateway.chain import Chain, Outcome, Refusal
+from homeport.wire.http import MAX_BODY_BYTES, HttpRequest
+
+log = get_logger("gateway")
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+HEALTH_PATH = b"/_homeport/health"
+METRICS_PATH = b"/_homeport/metrics"
+ACS_PATH = b"/_homeport/acs/ws"
+TCS_PATH = b"/_homeport/tcs/ws"
+OWN_PREFIX = b"/_homeport/"
+
+
+class TooLargeError(Exception):
+    """The body is longer than any request may be."""
+
+
+class Metrics:
+    """What `/_homeport/metrics` shows, in Prometheus' text format."""
+
+    def __init__(self, agents_connected: Callable[[], int]) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("service", "operation", "status")
+        self._requests = Counter(
+            "homeport_requests_total", "AWS API requests.", labels, registry=self.registry
+        )
+        self._seconds = Histogram(
+            "homeport_request_seconds",
+            "Time to answer an AWS API request.",
+            ("service",),
+            registry=self.registry,
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
+        )
+        agents = Gauge("homeport_agents_connected", "Agents with an open work socket.", registry=self.registry)
+        agents.set_function(agents_connected)
+
+    def count(self, outcome: Outcome, seconds: float) -> None:
+        """Count one answered request."""
+        self._requests.labels(outcome.service, outcome.operation, str(outcome.answer.status)).inc()
+        self._seconds.labels(outcome.service).observe(seconds)
+
+    def text(self) -> bytes:
+        """Everything, for a scrape."""
+        return generate_latest(self.registry)
+
+
+class Gateway:
+    """The ASGI application. `health` says what is wrong, nothing when all is well."""
+
+    def __init__(
+        self,
+        chain: Chain,
+        sockets: AgentSockets,
+        metrics: Metrics,
+        *,
+        health: Callable[[], Iterable[str]],
+    ) -> None:
+        self._chain = chain
+        self._sockets = sockets
+        self._metrics = metrics
+        self._health = health
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection's request or websocket."""
+        if scope["type"] == "http":
+            await self._serve_http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._serve_socket(scope, receive, send)
+
+    async def _serve_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["raw_path"].startswith(OWN_PREFIX):
+            await self._serve_own(scope, send)
+            return
+        started = asyncio.get_running_loop().time()
+        try:
+            http = _request(scope, await _body(receive))
+        except TooLargeError:
+            refusal = Refusal(
+                "json",
+                None,
+                "RequestEntityTooLargeException",
+                f"A request has at most {MAX_BODY_BYTES} bytes.",
+                status=413,
+            )
+            await _send(send, 413, refusal.answer("-").headers, refusal.answer("-").body)
+            return
+        outcome = await self._chain.handle(http, _base_url(scope))
+        answer = outcome.answer
+        await _send(send, answer.status, answer.headers, answer.body)
+        seconds = asyncio.get_running_loop().time() - started
+        self._metrics.count(outcome, seconds)
+        log.debug(
+            "request.answered",
+            request_id=outcome.request_id,
+            service=outcome.service,
+            operation=outcome.operation,
+            account_id=outcome.account_id,
+            status=answer.status,
+            error=outcome.error,
+            milliseconds=round(seconds * 1000, 2),
+        )
+
+    async def _serve_own(self, scope: Scope, send: Send) -> None:
+        path = scope["raw_path"]
+        if path == HEALTH_PATH:
+            wrong = list(self._health())
+            body = orjson.dumps({"status": "failing" if wrong else "ok", "failing": wrong})
+            await _send(send, 503 if wrong else 200, (("content-type", "application/json"),), body)
+        elif path == METRICS_PATH:
+            content_type = "text/plain; version=0.0.4; charset=utf-8"
+            await _send(send, 200, (("content-type", content_type),), self._metrics.text())
+        else:
+            body = b"Homeport serves health, metrics and the agents' sockets here, not this path.\n"
+            await _send(send, 404, (("content-type", "text/plain"),), body)
+
+    async def _serve_socket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kinds = {
+            ACS_PATH: ("Poll", self._sockets.serve_acs),
+            TCS_PATH: ("StartTelemetrySession", self._sockets.serve_tcs),
+        }
+        action, serve = kinds.get(scope["raw_path"], ("", None))
+        if serve is None:
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            call = await self._chain.authenticate_socket(_request(scope, b""), _base_url(scope), action)
+        except Refusal as refusal:
+            await _refuse_socket(scope, send, refusal)
+            return
+        await serve(scope, receive, send, call)
+
+
+async def _refuse_socket(scope: Scope, send: Send, refusal: Refusal) -> None:
+    """Answer an upgrade with the agent's own form of an error."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        await send({"type": "websocket.close", "code": 1008})
+        return
+    body = orjson.dumps({"AccessDeniedException": refusal.message})
+    headers = [(b"content-type", b"application/json")]
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body"):
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLargeError
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body"):
+        message = await receive()
+        part = message.get("body", b"")
+        size += len(part)
+        if size > MAX_BODY_BYTES:
+            raise TooLargeError
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _request(scope: Scope, body: bytes) -> HttpRequest:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in scope["headers"]:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return HttpRequest(
+        method=scope.get("method", "GET"),
+        raw_path=scope["raw_path"].decode("latin-1"),
+        raw_query=scope["query_string"].decode("latin-1"),
+        headers=headers,
+        body=body,
+    )
+
+
+def _base_url(scope: Scope) -> str:
+    """Scheme and authority under which the caller reached us."""
+    scheme = {"ws": "http", "wss": "https"}.get(scope["scheme"], scope["scheme"])
+    for name, value in scope["headers"]:
+        if name == b"host":
+            return f"{scheme}://{value.decode('latin-1')}"
+    host, port = scope.get("server") or ("127.0.0.1", 4566)
+    return f"{scheme}://{host}:{port}"
+
+
+async def _send(send: Send, status: int, headers: Iterable[tuple[str, str]], body: bytes) -> None:
+    raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    raw.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,406 @@
+"""One request's way, as one visible list of stages.
+
+    request id -> route -> verify SigV4 -> parse and validate -> authorise -> dispatch -> serialise
+
+Each stage takes one frozen value and returns the next, so that no field is
+ever "not set yet". A stage that refuses raises `Refusal`, which has all that
+an answer needs. The access log and the counters see every request (`asgi`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from homeport.core.call import Call, Principal
+from homeport.core.clock import Clock
+from homeport.core.errors import AwsError, StaleWriteError
+from homeport.core.ids import Ids, uuid
+from homeport.core.log import get_logger
+from homeport.core.operations import Operation, Operations
+from homeport.gateway.ports import KeyRecord, KeyRing
+from homeport.policy.managed import is_allowed
+from homeport.runtime.retry import decide_again
+from homeport.wire.codec import parse, serialise, serialise_error
+from homeport.wire.errors import (
+    InvalidInputError,
+    MalformedRequestError,
+    UnroutableError,
+    UnsupportedOperationError,
+)
+from homeport.wire.http import HttpAnswer, HttpRequest
+from homeport.wire.model import service_api
+from homeport.wire.route import Routed, Router
+from homeport.wire.sigv4 import Claim, FailureKind, SignatureError, auth_failure, claim, verify
+
+log = get_logger("gateway")
+
+STALE_TRIES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountedService:
+    """A service as the gateway serves it.
+
+    `context` is what its handlers get as their second argument; the two codes
+    are its words for input that the model refuses and for our own failures.
+    """
+
+    name: str
+    operations: Operations
+    context: Any
+    invalid_input: str
+    internal_error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anonymous:
+    """`--auth=off`: whom a caller is taken for. A 12-digit key id selects the account."""
+
+    account_id: str
+    region: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrived:
+    """A request that has an id."""
+
+    request_id: str
+    http: HttpRequest
+    base_url: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoutedRequest:
+    """A request whose operation is known; its caller is only claimed."""
+
+    arrived: Arrived
+    routed: Routed
+    claim: Claim | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticated:
+    """A request whose caller is proven; `http.body` is what was signed, decoded."""
+
+    routed: Routed
+    call: Call
+    http: HttpRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """A request whose input the model allows, and the operation that serves it."""
+
+    routed: Routed
+    call: Call
+    service: MountedService
+    operation: Operation
+    input: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authorised:
+    """A request that may be done."""
+
+    parsed: Parsed
+
+
+class Refusal(Exception):
+    """An answer that is an error: which protocol to say it in, and everything that it says."""
+
+    def __init__(
+        self,
+        protocol: str,
+        service: str | None,
+        code: str,
+        message: str,
+        *,
+        status: int = 400,
+        fault: str = "Sender",
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.protocol = protocol
+        self.service = service
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fault = fault
+        self.members = members or {}
+
+    def answer(self, request_id: str) -> HttpAnswer:
+        """The refusal on the wire."""
+        return serialise_error(
+            self.protocol,
+            None if self.service is None else service_api(self.service),
+            self.code,
+            self.message,
+            self.status,
+            self.fault,
+            self.members,
+            request_id,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What became of a request; for the log and the counters."""
+
+    answer: HttpAnswer
+    request_id: str
+    service: str = "-"
+    operation: str = "-"
+    account_id: str = "-"
+    error: str | None = None
+
+
+class Chain:
+    """The stages, over the services of this process."""
+
+    def __init__(
+        self,
+        services: tuple[MountedService, ...],
+        keys: KeyRing,
+        clock: Clock,
+        ids: Ids,
+        *,
+        anonymous: Anonymous | None = None,
+    ) -> None:
+        self._services = {service.name: service for service in services}
+        self._router = Router(self._services)
+        self._keys = keys
+        self._clock = clock
+        self._ids = ids
+        self._anonymous = anonymous
+
+    async def handle(self, http: HttpRequest, base_url: str) -> Outcome:
+        """The answer to a request; never raises for anything that a caller can send."""
+        arrived = Arrived(
+            request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now()
+        )
+        routed: RoutedRequest | None = None
+        account_id = "-"
+        try:
+            routed = self._route(arrived)
+            proven = await self._authenticate(routed)
+            account_id = proven.call.account_id
+            allowed = self._authorise(self._parse(proven))
+            answer = await self._dispatch(allowed)
+            error = None
+        except Refusal as refusal:
+            answer, error = refusal.answer(arrived.request_id), refusal.code
+        except Exception:
+            log.exception("request.failed", request_id=arrived.request_id)
+            refusal = self._our_fault(routed)
+            answer, error = refusal.answer(arrived.request_id), refusal.code
+        return Outcome(
+            answer=answer,
+            request_id=arrived.request_id,
+            service=routed.routed.service if routed else "-",
+            operation=routed.routed.operation if routed else "-",
+            account_id=account_id,
+            error=error,
+        )
+
+    async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
+        """Prove an agent's websocket upgrade and that it may `action`. Raise `Refusal`."""
+        arrived = Arrived(
+            request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now()
+        )
+        routed = Routed(service="ecs", operation=action, protocol="json", params={})
+        said = _claimed(http, routed)
+        proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
+        if not is_allowed(proven.call.principal.policies, f"ecs:{action}"):
+            raise _denied(proven.call, routed, f"ecs:{action}", ("*",))
+        return proven.call
+
+    # ---- the stages -------------------------------------------------------------------------
+
+    def _route(self, arrived: Arrived) -> RoutedRequest:
+        try:
+            said = claim(arrived.http)
+        except SignatureError as error:
+            routed = self._routed(arrived.http, None)
+            raise _unproven(error.kind, error.message, routed) from None
+        routed = self._routed(arrived.http, said.scope.service if said else None)
+        return RoutedRequest(arrived=arrived, routed=routed, claim=said)
+
+    def _routed(self, http: HttpRequest, signing_name: str | None) -> Routed:
+        try:
+            return self._router.route(http, signing_name)
+        except UnroutableError as error:
+            raise Refusal(error.protocol, None, error.code, error.message, status=error.status) from None
+
+    async def _authenticate(self, request: RoutedRequest) -> Authenticated:
+        arrived, said = request.arrived, request.claim
+        if self._anonymous is not None:
+            return self._take_word(request, self._anonymous)
+        if said is None:
+            raise _unproven(FailureKind.MISSING, "Missing Authentication Token", request.routed)
+        record = await self._keys.find(said.access_key_id)
+        if record is None or not record.active:
+            raise _unproven(
+                FailureKind.UNKNOWN_KEY, "The security token included in the request is invalid.", request.routed
+            )
+        try:
+            body = verify(
+                arrived.http, said, record.secret_access_key, record.session_token, arrived.at
+            )
+        except SignatureError as error:
+            raise _unproven(error.kind, error.message, request.routed) from None
+        if record.expired:
+            raise _unproven(
+                FailureKind.EXPIRED_TOKEN, "The security token included in the request is expired", request.routed
+            )
+        return self._authenticated(request, record, said.scope.region, body)
+
+    def _authenticated(
+        self, request: RoutedRequest, record: KeyRecord, region: str, body: bytes
+    ) -> Authenticated:
+        arrived = request.arrived
+        said = request.claim
+        return Authenticated(
+            routed=request.routed,
+            http=_with_body(arrived.http, body),
+            call=Call(
+                request_id=arrived.request_id,
+                service=request.routed.service,
+                operation=request.routed.operation,
+                account_id=record.principal.account_id,
+                region=region,
+                principal=record.principal,
+                access_key_id=said.access_key_id if said else "",
+                base_url=arrived.base_url,
+            ),
+        )
+
+    def _take_word(self, request: RoutedRequest, default: Anonymous) -> Authenticated:
+        """`--auth=off`: everybody is the root of the account that the key id names."""
+        said = request.claim
+        key_id = said.access_key_id if said else ""
+        account_id = key_id if len(key_id) == 12 and key_id.isdecimal() else default.account_id
+        principal = Principal(
+            arn=f"arn:aws:iam::{account_id}:root", account_id=account_id, user_id=account_id
+        )
+        record = KeyRecord(secret_access_key="", principal=principal)
+        region = said.scope.region if said else default.region
+        return self._authenticated(request, record, region, request.arrived.http.body)
+
+    def _parse(self, request: Authenticated) -> Parsed:
+        routed = request.routed
+        service = self._services[routed.service]
+        operation = service.operations.find(routed.operation)
+        if operation is None:
+            raise _unserved(routed)
+        try:
+            given = parse(routed, request.http)
+        except (MalformedRequestError, InvalidInputError) as error:
+            code = operation.invalid_input or service.invalid_input
+            raise Refusal(routed.protocol, routed.service, code, error.message) from None
+        except UnsupportedOperationError:
+            raise _unserved(routed) from None
+        return Parsed(
+            routed=routed, call=request.call, service=service, operation=operation, input=given
+        )
+
+    def _authorise(self, request: Parsed) -> Authorised:
+        policies, action = request.call.principal.policies, request.operation.action
+        if not is_allowed(policies, action):
+            resources = request.operation.resources(request.call, request.input)
+            raise _denied(request.call, request.routed, action, resources)
+        return Authorised(parsed=request)
+
+    async def _dispatch(self, request: Authorised) -> HttpAnswer:
+        parsed = request.parsed
+        handler, context = parsed.operation.handler, parsed.service.context
+        try:
+            output = await decide_again(
+                lambda: handler(parsed.call, context, parsed.input),  # type: ignore[arg-type,return-value]
+                tries=STALE_TRIES,
+            )
+        except AwsError as error:
+            raise Refusal(
+                parsed.routed.protocol,
+                parsed.routed.service,
+                error.code,
+                error.message,
+                status=error.status,
+                fault=error.fault,
+                members=error.members,
+            ) from None
+        except StaleWriteError:
+            raise Refusal(
+                parsed.routed.protocol,
+                parsed.routed.service,
+                parsed.service.internal_error,
+                "Too many changes at once; try again.",
+                status=500,
+                fault="Receiver",
+            ) from None
+        return serialise(parsed.routed, output, parsed.call.request_id)
+
+    def _our_fault(self, request: RoutedRequest | None) -> Refusal:
+        code = "InternalFailure"
+        if request is not None:
+            code = self._services[request.routed.service].internal_error
+        return Refusal(
+            request.routed.protocol if request else "json",
+            request.routed.service if request else None,
+            code,
+            "An internal error occurred; the server's log has it under this request id.",
+            status=500,
+            fault="Receiver",
+        )
+
+
+def _with_body(http: HttpRequest, body: bytes) -> HttpRequest:
+    if body is http.body:
+        return http
+    return HttpRequest(
+        method=http.method,
+        raw_path=http.raw_path,
+        raw_query=http.raw_query,
+        headers=http.headers,
+        body=body,
+    )
+
+
+def _claimed(http: HttpRequest, routed: Routed) -> Claim | None:
+    try:
+        return claim(http)
+    except SignatureError as error:
+        raise _unproven(error.kind, error.message, routed) from None
+
+
+def _unproven(kind: FailureKind, message: str, routed: Routed) -> Refusal:
+    code, status = auth_failure(kind, routed.protocol)
+    return Refusal(routed.protocol, routed.service, code, message, status=status)
+
+
+def _unserved(routed: Routed) -> Refusal:
+    return Refusal(
+        routed.protocol,
+        routed.service,
+        "NotImplemented" if routed.protocol in ("query", "ec2", "rest-xml") else "NotImplementedException",
+        f"{routed.service}:{routed.operation} is not supported by Homeport yet.",
+        status=501,
+        fault="Receiver",
+    )
+
+
+def _denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...]) -> Refusal:
+    xml = routed.protocol in ("query", "ec2", "rest-xml")
+    return Refusal(
+        routed.protocol,
+        routed.service,
+        "AccessDenied" if xml else "AccessDeniedException",
+        f"User: {call.principal.arn} is not authorized to perform: {action} on resource: {resources[0]} "
+        f"because no identity-based policy allows the {action} action",
+        status=403 if xml else 400,
+    )
+
+

@@ -1,0 +1,178 @@
+"""The task metadata endpoint: who asks for what, and what it is told.
+
+Paths and error bodies follow recordings of amazon-ecs-agent 1.105.1. One
+endpoint serves all local instances of a process: ids are unique among them.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from typing import Any
+
+from homeport.agentproto.messages import RoleCredentials
+from homeport.node.metadata import view
+from homeport.node.metadata.answer import NOT_FOUND, Answer, Question, answer_json
+from homeport.node.metadata.protection import protection_answer
+from homeport.node.metadata.source import (
+    ContainerView,
+    CredentialsPendingError,
+    MetadataSource,
+    TaskView,
+)
+
+_Found = tuple[MetadataSource, TaskView, ContainerView]
+
+
+class MetadataEndpoint:
+    """Answers questions from what its sources know."""
+
+    def __init__(self, sources: Iterable[MetadataSource] = ()) -> None:
+        self._sources = list(sources)
+
+    def add(self, source: MetadataSource) -> None:
+        """Serve this instance's tasks too."""
+        self._sources.append(source)
+
+    def remove(self, source: MetadataSource) -> None:
+        """Stop serving this instance's tasks."""
+        self._sources.remove(source)
+
+    async def answer(self, question: Question) -> Answer:
+        """Everything below 169.254.170.2."""
+        parts = question.path.strip("/").split("/")
+        if parts[0] == "api":
+            return await self._api(question, parts)
+        if question.method not in {"GET", "HEAD"}:
+            return NOT_FOUND
+        match parts:
+            case ["v1", "credentials"]:
+                return self._credentials("V1", question.query.get("id", ""))
+            case ["v2", "credentials"]:
+                return self._credentials("V2", "")
+            case ["v2", "credentials", credentials_id]:
+                return self._credentials("V2", credentials_id)
+            case ["v2", "metadata" | "metadataWithTags" | "stats"] | ["v2", "metadata" | "stats", _]:
+                # Answered by source address, which only awsvpc tasks have: this node runs none.
+                text = f"unable to associate '{question.remote}' with task"
+                return answer_json(f"Unable to get task arn from request: {text}", 400)
+            case ["v3" | "v4" as version, endpoint_id, *rest]:
+                return await self._metadata(version, endpoint_id, rest)
+            case _:
+                return NOT_FOUND
+
+    def _find(self, endpoint_id: str) -> _Found | None:
+        for source in self._sources:
+            if (found := source.by_endpoint(endpoint_id)) is not None:
+                return source, *found
+        return None
+
+    async def _metadata(self, version: str, endpoint_id: str, rest: list[str]) -> Answer:
+        if not _served(rest):
+            return NOT_FOUND
+        found = self._find(endpoint_id)
+        if found is None:
+            return _unknown_endpoint(version, endpoint_id, rest)
+        source, task, container = found
+        v4 = version == "v4"
+        match rest:
+            case []:
+                return answer_json(view.container_v4(container) if v4 else view.container_v3(container))
+            case ["task"]:
+                return answer_json(view.task_v4(task) if v4 else view.task_v3(task))
+            case ["taskWithTags"]:
+                tags = await source.tags(task)
+                return answer_json(view.task_v4(task, tags) if v4 else view.task_v3(task, tags))
+            case ["stats"]:
+                return answer_json(view.stats(await source.usage(container)))
+            case ["task", "stats"]:
+                return answer_json(await _task_stats(source, task))
+            case ["associations", kind]:
+                return answer_json({"Associations": _associations(task, container, kind) or None})
+            case ["associations", kind, name]:
+                return _association(task, container, kind, name)
+        return NOT_FOUND
+
+    def _credentials(self, version: str, credentials_id: str) -> Answer:
+        prefix = f"Credentials{version}Request"
+        if not credentials_id:
+            return _credentials_error(400, "NoIdInRequest", f"{prefix}: No ID in the request")
+        found: RoleCredentials | None = None
+        pending = False
+        for source in self._sources:
+            try:
+                found = found or source.credentials(credentials_id)
+            except CredentialsPendingError:
+                pending = True
+        if found is not None:
+            return answer_json(view.credentials(found))
+        if pending:
+            return _credentials_error(
+                503, "CredentialsUninitialized", f"{prefix}: Credentials uninitialized for ID"
+            )
+        return _credentials_error(400, "InvalidIdInRequest", f"{prefix}: Credentials not found")
+
+    async def _api(self, question: Question, parts: list[str]) -> Answer:
+        match parts:
+            case ["api", endpoint_id, "task-protection", "v1", "state"]:
+                found = self._find(endpoint_id)
+                return await protection_answer(question, found[:2] if found else None)
+            case _:
+                return NOT_FOUND
+
+
+def _served(rest: list[str]) -> bool:
+    match rest:
+        case [] | ["task" | "taskWithTags" | "stats"] | ["task", "stats"]:
+            return True
+        case ["associations", _] | ["associations", _, _]:
+            return True
+        case _:
+            return False
+
+
+def _unknown_endpoint(version: str, endpoint_id: str, rest: list[str]) -> Answer:
+    """Two wordings: for containers (recorded) and for tasks."""
+    upper = version.upper()
+    if rest and rest[0] in {"task", "taskWithTags"}:
+        kind, what = "task metadata handler", "task arn"
+    elif rest:
+        kind, what = "container stats handler", "container ID"
+    else:
+        kind, what = "container metadata handler", "container ID"
+    known = "task ARN" if what == "task arn" else "docker ID"
+    return answer_json(
+        f"{upper} {kind}: unable to get {what} from request: "
+        f"unable to get {known} from v3 endpoint ID: {endpoint_id}",
+        404,
+    )
+
+
+async def _task_stats(source: MetadataSource, task: TaskView) -> dict[str, Any]:
+    return {
+        each.status.docker_id: view.stats(await source.usage(each))
+        for each in task.containers
+        if each.status is not None
+    }
+
+
+def _associations(task: TaskView, container: ContainerView, kind: str) -> list[str]:
+    return [
+        each.name
+        for each in task.task.associations
+        if each.type == kind and container.container.name in each.containers
+    ]
+
+
+def _association(task: TaskView, container: ContainerView, kind: str, name: str) -> Answer:
+    """The association's value, decoded when it is sent in base64."""
+    for each in task.task.associations:
+        if each.type == kind and each.name == name and container.container.name in each.containers:
+            value = each.content.get("value", "")
+            encoded = each.content.get("encoding", "").lower() == "base64"
+            return Answer(body=base64.b64decode(value) if encoded else value.encode())
+    return answer_json(f"associations {kind}/{name} not found", 404)
+
+
+def _credentials_error(status: int, code: str, message: str) -> Answer:
+    return answer_json({"code": code, "message": message, "HTTPErrorCode": status}, status)

@@ -1,0 +1,41 @@
+"""Remove what a finished task left on the machine, and what nobody owns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from homeport.agentproto.messages import Task
+from homeport.core.log import get_logger
+from homeport.node.names import container_name
+from homeport.node.ports import DriverError
+from homeport.node.steps.tools import Tools
+from homeport.node.steps.volumes import remove_shared
+
+log = get_logger("node.cleanup")
+
+INSTANCE_LABEL = "com.amazonaws.ecs.homeport.instance"
+"""Whose a container is: local nodes share one engine."""
+
+
+async def remove_task(tools: Tools, task: Task, containers: Iterable[str]) -> None:
+    """Its containers, volumes and limits. Raise `DriverError` when something will not go."""
+    for name in containers:
+        await tools.drivers.containers.remove(container_name(task, name))
+    await remove_shared(tools, task)
+
+
+async def remove_orphans(tools: Tools, owner: str, known: Collection[str]) -> tuple[str, ...]:
+    """Containers of this instance that no task of it owns: made, and forgotten in a crash."""
+    if not owner:
+        return ()
+    removed: list[str] = []
+    for name in await tools.drivers.containers.names(label=INSTANCE_LABEL, value=owner):
+        if name in known:
+            continue
+        try:
+            await tools.drivers.containers.remove(name)
+        except DriverError as error:
+            log.warning("orphan.kept", container=name, error=str(error))
+        else:
+            removed.append(name)
+    return tuple(removed)

@@ -1,0 +1,88 @@
+"""What the steps work with."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from weakref import WeakValueDictionary
+
+from homeport.agentproto.messages import RoleCredentials, Task
+from homeport.core.clock import Clock
+from homeport.core.sigv4 import Credentials
+from homeport.node.api import Api, Dice
+from homeport.node.credentials import EXECUTION, CredentialStore, signing
+from homeport.node.hostports import HostPorts
+from homeport.node.ports import Drivers
+from homeport.node.render import RenderContext
+from homeport.node.settings import NodeSettings
+
+SLOT_SECONDS_MAX = 15.0
+"""A start that takes longer gives its slot back, so that a hung one holds nobody up."""
+
+
+class NoCredentialsError(Exception):
+    """The task has no such role."""
+
+
+class StartSlots:
+    """How many containers may be created or started at once, over all nodes on one engine."""
+
+    def __init__(self, slots: asyncio.Semaphore) -> None:
+        self._slots = slots
+
+    @asynccontextmanager
+    async def slot(self) -> AsyncIterator[None]:
+        """One slot, for a while."""
+        await self._slots.acquire()
+        held = True
+
+        def give_back() -> None:
+            nonlocal held
+            if held:
+                held = False
+                self._slots.release()
+
+        timer = asyncio.get_running_loop().call_later(SLOT_SECONDS_MAX, give_back)
+        try:
+            yield
+        finally:
+            timer.cancel()
+            give_back()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extras:
+    """What a container gets beside its payload: fetched values, never written down."""
+
+    environment: Mapping[str, str] = field(default_factory=dict)
+    log_options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(slots=True, kw_only=True)
+class Tools:
+    """Everything a step may touch. One per node."""
+
+    settings: NodeSettings
+    drivers: Drivers
+    api: Api
+    credentials: CredentialStore
+    clock: Clock
+    dice: Dice
+    starts: StartSlots
+    host_ports: HostPorts
+    context: RenderContext
+    pull_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    pulled: set[str] = field(default_factory=set)
+    logins: dict[tuple[str, ...], tuple[float, str]] = field(default_factory=dict)
+
+    async def execution_role(self, task: Task) -> Credentials:
+        """The task's execution role, once its credentials are there. Raise `NoCredentialsError`."""
+        return signing(await self.execution_credentials(task))
+
+    async def execution_credentials(self, task: Task) -> RoleCredentials:
+        """As delivered. After a restart they may be on their way: wait for them."""
+        if task.execution_role_credentials is None:
+            raise NoCredentialsError("the task has no execution role")
+        return await self.credentials.wait(task.arn, EXECUTION)

@@ -1,0 +1,243 @@
+"""Services of type REPLICA."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from homeport.core.call import Call
+from homeport.core.ids import digits
+from homeport.services.ecs.api.context import (
+    Answer,
+    Ecs,
+    Request,
+    cluster_resource,
+    find_cluster,
+    find_task_definition,
+    home,
+    ops,
+)
+from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.errors import (
+    ClientException,
+    InvalidParameterException,
+    ServiceNotActiveException,
+    ServiceNotFoundException,
+)
+from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
+from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
+from homeport.services.ecs.plan.service_request import (
+    check_common,
+    check_create,
+    check_definition,
+    percentages,
+)
+from homeport.services.ecs.plan.tags import checked
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.services.ecs.view import service_view
+from homeport.store.tx import Tx
+
+_TAGS = frozenset({"TAGS"})
+
+
+def _resource(call: Call, request: Request) -> tuple[str, ...]:
+    reference = request.get("service") or request.get("serviceName") or "*"
+    if reference.startswith("arn:"):
+        return (reference,)
+    cluster = (request.get("cluster") or "default").rpartition("/")[2]
+    return (f"arn:aws:ecs:{call.region}:{call.account_id}:service/{cluster}/{reference}",)
+
+
+def _view(tx: Tx, service: Service, include: frozenset[str]) -> Answer:
+    tasks = TaskRepo(tx).live_of_service(service.id)
+    return service_view(service, tasks=tasks, include=include)
+
+
+def _find(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Service:
+    name = service_name(home(call), cluster.name, reference)
+    service = None if name is None else ServiceRepo(tx).find(cluster.id, name)
+    if service is None or service.status == "INACTIVE":
+        raise ServiceNotFoundException("Service not found.")
+    return service
+
+
+def _definition(tx: Tx, call: Call, reference: str) -> TaskDefinition:
+    definition = find_task_definition(tx, call, task_definition_name(home(call), reference))
+    if definition is None:
+        raise ClientException("TaskDefinition not found.")
+    return definition
+
+
+def _deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
+    now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
+    return Deployment(
+        id=name,
+        task_definition_id=definition.id,
+        task_definition=definition.arn,
+        created_at=now,
+        updated_at=now,
+        counted_until=now,
+        rollout_state_reason=f"ECS deployment {name} in progress.",
+    )
+
+
+@ops.operation("CreateService", resources=_resource)
+async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Create a service; the same request again returns it."""
+    check_create(req)
+    tags = checked(req.get("tags"))
+    asked = {key: value for key, value in req.items() if key not in ("clientToken", "cluster")}
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        repo = ServiceRepo(tx)
+        old = repo.find(cluster.id, req["serviceName"])
+        if old is not None and old.status == "ACTIVE":
+            if old.request != asked:
+                raise InvalidParameterException("Creation of service was not idempotent.")
+            return _view(tx, old, _TAGS)
+        if old is not None and old.status == "DRAINING":
+            raise InvalidParameterException("Unable to Start a service that is still Draining.")
+        definition = _definition(tx, call, req["taskDefinition"])
+        check_definition(req, definition)
+        limits = percentages(req.get("deploymentConfiguration")) or (100, 200)
+        service = Service(
+            cluster_id=cluster.id,
+            cluster_name=cluster.name,
+            account_id=call.account_id,
+            region=call.region,
+            name=req["serviceName"],
+            desired_count=req["desiredCount"],
+            deployments=(_deployment(ecs, definition),),
+            minimum_healthy_percent=limits[0],
+            maximum_percent=limits[1],
+            placement_constraints=tuple(req.get("placementConstraints") or ()),
+            placement_strategy=tuple(req.get("placementStrategy") or ()),
+            explicit_controller=bool(req.get("deploymentController")),
+            enable_managed_tags=req.get("enableECSManagedTags", False),
+            propagate_tags=req.get("propagateTags") or "NONE",
+            tags=tags,
+            created_at=ecs.clock.now(),
+            created_by=call.principal.arn,
+            request=asked,
+        )
+        return _view(tx, repo.add(service), _TAGS)
+
+    return {"service": await ecs.store.write(work)}
+
+
+def _changes(req: Request) -> dict[str, Any]:
+    """Members that change without a deployment; absent ones keep what they were."""
+    changes: dict[str, Any] = {}
+    for wire, member in (
+        ("desiredCount", "desired_count"),
+        ("enableECSManagedTags", "enable_managed_tags"),
+        ("propagateTags", "propagate_tags"),
+    ):
+        if req.get(wire) is not None:
+            changes[member] = req[wire]
+    for wire, member in (
+        ("placementConstraints", "placement_constraints"),
+        ("placementStrategy", "placement_strategy"),
+    ):
+        if req.get(wire) is not None:
+            changes[member] = tuple(req[wire])
+    limits = percentages(req.get("deploymentConfiguration"))
+    if limits is not None:
+        changes["minimum_healthy_percent"], changes["maximum_percent"] = limits
+    return changes
+
+
+@ops.operation("UpdateService", resources=_resource)
+async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Change a service; another task definition or `forceNewDeployment` starts a deployment."""
+    check_common(req)
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        service = _find(tx, call, cluster, req["service"])
+        if service.status != "ACTIVE":
+            raise ServiceNotActiveException("Service was not ACTIVE.")
+        changes = _changes(req)
+        reference = req.get("taskDefinition") or service.primary.task_definition
+        definition = _definition(tx, call, reference)
+        if definition.id != service.primary.task_definition_id or req.get("forceNewDeployment"):
+            check_definition(req, definition)
+            now = ecs.clock.now()
+            older = tuple(
+                msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
+                for deployment in service.deployments
+            )
+            changes["deployments"] = (_deployment(ecs, definition), *older)
+        return _view(tx, ServiceRepo(tx).save(msgspec.structs.replace(service, **changes)), _TAGS)
+
+    return {"service": await ecs.store.write(work)}
+
+
+@ops.operation("DeleteService", resources=_resource)
+async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Drain a service; above 0 only by force."""
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        service = _find(tx, call, cluster, req["service"])
+        if service.status == "ACTIVE":
+            if service.desired_count and not req.get("force"):
+                raise InvalidParameterException(
+                    "The service cannot be stopped while it is scaled above 0."
+                )
+            service = ServiceRepo(tx).save(
+                msgspec.structs.replace(service, status="DRAINING", desired_count=0)
+            )
+        return _view(tx, service, _TAGS)
+
+    return {"service": await ecs.store.write(work)}
+
+
+@ops.operation("DescribeServices", resources=cluster_resource)
+async def describe_services(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Describe up to ten services, INACTIVE ones too."""
+    references = req["services"]
+    if not references:
+        raise InvalidParameterException("Services cannot be empty.")
+    if len(references) > 10:
+        raise InvalidParameterException("services can have at most 10 items.")
+    include = frozenset(req.get("include") or ())
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        repo, found, failures = ServiceRepo(tx), [], []
+        for reference in dict.fromkeys(references):
+            name = service_name(home(call), cluster.name, reference)
+            service = None if name is None else repo.find(cluster.id, name)
+            if service is None:
+                arn = _resource(call, {"cluster": cluster.name, "service": reference})[0]
+                failures.append({"arn": arn, "reason": "MISSING"})
+            else:
+                found.append(_view(tx, service, include))
+        return {"services": found, "failures": failures}
+
+    return await ecs.store.read(work)
+
+
+@ops.operation("ListServices", resources=cluster_resource)
+async def list_services(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """ARNs of ACTIVE services, ten a page."""
+    page = page_of(call, ecs, req, default=10)
+
+    def work(tx: Tx) -> list[tuple[int, str]]:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        if req.get("schedulingStrategy") == "DAEMON" or req.get("resourceManagementType") == "ECS":
+            return []
+        rows = ServiceRepo(tx).page(
+            cluster.id,
+            launch_type=req.get("launchType"),
+            after_id=page.after(0),
+            limit=page.limit + 1,
+        )
+        head = f"arn:aws:ecs:{call.region}:{call.account_id}:service/{cluster.name}"
+        return [(row_id, f"{head}/{name}") for row_id, name in rows]
+
+    return page.answer("serviceArns", await ecs.store.read(work))

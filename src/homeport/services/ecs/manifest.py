@@ -1,0 +1,43 @@
+"""What `app` reads of this service."""
+
+from __future__ import annotations
+
+from homeport.services.ecs.api import (  # noqa: F401  each fills the operations table
+    agent,
+    clusters,
+    container_instances,
+    services,
+    settings,
+    tags,
+    task_definitions,
+    tasks,
+)
+from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
+from homeport.services.ecs.api.context import Ecs, ops
+from homeport.services.ecs.control.agents import AgentHub
+from homeport.services.ecs.control.fleet_feed import FleetFeed
+from homeport.services.ecs.control.placer import Placer
+from homeport.services.ecs.control.reaper import Reaper
+from homeport.services.ecs.control.replicas import ReplicaController
+from homeport.services.ecs.ports import AgentHello, RefusedAgentError
+from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
+
+name = "ecs"
+operations = ops
+invalid_input = "InvalidParameterException"
+
+__all__ = [
+    "ACS_PATH",
+    "TCS_PATH",
+    "AgentHello",
+    "AgentHub",
+    "Ecs",
+    "FleetFeed",
+    "Placer",
+    "Reaper",
+    "RefusedAgentError",
+    "ReplicaController",
+    "invalid_input",
+    "name",
+    "operations",
+]

@@ -1,0 +1,178 @@
+"""Placement: which instances take a group of identical tasks, and why the others do not.
+
+A pure function of a fleet, a demand and dice; the rule is in `placement_order`. The
+fleet is not changed: whoever commits the placement assigns the tasks to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from homeport.services.ecs.plan.fleet import Fleet
+from homeport.services.ecs.plan.fleet_parts import Bools, Longs
+from homeport.services.ecs.plan.placement_admission import admit, capacities
+from homeport.services.ecs.plan.placement_order import (
+    LACKING_LAST,
+    Arrivals,
+    Pack,
+    Rule,
+    Spread,
+    least,
+    order_group,
+    order_steps,
+)
+from homeport.services.ecs.plan.placement_refusals import Refusals, refusals
+from homeport.services.ecs.plan.placement_types import Demand, Reason, Refusal, Strategy
+
+STEPS_MAX = 16
+"""Up to so many tasks, one after the other is faster than as a group."""
+
+Dice = np.random.Generator | int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """`chosen`: ids of instances, one per placed task, in the order of placing.
+
+    `examined` is how many ACTIVE instances there were to choose from, `not_active` how
+    many others. Both 0, or `examined` 0: no instances were found.
+    """
+
+    chosen: tuple[int, ...]
+    unplaced: int
+    examined: int
+    not_active: int
+    table: Refusals | None = None
+
+    @property
+    def refusals(self) -> tuple[Refusal, ...]:
+        """Why every examined instance could not take one more; empty when all are placed."""
+        return self.table.all() if self.table is not None else ()
+
+    def closest(self) -> Refusal | None:
+        """The refusal to tell in a service event."""
+        return self.table.closest() if self.table is not None else None
+
+
+def place(fleet: Fleet, demand: Demand, count: int, *, dice: Dice) -> Placement:
+    """Choose instances for `count` tasks; the same arguments give the same answer."""
+    mask = admit(fleet, demand)
+    if count <= 0 or not mask.any():
+        rows = np.zeros(0, dtype=np.int64)
+    elif count == 1:
+        rows = np.array([_pick(fleet, demand, mask, np.random.default_rng(dice))])
+    else:
+        candidates = _in_uid_order(fleet, mask)
+        most = capacities(fleet, demand, candidates, count)
+        rules = _rules(fleet, demand, candidates, np.random.default_rng(dice))
+        order = None if count <= STEPS_MAX else order_group(rules, most, count)
+        rows = candidates[order_steps(rules, most, count) if order is None else order]
+    chosen = tuple(fleet.instance_ids(rows))
+    unplaced = max(count, 0) - len(chosen)
+    active = int(np.count_nonzero(fleet.active))
+    if not unplaced:
+        return Placement(chosen, 0, active, len(fleet) - active)
+    placed = np.bincount(rows, minlength=fleet.size).astype(np.int32)
+    table = refusals(fleet, demand, _in_uid_order(fleet, fleet.active), placed)
+    return Placement(chosen, unplaced, active, len(fleet) - active, table)
+
+
+def check(fleet: Fleet, demand: Demand, instance_id: int, *, constraints: bool = False) -> Refusal | None:
+    """Why an instance cannot take a task, None if it can.
+
+    StartTask bypasses constraints and strategies, but not the rest. Source: reference of
+    StartTask; an instance that drains refuses as INACTIVE [our choice].
+    """
+    row = fleet.row(instance_id)
+    if row is None:
+        return Refusal(instance_uid="", reason=Reason.MISSING)
+    nothing = np.zeros(fleet.size, dtype=np.int32)
+    table = refusals(fleet, demand, np.array([row]), nothing, constraints=constraints)
+    found = table.all()
+    return found[0] if found else None
+
+
+def _in_uid_order(fleet: Fleet, mask: Bools) -> Longs:
+    rows = fleet.by_uid
+    return rows[mask[rows]].astype(np.int64)
+
+
+def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: np.random.Generator) -> int:
+    """The row that takes one task: the sequential rule on whole columns."""
+    best = mask
+    for strategy in demand.rules:
+        if (keys := _row_keys(fleet, demand, strategy, mask, dice)) is not None:
+            best = least(best, keys)
+    return int(np.where(best, fleet.rank, np.iinfo(np.int32).max).argmin())
+
+
+def _row_keys(
+    fleet: Fleet, demand: Demand, strategy: Strategy, mask: Bools, dice: np.random.Generator
+) -> npt.NDArray[np.generic] | None:
+    """A strategy's key per row; None if it is the same for all."""
+    if strategy.kind == "binpack":
+        return fleet.cpu_free if strategy.field == "cpu" else fleet.memory_free
+    if strategy.kind == "random":
+        candidates = _in_uid_order(fleet, mask)
+        keys = np.zeros(fleet.size, dtype=np.float32)
+        keys[candidates] = dice.random(len(candidates), dtype=np.float32)
+        return keys
+    counts = fleet.group(demand.group)
+    if not strategy.attribute:
+        return None if counts is None else counts.dense(fleet.size)
+    codes, everywhere = _attribute(fleet, strategy.attribute)
+    if counts is None:
+        return None if everywhere else (codes < 0).astype(np.int8)
+    return _levels(fleet, demand, strategy.attribute)[codes]
+
+
+def _attribute(fleet: Fleet, name: str) -> tuple[npt.NDArray[np.int32], bool]:
+    """An attribute's codes, and whether all instances have it."""
+    codes = fleet.column(f"attribute:{name}").codes
+
+    def build() -> tuple[bool]:
+        return (bool((codes[fleet.by_uid] >= 0).all()),)
+
+    return codes, fleet.cached(("everywhere", name), build)[0]
+
+
+def _levels(fleet: Fleet, demand: Demand, attribute: str) -> Longs:
+    """Tasks of the group per value of an attribute; the last item is that of instances without.
+
+    Tasks on instances that are not ACTIVE do not count: they are about to leave [our choice].
+    """
+    column = fleet.column(f"attribute:{attribute}")
+    values = len(column.values)
+    counts = fleet.group(demand.group)
+    if counts is None:
+        levels = np.zeros(values + 1, dtype=np.int64)
+    else:
+        levels = counts.per_value(column.codes, fleet.active, values)
+    levels[-1] += LACKING_LAST
+    return levels
+
+
+def _rules(fleet: Fleet, demand: Demand, rows: Longs, dice: np.random.Generator) -> Sequence[Rule]:
+    """The strategies as rules about the candidates `rows`."""
+    rules: list[Rule] = []
+    for strategy in demand.rules:
+        if strategy.kind == "random":
+            rules.append(Arrivals(dice, len(rows)))
+        elif strategy.field == "cpu":
+            rules.append(Pack(fleet.cpu_free[rows].astype(np.int64), demand.cpu))
+        elif strategy.field == "memory":
+            rules.append(Pack(fleet.memory_free[rows].astype(np.int64), demand.memory))
+        elif strategy.attribute:
+            levels = _levels(fleet, demand, strategy.attribute)
+            codes = fleet.column(f"attribute:{strategy.attribute}").codes[rows].astype(np.int64)
+            codes[codes < 0] = len(levels) - 1
+            rules.append(Spread(codes, levels, by_instance=False))
+        else:
+            counts = fleet.group(demand.group)
+            base = np.zeros(len(rows), dtype=np.int64) if counts is None else counts.at(rows)
+            rules.append(Spread(np.arange(len(rows)), base, by_instance=True))
+    return rules

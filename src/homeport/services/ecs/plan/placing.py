@@ -1,0 +1,161 @@
+"""From a request to places in the fleet, and back to what the caller is told. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from homeport.services.ecs.model import Container, ContainerInstance, Task
+from homeport.services.ecs.plan.fleet import Fleet
+from homeport.services.ecs.plan.placement import Placement, check, place
+from homeport.services.ecs.plan.placement_types import (
+    Constraint,
+    Demand,
+    InstanceView,
+    Reason,
+    Refusal,
+    Strategy,
+)
+from homeport.services.ecs.ports import PlacementFailure, PlacementRequest
+
+TROUBLESHOOTING = (
+    "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
+)
+
+
+def fleet_key(uid: str) -> int:
+    """A task's key in the fleet: 63 bits of its id, so that it is known before the row is.
+
+    Among a million live tasks two share a key with a chance of one in ten million.
+    """
+    return int(uid[:16], 16) >> 1
+
+
+def instance_state(instance: ContainerInstance) -> InstanceView:
+    """An instance as placement sees it."""
+    return InstanceView(
+        id=instance.id,
+        uid=instance.uid,
+        cpu=instance.cpu,
+        memory=instance.memory,
+        registered_at=instance.registered_at,
+        status=instance.status,
+        agent_connected=instance.agent_connected,
+        agent_version=instance.agent_version,
+        ec2_instance_id=instance.ec2_instance_id,
+        az=instance.attribute("ecs.availability-zone") or "",
+        ports_tcp=instance.ports_tcp,
+        ports_udp=instance.ports_udp,
+        gpu_ids=instance.gpu_ids,
+        attributes={a.name: a.value for a in instance.attributes},
+    )
+
+
+def fleet_demand(request: PlacementRequest) -> Demand:
+    """What a request's tasks ask of an instance."""
+    return Demand(
+        cpu=request.demand.cpu,
+        memory=request.demand.memory,
+        ports_tcp=request.demand.ports_tcp,
+        ports_udp=request.demand.ports_udp,
+        gpus=request.demand.gpus,
+        attributes=request.required_attributes,
+        constraints=tuple(Constraint(c["type"], c.get("expression") or "") for c in request.constraints),
+        strategy=tuple(Strategy(s["type"], s.get("field") or "") for s in request.strategy),
+        group=request.template.group,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Instances chosen, in order, and why the rest found none."""
+
+    chosen: tuple[int, ...]
+    refusals: tuple[Refusal, ...] = ()
+    no_instances: bool = False
+    explanation: str = ""
+
+
+def decide(fleet: Fleet, request: PlacementRequest, *, dice: int) -> Decision:
+    """Where the request's tasks go. `dice` is a seed."""
+    demand = fleet_demand(request)
+    if request.instance_uids is not None:
+        return _named(fleet, demand, request.instance_uids)
+    if len(fleet) == 0:
+        return Decision(
+            chosen=(),
+            no_instances=True,
+            explanation="No Container Instances were found in your cluster.",
+        )
+    placement = place(fleet, demand, request.count, dice=dice)
+    return Decision(
+        chosen=tuple(int(instance_id) for instance_id in placement.chosen),
+        refusals=placement.refusals,
+        explanation=_explanation(placement),
+    )
+
+
+def _explanation(placement: Placement) -> str:
+    closest = placement.closest()
+    if closest is None:
+        return "No Container Instances were found in your cluster."
+    return f"The closest matching (container-instance {closest.instance_uid}) {closest.clause}. {TROUBLESHOOTING}"
+
+
+def _named(fleet: Fleet, demand: Demand, uids: tuple[str, ...]) -> Decision:
+    """StartTask: the caller places; each named instance is checked alone."""
+    ids = {fleet.view(row).uid: fleet.view(row).id for row in range(fleet.size)}
+    chosen: list[int] = []
+    refusals: list[Refusal] = []
+    for uid in uids:
+        instance_id = ids.get(uid)
+        if instance_id is None:
+            refusals.append(Refusal(instance_uid=uid, reason=Reason.MISSING))
+            continue
+        refusal = check(fleet, demand, instance_id)
+        if refusal is None:
+            chosen.append(instance_id)
+        else:
+            refusals.append(refusal)
+    return Decision(chosen=tuple(chosen), refusals=tuple(refusals))
+
+
+def placed_task(task: Task, instance: InstanceView, gpu_ids: tuple[str, ...]) -> Task:
+    """The task on its instance; its containers take the GPUs in the order of the definition."""
+    return msgspec.structs.replace(
+        task,
+        instance_id=instance.id,
+        instance_uid=instance.uid,
+        availability_zone=instance.az or None,
+        attributes=_attributes(instance),
+        containers=_with_gpus(task, gpu_ids),
+    )
+
+
+def _attributes(instance: InstanceView) -> tuple[dict[str, str], ...]:
+    architecture = instance.attributes.get("ecs.cpu-architecture")
+    return ({"name": "ecs.cpu-architecture", "value": architecture},) if architecture else ()
+
+
+def _with_gpus(task: Task, gpu_ids: tuple[str, ...]) -> tuple[Container, ...]:
+    free = list(gpu_ids)
+    containers = []
+    for container in task.containers:
+        taken, free = tuple(free[: container.gpus]), free[container.gpus :]
+        containers.append(msgspec.structs.replace(container, gpu_ids=taken))
+    return tuple(containers)
+
+
+def failures(decision: Decision, request: PlacementRequest) -> tuple[PlacementFailure, ...]:
+    """The refusals as RunTask and StartTask show them."""
+    cluster = request.cluster
+    head = f"arn:aws:ecs:{cluster.region}:{cluster.account_id}:container-instance/{cluster.name}"
+    return tuple(
+        PlacementFailure(
+            arn=f"{head}/{refusal.instance_uid}",
+            reason=str(refusal.reason),
+            detail=refusal.explanation,
+        )
+        for refusal in decision.refusals
+    )

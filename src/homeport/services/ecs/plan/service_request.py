@@ -1,0 +1,141 @@
+"""What a service may ask for. Pure. Source: ECS API Reference, CreateService and UpdateService."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from homeport.services.ecs.errors import ClientException, InvalidParameterException
+from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.plan.launch import check_runnable
+from homeport.services.ecs.plan.placement_types import Constraint, Strategy
+from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
+from homeport.services.ecs.plan.support import refuse
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+_UNSUPPORTED = (
+    "loadBalancers",
+    "serviceRegistries",
+    "capacityProviderStrategy",
+    "platformVersion",
+    "role",
+    "healthCheckGracePeriodSeconds",
+    "volumeConfigurations",
+    "vpcLatticeConfigurations",
+    "gatewayConnectors",
+    "monitoring",
+)
+_UNSUPPORTED_DEPLOYMENT = ("alarms", "lifecycleHooks", "linearConfiguration", "canaryConfiguration")
+
+
+def check_constraints(constraints: tuple[Mapping[str, Any], ...]) -> None:
+    """Raise `InvalidParameterException` for a constraint that does not parse."""
+    if len(constraints) > 10:
+        raise InvalidParameterException("At most 10 placement constraints can be given.")
+    for constraint in constraints:
+        try:
+            parsed = Constraint(constraint.get("type") or "", constraint.get("expression") or "")
+            if parsed.expression:
+                compile_query(parsed.expression)
+        except (ValueError, QuerySyntaxError) as error:
+            raise InvalidParameterException(f"Invalid placement constraint: {error}") from None
+
+
+def check_strategy(strategy: tuple[Mapping[str, Any], ...]) -> None:
+    """Raise `InvalidParameterException` for a strategy that ECS does not have."""
+    if len(strategy) > 5:
+        raise InvalidParameterException("At most 5 placement strategies can be given.")
+    for rule in strategy:
+        try:
+            Strategy(rule.get("type") or "", rule.get("field") or "")
+        except ValueError as error:
+            raise InvalidParameterException(f"Invalid placement strategy: {error}") from None
+
+
+def percentages(given: Mapping[str, Any] | None) -> tuple[int, int] | None:
+    """(minimum healthy, maximum) of a deployment configuration; `None`: none was given."""
+    if not given:
+        return None
+    refuse(given, "deploymentConfiguration", _UNSUPPORTED_DEPLOYMENT)
+    if given.get("strategy") not in (None, "ROLLING"):
+        raise ClientException(
+            f"deploymentConfiguration.strategy {given['strategy']} is not supported by Homeport yet."
+        )
+    breaker = given.get("deploymentCircuitBreaker") or {}
+    if breaker.get("enable") or breaker.get("rollback") or breaker.get("thresholdConfiguration"):
+        raise ClientException("deploymentConfiguration.deploymentCircuitBreaker is not supported by Homeport yet.")
+    if given.get("bakeTimeInMinutes"):
+        raise ClientException("deploymentConfiguration.bakeTimeInMinutes is not supported by Homeport yet.")
+    minimum, maximum = given.get("minimumHealthyPercent", 100), given.get("maximumPercent", 200)
+    if not 0 <= minimum <= 100:
+        raise InvalidParameterException("minimumHealthyPercent must be between 0 and 100.")
+    if not 100 <= maximum <= 200:
+        raise InvalidParameterException("maximumPercent must be between 100 and 200.")
+    return minimum, maximum
+
+
+def check_common(request: Mapping[str, Any]) -> None:
+    """What create and update ask of a request alike."""
+    if request.get("launchType") and request.get("capacityProviderStrategy"):
+        raise InvalidParameterException(
+            "Specifying both a launch type and capacity provider strategy is not supported. "
+            "Remove one and try again."
+        )
+    refuse(request, "", _UNSUPPORTED)
+    connect = request.get("serviceConnectConfiguration")
+    if connect and connect.get("enabled"):
+        raise ClientException("serviceConnectConfiguration is not supported by Homeport yet.")
+    if request.get("enableExecuteCommand"):
+        raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
+    if request.get("availabilityZoneRebalancing") == "ENABLED":
+        raise ClientException("availabilityZoneRebalancing ENABLED is not supported by Homeport yet.")
+    controller = (request.get("deploymentController") or {}).get("type", "ECS")
+    if controller != "ECS":
+        raise ClientException(f"deploymentController {controller} is not supported by Homeport yet.")
+    if request.get("desiredCount") is not None and not 0 <= request["desiredCount"] <= 5000:
+        raise InvalidParameterException("desiredCount must be between 0 and 5000.")
+    percentages(request.get("deploymentConfiguration"))
+    check_constraints(tuple(request.get("placementConstraints") or ()))
+    check_strategy(tuple(request.get("placementStrategy") or ()))
+
+
+def check_create(request: Mapping[str, Any]) -> None:
+    """Raise for a CreateService that cannot be honoured."""
+    if not _NAME.fullmatch(request["serviceName"]):
+        raise InvalidParameterException(
+            "serviceName is made of 1 to 255 letters, digits, hyphens and underscores."
+        )
+    if not request.get("taskDefinition"):
+        raise InvalidParameterException("TaskDefinition can not be blank.")
+    if request.get("schedulingStrategy") == "DAEMON":
+        if request.get("desiredCount") is not None:
+            raise InvalidParameterException(
+                "The daemon scheduling strategy does not support a desired count for services. "
+                "Remove a desired count value and try again"
+            )
+        raise ClientException("schedulingStrategy DAEMON is not supported by Homeport yet.")
+    if request.get("desiredCount") is None:
+        raise InvalidParameterException("desiredCount is required for a REPLICA service.")
+    if len(request.get("clientToken") or "") > 36:
+        raise InvalidParameterException("clientToken has at most 36 characters.")
+    check_common(request)
+
+
+def check_definition(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+    """Raise unless the service can run the definition."""
+    launch_type = request.get("launchType") or "EC2"
+    if launch_type not in definition.body.get("compatibilities", ()):
+        raise InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
+    if launch_type != "EC2":
+        raise ClientException(f"launchType {launch_type} is not supported by Homeport yet.")
+    mode = definition.body.get("networkMode", "bridge")
+    if mode == "awsvpc" and not request.get("networkConfiguration"):
+        raise InvalidParameterException(
+            "Network Configuration must be provided when networkMode 'awsvpc' is specified."
+        )
+    if mode != "awsvpc" and request.get("networkConfiguration"):
+        raise InvalidParameterException(
+            "Network Configuration is not valid for the given networkMode of this task definition."
+        )
+    check_runnable(definition, {})

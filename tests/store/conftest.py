@@ -1,0 +1,72 @@
+"""The same tests on every store: a file, memory, PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from homeport.store import Document, Instant, RowId, Store, Tx, open_store
+from tests.kit import postgres
+
+POSTGRES = pytest.param("postgresql", marks=pytest.mark.postgres)
+
+# Not on the store's own metadata: it is the tests' table, no migration makes it.
+thing = sa.Table(
+    "thing",
+    sa.MetaData(),
+    sa.Column("id", RowId, primary_key=True),
+    sa.Column("version", sa.BigInteger, nullable=False, server_default="1"),
+    sa.Column("name", sa.Text, unique=True),
+    sa.Column("body", Document()),
+    sa.Column("made_at", Instant),
+)
+
+
+def add_thing(tx: Tx, name: str, **values: object) -> int:
+    key = tx.execute(thing.insert(), {"name": name, **values}).inserted_primary_key
+    assert key is not None
+    tx.touch("thing", name)
+    return int(key[0])
+
+
+def names(tx: Tx) -> list[str]:
+    return list(tx.execute(sa.select(thing.c.name).order_by(thing.c.id)).scalars())
+
+
+def make_thing_table(tx: Tx) -> None:
+    tx.execute(sa.schema.CreateTable(thing))
+
+
+_numbers = count()
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[str]:
+    with postgres.cluster() as base:
+        yield base
+
+
+@pytest.fixture
+async def postgres_url(postgres_cluster: str) -> str:
+    return await postgres.create_database(postgres_cluster, f"store{next(_numbers)}")
+
+
+@pytest.fixture(params=["file", "memory", POSTGRES])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "file":
+        return f"sqlite:///{tmp_path}/homeport.db"
+    if request.param == "memory":
+        return "sqlite://"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+async def store(url: str) -> AsyncIterator[Store]:
+    opened = await open_store(url)
+    await opened.write(make_thing_table)
+    yield opened
+    await opened.close()
