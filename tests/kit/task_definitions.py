@@ -96,7 +96,13 @@ FULL: dict[str, Any] = {
             "memoryReservation": 128,
             "links": ["db:database"],
             "portMappings": [
-                {"containerPort": 80, "hostPort": 8080, "protocol": "tcp", "name": "http", "appProtocol": "http"},
+                {
+                    "containerPort": 80,
+                    "hostPort": 8080,
+                    "protocol": "tcp",
+                    "name": "http",
+                    "appProtocol": "http",
+                },
                 {"containerPortRange": "9000-9003", "protocol": "udp"},
             ],
             "essential": True,

@@ -137,8 +137,7 @@ async def test_a_transaction_ends_with_its_function(store: Store) -> None:
 @pytest.mark.parametrize("bulk", [False, True])
 async def test_many_rows_are_written_by_one_statement(store: Store, bulk: bool) -> None:
     rows = [{"name": f"n{n:05}"} for n in range(12_000)]
-    written = await store.write(lambda tx: tx.execute(thing.insert(), rows).rowcount, bulk=bulk)
-    assert written == 12_000
+    await store.write(lambda tx: tx.execute(thing.insert(), rows) and None, bulk=bulk)
     assert len(await store.read(names, bulk=bulk)) == 12_000
 
 

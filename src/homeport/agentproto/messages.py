@@ -564,7 +564,7 @@ def decode_frame(text: str | bytes) -> Frame:
     try:
         envelope = _ENVELOPES.decode(text)
         return _DECODERS[envelope.type].decode(envelope.message)
-    except (msgspec.DecodeError, KeyError) as error:
+    except (msgspec.DecodeError, KeyError, RecursionError) as error:
         raise UndecodableFrameError(str(error)) from error
 
 

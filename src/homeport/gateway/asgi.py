@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from homeport.core.log import get_logger
 from homeport.gateway.agent_sockets import AgentSockets
-from homeport.gateway.chain import Chain, Outcome, Refusal
+from homeport.gateway.chain import Chain, Outcome, RefusedError
 from homeport.wire.http import MAX_BODY_BYTES, HttpRequest
 
 log = get_logger("gateway")
@@ -51,7 +51,9 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
         )
-        agents = Gauge("homeport_agents_connected", "Agents with an open work socket.", registry=self.registry)
+        agents = Gauge(
+            "homeport_agents_connected", "Agents with an open work socket.", registry=self.registry
+        )
         agents.set_function(agents_connected)
 
     def count(self, outcome: Outcome, seconds: float) -> None:
@@ -95,7 +97,7 @@ class Gateway:
         try:
             http = _request(scope, await _body(receive))
         except TooLargeError:
-            refusal = Refusal(
+            refusal = RefusedError(
                 "json",
                 None,
                 "RequestEntityTooLargeException",
@@ -144,13 +146,13 @@ class Gateway:
             return
         try:
             call = await self._chain.authenticate_socket(_request(scope, b""), _base_url(scope), action)
-        except Refusal as refusal:
+        except RefusedError as refusal:
             await _refuse_socket(scope, send, refusal)
             return
         await serve(scope, receive, send, call)
 
 
-async def _refuse_socket(scope: Scope, send: Send, refusal: Refusal) -> None:
+async def _refuse_socket(scope: Scope, send: Send, refusal: RefusedError) -> None:
     """Answer an upgrade with the agent's own form of an error."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})

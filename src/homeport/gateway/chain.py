@@ -3,7 +3,7 @@
     request id -> route -> verify SigV4 -> parse and validate -> authorise -> dispatch -> serialise
 
 Each stage takes one frozen value and returns the next, so that no field is
-ever "not set yet". A stage that refuses raises `Refusal`, which has all that
+ever "not set yet". A stage that refuses raises `RefusedError`, which has all that
 an answer needs. The access log and the counters see every request (`asgi`).
 """
 
@@ -109,7 +109,7 @@ class Authorised:
     parsed: Parsed
 
 
-class Refusal(Exception):
+class RefusedError(Exception):
     """An answer that is an error: which protocol to say it in, and everything that it says."""
 
     def __init__(
@@ -139,10 +139,10 @@ class Refusal(Exception):
             None if self.service is None else service_api(self.service),
             self.code,
             self.message,
-            self.status,
-            self.fault,
-            self.members,
-            request_id,
+            status=self.status,
+            fault=self.fault,
+            members=self.members,
+            request_id=request_id,
         )
 
 
@@ -179,9 +179,7 @@ class Chain:
 
     async def handle(self, http: HttpRequest, base_url: str) -> Outcome:
         """The answer to a request; never raises for anything that a caller can send."""
-        arrived = Arrived(
-            request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now()
-        )
+        arrived = Arrived(request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now())
         routed: RoutedRequest | None = None
         account_id = "-"
         try:
@@ -191,12 +189,12 @@ class Chain:
             allowed = self._authorise(self._parse(proven))
             answer = await self._dispatch(allowed)
             error = None
-        except Refusal as refusal:
+        except RefusedError as refusal:
             answer, error = refusal.answer(arrived.request_id), refusal.code
         except Exception:
             log.exception("request.failed", request_id=arrived.request_id)
-            refusal = self._our_fault(routed)
-            answer, error = refusal.answer(arrived.request_id), refusal.code
+            fault = self._our_fault(routed)
+            answer, error = fault.answer(arrived.request_id), fault.code
         return Outcome(
             answer=answer,
             request_id=arrived.request_id,
@@ -207,10 +205,8 @@ class Chain:
         )
 
     async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
-        """Prove an agent's websocket upgrade and that it may `action`. Raise `Refusal`."""
-        arrived = Arrived(
-            request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now()
-        )
+        """Prove an agent's websocket upgrade and that it may `action`. Raise `RefusedError`."""
+        arrived = Arrived(request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now())
         routed = Routed(service="ecs", operation=action, protocol="json", params={})
         said = _claimed(http, routed)
         proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
@@ -233,7 +229,7 @@ class Chain:
         try:
             return self._router.route(http, signing_name)
         except UnroutableError as error:
-            raise Refusal(error.protocol, None, error.code, error.message, status=error.status) from None
+            raise RefusedError(error.protocol, None, error.code, error.message, status=error.status) from None
 
     async def _authenticate(self, request: RoutedRequest) -> Authenticated:
         arrived, said = request.arrived, request.claim
@@ -244,17 +240,19 @@ class Chain:
         record = await self._keys.find(said.access_key_id)
         if record is None or not record.active:
             raise _unproven(
-                FailureKind.UNKNOWN_KEY, "The security token included in the request is invalid.", request.routed
+                FailureKind.UNKNOWN_KEY,
+                "The security token included in the request is invalid.",
+                request.routed,
             )
         try:
-            body = verify(
-                arrived.http, said, record.secret_access_key, record.session_token, arrived.at
-            )
+            body = verify(arrived.http, said, record.secret_access_key, record.session_token, arrived.at)
         except SignatureError as error:
             raise _unproven(error.kind, error.message, request.routed) from None
         if record.expired:
             raise _unproven(
-                FailureKind.EXPIRED_TOKEN, "The security token included in the request is expired", request.routed
+                FailureKind.EXPIRED_TOKEN,
+                "The security token included in the request is expired",
+                request.routed,
             )
         return self._authenticated(request, record, said.scope.region, body)
 
@@ -300,12 +298,10 @@ class Chain:
             given = parse(routed, request.http)
         except (MalformedRequestError, InvalidInputError) as error:
             code = operation.invalid_input or service.invalid_input
-            raise Refusal(routed.protocol, routed.service, code, error.message) from None
+            raise RefusedError(routed.protocol, routed.service, code, error.message) from None
         except UnsupportedOperationError:
             raise _unserved(routed) from None
-        return Parsed(
-            routed=routed, call=request.call, service=service, operation=operation, input=given
-        )
+        return Parsed(routed=routed, call=request.call, service=service, operation=operation, input=given)
 
     def _authorise(self, request: Parsed) -> Authorised:
         policies, action = request.call.principal.policies, request.operation.action
@@ -319,11 +315,11 @@ class Chain:
         handler, context = parsed.operation.handler, parsed.service.context
         try:
             output = await decide_again(
-                lambda: handler(parsed.call, context, parsed.input),  # type: ignore[arg-type,return-value]
+                lambda: handler(parsed.call, context, parsed.input),
                 tries=STALE_TRIES,
             )
         except AwsError as error:
-            raise Refusal(
+            raise RefusedError(
                 parsed.routed.protocol,
                 parsed.routed.service,
                 error.code,
@@ -333,7 +329,7 @@ class Chain:
                 members=error.members,
             ) from None
         except StaleWriteError:
-            raise Refusal(
+            raise RefusedError(
                 parsed.routed.protocol,
                 parsed.routed.service,
                 parsed.service.internal_error,
@@ -343,11 +339,11 @@ class Chain:
             ) from None
         return serialise(parsed.routed, output, parsed.call.request_id)
 
-    def _our_fault(self, request: RoutedRequest | None) -> Refusal:
+    def _our_fault(self, request: RoutedRequest | None) -> RefusedError:
         code = "InternalFailure"
         if request is not None:
             code = self._services[request.routed.service].internal_error
-        return Refusal(
+        return RefusedError(
             request.routed.protocol if request else "json",
             request.routed.service if request else None,
             code,
@@ -376,13 +372,13 @@ def _claimed(http: HttpRequest, routed: Routed) -> Claim | None:
         raise _unproven(error.kind, error.message, routed) from None
 
 
-def _unproven(kind: FailureKind, message: str, routed: Routed) -> Refusal:
+def _unproven(kind: FailureKind, message: str, routed: Routed) -> RefusedError:
     code, status = auth_failure(kind, routed.protocol)
-    return Refusal(routed.protocol, routed.service, code, message, status=status)
+    return RefusedError(routed.protocol, routed.service, code, message, status=status)
 
 
-def _unserved(routed: Routed) -> Refusal:
-    return Refusal(
+def _unserved(routed: Routed) -> RefusedError:
+    return RefusedError(
         routed.protocol,
         routed.service,
         "NotImplemented" if routed.protocol in ("query", "ec2", "rest-xml") else "NotImplementedException",
@@ -392,9 +388,9 @@ def _unserved(routed: Routed) -> Refusal:
     )
 
 
-def _denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...]) -> Refusal:
+def _denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...]) -> RefusedError:
     xml = routed.protocol in ("query", "ec2", "rest-xml")
-    return Refusal(
+    return RefusedError(
         routed.protocol,
         routed.service,
         "AccessDenied" if xml else "AccessDeniedException",
@@ -402,5 +398,3 @@ def _denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...])
         f"because no identity-based policy allows the {action} action",
         status=403 if xml else 400,
     )
-
-

@@ -44,7 +44,11 @@ class ApiError(Exception):
     @property
     def transient(self) -> bool:
         """Whether the same call may well work later: the server's fault, or throttling."""
-        return self.status >= 500 or self.status == 429 or self.code.startswith(("Throttling", "TooManyRequests"))
+        return (
+            self.status >= 500
+            or self.status == 429
+            or self.code.startswith(("Throttling", "TooManyRequests"))
+        )
 
 
 class ApiUnreachableError(Exception):
@@ -163,7 +167,9 @@ class AwsApi:
             "GET", url, path, b"", headers, service="s3", credentials=credentials, region=None
         )
         if status >= 300:
-            raise ApiError(_xml_code(answer) or f"HTTP {status}", answer[:200].decode(errors="replace"), status)
+            raise ApiError(
+                _xml_code(answer) or f"HTTP {status}", answer[:200].decode(errors="replace"), status
+            )
         return answer
 
     async def _send(

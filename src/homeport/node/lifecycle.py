@@ -59,7 +59,12 @@ def reached(known: ContainerState, phase: Phase) -> ContainerState:
 
 
 def observed(
-    known: ContainerState, rule: ContainerRule, status: ContainerStatus | None, *, desired: Desired, now: datetime
+    known: ContainerState,
+    rule: ContainerRule,
+    status: ContainerStatus | None,
+    *,
+    desired: Desired,
+    now: datetime,
 ) -> ContainerState:
     """What a look at the container says about it."""
     if known.phase is Phase.STOPPED:
@@ -119,7 +124,9 @@ def noticed(rules: TaskRules, state: TaskState, now: datetime) -> TaskState:
     return state
 
 
-def _running(known: ContainerState, rule: ContainerRule, status: ContainerStatus, now: datetime) -> ContainerState:
+def _running(
+    known: ContainerState, rule: ContainerRule, status: ContainerStatus, now: datetime
+) -> ContainerState:
     health = known.health
     if rule.health_checked and status.health is not None and status.health.status != health.status:
         health = HealthState(

@@ -75,7 +75,9 @@ def plan_progress(
     """
     if state.desired is Desired.STOPPED:
         return _plan_down(rules, state, busy)
-    if any(rule.essential and _of(state, name).phase is Phase.STOPPED for name, rule in rules.containers.items()):
+    if any(
+        rule.essential and _of(state, name).phase is Phase.STOPPED for name, rule in rules.containers.items()
+    ):
         return Plan(actions=(StopTask(),))
     if not state.admitted:
         return Plan()
@@ -97,7 +99,9 @@ def gate(rules: TaskRules, state: TaskState, rule: ContainerRule, now: datetime)
     wake_at: datetime | None = None
     waiting = False
     for dependency in rule.depends_on:
-        one = _condition(rules.containers[dependency.container], _of(state, dependency.container), dependency, now)
+        one = _condition(
+            rules.containers[dependency.container], _of(state, dependency.container), dependency, now
+        )
         if one.never:
             return one
         if not one.open:

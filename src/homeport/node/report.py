@@ -59,7 +59,11 @@ def first_report(arn: str) -> TaskReport:
 def build_report(task: Task, rules: TaskRules, state: TaskState) -> TaskReport:
     """Everything that can be said about the task now."""
     status = task_status(rules, state)
-    containers = (_container(task, name, container(state, name)) for name, rule in rules.containers.items() if not rule.internal)
+    containers = (
+        _container(task, name, container(state, name))
+        for name, rule in rules.containers.items()
+        if not rule.internal
+    )
     return TaskReport(
         task_arn=rules.arn,
         status=status,
@@ -153,7 +157,12 @@ def network_bindings(
                 }
             )
     members += [
-        {"bindIP": b.bind_ip, "containerPort": b.container_port, "hostPort": b.host_port, "protocol": b.protocol}
+        {
+            "bindIP": b.bind_ip,
+            "containerPort": b.container_port,
+            "hostPort": b.host_port,
+            "protocol": b.protocol,
+        }
         for b in rest
     ]
     return members

@@ -98,7 +98,9 @@ def _check_task(task: Task) -> None:
 def _check_volumes(task: Task) -> None:
     for volume in task.volumes:
         if volume.type not in VOLUME_TYPES:
-            raise MalformedTaskError(f"volume {volume.name}: type {volume.type} is not supported by this node")
+            raise MalformedTaskError(
+                f"volume {volume.name}: type {volume.type} is not supported by this node"
+            )
         if volume.type == "host" and volume.host is None:
             raise MalformedTaskError(f"volume {volume.name}: a host volume carries `host`")
         if volume.type == "efs":
@@ -107,7 +109,7 @@ def _check_volumes(task: Task) -> None:
                 raise MalformedTaskError(f"volume {volume.name}: no fileSystemId")
             if efs.get("transitEncryption") == "ENABLED" or efs.get("authorizationConfig"):
                 raise MalformedTaskError(
-                    f"volume {volume.name}: EFS with transit encryption or authorization is not supported by this node"
+                    f"volume {volume.name}: this node mounts EFS without transit encryption and authorization only"
                 )
     known = {volume.name for volume in task.volumes}
     for container in task.containers:
@@ -150,7 +152,8 @@ def _container_rule(container: Container, names: frozenset[str], stop_timeout: f
         start_timeout_seconds=container.start_timeout or None,
         stop_timeout_seconds=container.stop_timeout or stop_timeout,
         restarts=Restarts(
-            period_seconds=policy.restart_attempt_period, ignored_exit_codes=frozenset(policy.ignored_exit_codes)
+            period_seconds=policy.restart_attempt_period,
+            ignored_exit_codes=frozenset(policy.ignored_exit_codes),
         )
         if policy is not None and policy.enabled
         else None,
@@ -166,12 +169,18 @@ def _check_container(container: Container) -> None:
         raise MalformedTaskError(f"container {container.name}: managed agents are not supported by this node")
     for secret in container.secrets:
         if secret.provider not in {"ssm", "asm"}:
-            raise MalformedTaskError(f"container {container.name}: unknown secret provider {secret.provider!r}")
+            raise MalformedTaskError(
+                f"container {container.name}: unknown secret provider {secret.provider!r}"
+            )
         if secret.type != "ENVIRONMENT_VARIABLE" or secret.target not in {"CONTAINER", "LOG_DRIVER"}:
-            raise MalformedTaskError(f"container {container.name}: secret {secret.name}: {secret.type} is not supported")
+            raise MalformedTaskError(
+                f"container {container.name}: secret {secret.name}: {secret.type} is not supported"
+            )
     authentication = container.registry_authentication
     if authentication is not None and authentication.type not in {"ecr", "asm"}:
-        raise MalformedTaskError(f"container {container.name}: unknown registry authentication {authentication.type!r}")
+        raise MalformedTaskError(
+            f"container {container.name}: unknown registry authentication {authentication.type!r}"
+        )
 
 
 def _refuse_cycles(containers: Mapping[str, ContainerRule]) -> None:

@@ -55,6 +55,11 @@ class NodeSettings:
     instance_type: str = ""
     host_ip: str = "0.0.0.0"  # noqa: S104 - the documented default of a published port
     """Address on which host ports are published."""
+    mac_slot: int | None = None
+    bridge_metadata: str = "http://169.254.170.2"
+    """The metadata endpoint as containers on Docker's bridge reach it."""
+    host_metadata: str = ""
+    """The same for containers in the host's network namespace; empty: they get none."""
     cpu_units: int | None = None
     memory_mib: int | None = None
     reserved_memory_mib: int = 0

@@ -14,6 +14,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
@@ -99,6 +100,28 @@ class FileDisk:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
+class VolatileDisk:
+    """Memory: for nodes that need not remember, and for tests that end a process and begin it again."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def read(self) -> bytes:
+        return self.data
+
+    def append(self, data: bytes) -> None:
+        self.data += data
+
+    async def sync(self) -> None:
+        return
+
+    def replace(self, data: bytes) -> None:
+        self.data = data
+
+    def close(self) -> None:
+        return
+
+
 class Instance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who this node is."""
 
@@ -121,12 +144,20 @@ class SavedProgress(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     unsent: tuple[TaskReport, ...] = ()
 
 
+class Finished(msgspec.Struct, frozen=True, kw_only=True):
+    """What was said last of a task that is gone: the answer if somebody asks for it again."""
+
+    report: TaskReport
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saved:
     """Everything the last process left behind."""
 
-    instance: Instance = Instance()
+    instance: Instance = field(default_factory=Instance)
     tasks: Mapping[str, tuple[Task, SavedProgress]] = field(default_factory=dict)
+    finished: Mapping[str, Finished] = field(default_factory=dict)
 
 
 class _Line(msgspec.Struct, frozen=True, rename={"key": "k", "value": "v"}):
@@ -164,10 +195,16 @@ class Journal:
         """Remember how far it has come."""
         self._put(f"progress {arn}", _ENCODER.encode(progress))
 
-    def forget(self, arn: str) -> None:
-        """The task is over, reported and cleaned up."""
+    def finish(self, arn: str, finished: Finished | None) -> None:
+        """The task is over, reported and cleaned up; `finished` is what remains of it."""
+        if finished is not None:
+            self._put(f"finished {arn}", _ENCODER.encode(finished))
         self._put(f"progress {arn}", None)
         self._put(f"task {arn}", None)
+
+    def forget(self, arn: str) -> None:
+        """Nobody will ask for a finished task any more."""
+        self._put(f"finished {arn}", None)
 
     async def sync(self) -> None:
         """Everything saved before this call is on disk when it returns. Concurrent calls share a write."""
@@ -205,6 +242,7 @@ class Journal:
         instance = Instance()
         tasks: dict[str, Task] = {}
         progress: dict[str, SavedProgress] = {}
+        finished: dict[str, Finished] = {}
         raw = self._disk.read()
         for line in raw.splitlines(keepends=True):
             entry = _parse(line)
@@ -220,6 +258,8 @@ class Journal:
             kind, _, arn = key.partition(" ")
             if kind == _INSTANCE:
                 instance = msgspec.json.decode(entry.value, type=Instance)
+            elif kind == "finished":
+                finished[arn] = msgspec.json.decode(entry.value, type=Finished)
             elif kind == "task":
                 tasks[arn] = msgspec.json.decode(entry.value, type=SavedTask).task
             else:
@@ -230,8 +270,10 @@ class Journal:
         return Saved(
             instance=instance,
             tasks={
-                arn: (task, progress.get(arn) or SavedProgress(state=TaskState())) for arn, task in tasks.items()
+                arn: (task, progress.get(arn) or SavedProgress(state=TaskState()))
+                for arn, task in tasks.items()
             },
+            finished=finished,
         )
 
 

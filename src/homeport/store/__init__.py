@@ -9,7 +9,7 @@ from homeport.store.errors import (
     StoreVersionError,
 )
 from homeport.store.feed import Feed, FeedSubscription
-from homeport.store.guard import guarded_delete, guarded_update
+from homeport.store.guard import GuardedRow, guarded_delete, guarded_update, guarded_update_many
 from homeport.store.leases import Leases, check_lease
 from homeport.store.opening import open_memory_store, open_store
 from homeport.store.schema import metadata
@@ -20,6 +20,7 @@ __all__ = [
     "Document",
     "Feed",
     "FeedSubscription",
+    "GuardedRow",
     "Instant",
     "LeaseLostError",
     "Leases",
@@ -33,6 +34,7 @@ __all__ = [
     "check_lease",
     "guarded_delete",
     "guarded_update",
+    "guarded_update_many",
     "metadata",
     "open_memory_store",
     "open_store",

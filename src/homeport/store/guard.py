@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import ClauseElement, Delete, Table, Update, and_, bindparam, delete, update
+from sqlalchemy import ClauseElement, Delete, Table, Update, and_, bindparam, delete, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.store.tx import Tx
 
 _ID = "guard_id_"
 _VERSION = "guard_version"
+_LOOK_ROWS = 500
 
 
 def guarded_update(
@@ -23,16 +24,41 @@ def guarded_update(
     `row_id` is the primary key, a tuple where it has several columns. Raise
     `StaleWriteError` when someone else wrote first or the row is gone.
     """
-    if "version" in values:
-        raise ValueError("the version is counted here")
-    if any(isinstance(value, ClauseElement) for value in values.values()):
-        raise TypeError("a guarded write was decided on values, so it writes values, not SQL")
     statement = _update(table, tuple(sorted(values)))
-    params = {f"set_{name}": value for name, value in values.items()}
-    result = tx.execute(statement, params | _guard(table, row_id, expected_version))
+    result = tx.execute(statement, _params(table, row_id, expected_version, values))
     if result.rowcount != 1:
         raise StaleWriteError(f"{table.name} {row_id} is no longer at version {expected_version}")
     return expected_version + 1
+
+
+class GuardedRow(NamedTuple):
+    """One row of a bulk update; all rows of one call set the same columns."""
+
+    row_id: int
+    expected_version: int
+    values: Mapping[str, Any]
+
+
+def guarded_update_many(tx: Tx, table: Table, rows: Sequence[GuardedRow]) -> None:
+    """Like `guarded_update` for each row, in bulk: all rows or `StaleWriteError`.
+
+    The table has one integer key column. The versions are looked at first,
+    because asyncpg does not say how many rows a bulk statement changed; what
+    happens in between is the transaction's isolation's concern.
+    """
+    key = table.primary_key.columns[0]
+    for start in range(0, len(rows), _LOOK_ROWS):
+        chunk = rows[start : start + _LOOK_ROWS]
+        look = select(key, table.c.version).where(key.in_([row.row_id for row in chunk]))
+        found = {row_id: version for row_id, version in tx.execute(look)}
+        for row in chunk:
+            if found.get(row.row_id) != row.expected_version:
+                raise StaleWriteError(
+                    f"{table.name} {row.row_id} is no longer at version {row.expected_version}"
+                )
+    if rows:
+        statement = _update(table, tuple(sorted(rows[0].values)))
+        tx.execute(statement, [_params(table, *row) for row in rows])
 
 
 def guarded_delete(tx: Tx, table: Table, row_id: Any, expected_version: int) -> None:
@@ -40,6 +66,15 @@ def guarded_delete(tx: Tx, table: Table, row_id: Any, expected_version: int) -> 
     result = tx.execute(_delete(table), _guard(table, row_id, expected_version))
     if result.rowcount != 1:
         raise StaleWriteError(f"{table.name} {row_id} is no longer at version {expected_version}")
+
+
+def _params(table: Table, row_id: Any, expected_version: int, values: Mapping[str, Any]) -> dict[str, Any]:
+    if "version" in values:
+        raise ValueError("the version is counted here")
+    if any(isinstance(value, ClauseElement) for value in values.values()):
+        raise TypeError("a guarded write was decided on values, so it writes values, not SQL")
+    params = {f"set_{name}": value for name, value in values.items()}
+    return params | _guard(table, row_id, expected_version)
 
 
 def _guard(table: Table, row_id: Any, expected_version: int) -> dict[str, Any]:

@@ -9,8 +9,8 @@ lock that makes all commits of the database queue. It may get lost; readers poll
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -79,6 +79,9 @@ class PostgresStore:
         self._for_writing = self._engine.execution_options(isolation_level="SERIALIZABLE")
         self._after_conflict = asyncio.Lock()
         self._closed = False
+        self._inside = 0
+        self._nobody_inside = asyncio.Event()
+        self._nobody_inside.set()
         self._news = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self.feed = Feed(FeedSource(last=self._feed_last, page=self._feed_page, poll_seconds=poll_seconds))
@@ -95,22 +98,25 @@ class PostgresStore:
     async def read(self, fn: Callable[[Tx], T], *, bulk: bool = False) -> T:
         """Run `fn` on one snapshot."""
         del bulk  # the database does the work either way
-        if self._closed:
-            raise StoreClosedError
-        for last_try in (False, True):
+        async with self._under_way():
             try:
-                async with self._for_reading.connect() as connection:
-                    return await connection.run_sync(lambda sync: _run(sync, fn, writable=False)[0])
+                return await self._read(fn)
             except sa.exc.DBAPIError as error:
-                if last_try or not error.connection_invalidated:
+                if not error.connection_invalidated:
                     raise
-        raise AssertionError("unreachable")
+            return await self._read(fn)
 
     async def write(self, fn: Callable[[Tx], T], *, bulk: bool = False) -> T:
         """Run `fn` serializably and return once it is committed."""
         del bulk
-        if self._closed:
-            raise StoreClosedError
+        async with self._under_way():
+            return await self._write(fn)
+
+    async def _read(self, fn: Callable[[Tx], T]) -> T:
+        async with self._for_reading.connect() as connection:
+            return await connection.run_sync(lambda sync: _run(sync, fn, writable=False)[0])
+
+    async def _write(self, fn: Callable[[Tx], T]) -> T:
         try:
             return await self._attempt(fn)
         except sa.exc.DBAPIError as error:
@@ -138,7 +144,22 @@ class PostgresStore:
             self._keeper.cancel()
             with suppress(asyncio.CancelledError):
                 await self._keeper
+        await self._nobody_inside.wait()
         await self._engine.dispose()
+
+    @asynccontextmanager
+    async def _under_way(self) -> AsyncIterator[None]:
+        """Let `close` wait for a transaction, whose connection it could not end otherwise."""
+        if self._closed:
+            raise StoreClosedError
+        self._inside += 1
+        self._nobody_inside.clear()
+        try:
+            yield
+        finally:
+            self._inside -= 1
+            if not self._inside:
+                self._nobody_inside.set()
 
     async def _attempt(self, fn: Callable[[Tx], T]) -> T:
         async with self._for_writing.connect() as connection:

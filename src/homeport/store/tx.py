@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Literal, Protocol, Unpack
 
 from sqlalchemy import Connection, CursorResult, Executable
 
@@ -58,7 +58,7 @@ class Tx:
         self._writable = writable
         self._allowance = allowance
         self._watch = watch
-        self._results: list[CursorResult[Any]] = []
+        self._results: list[CursorResult[Unpack[tuple[Any, ...]]]] = []
         self.dialect: DialectName = dialect
         self.touched: dict[tuple[str, str], None] = {}
 
@@ -66,11 +66,12 @@ class Tx:
         self,
         statement: Executable,
         params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-    ) -> CursorResult[Any]:
+    ) -> CursorResult[Unpack[tuple[Any, ...]]]:
         """Run `statement`, once per mapping in a list of `params`.
 
         An empty list runs nothing and is a mistake. Read the result inside
-        the function: it is closed with the transaction.
+        the function: it is closed with the transaction. `rowcount` is not
+        known for a list on PostgreSQL.
         """
         if self._connection is None:
             raise RuntimeError("this transaction is over")
@@ -84,7 +85,7 @@ class Tx:
             raise ValueError("no rows to run the statement with")
         if self._watch is not None:
             self._watch.stoppable = statement.is_select or not self._writable
-        result = cast("CursorResult[Any]", self._connection.execute(statement, params))
+        result = self._connection.execute(statement, params)
         if result.returns_rows:
             self._results.append(result)
         return result

@@ -150,6 +150,7 @@ class OperationApi:
     result_wrapper: str | None
     compressible: bool
     unsigned: bool
+    deprecated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,6 +241,7 @@ class ServiceApi:
             result_wrapper=body.get("output", {}).get("resultWrapper"),
             compressible="gzip" in body.get("requestcompression", {}).get("encodings", ()),
             unsigned=body.get("authtype") == "none" or body.get("auth") == ["smithy.api#noAuth"],
+            deprecated=bool(body.get("deprecated")),
         )
 
     def resolve(self, ref: Mapping[str, Any]) -> Shape:

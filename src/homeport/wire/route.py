@@ -44,6 +44,7 @@ class _Path:
     query: Mapping[str, str]
     required_query: frozenset[str]
     required_headers: frozenset[str]
+    current: bool
 
 
 class Router:
@@ -96,7 +97,7 @@ class Router:
         )
 
     def _route_path(self, request: HttpRequest, apis: Sequence[ServiceApi], guess: str) -> Routed:
-        best: tuple[tuple[int, int, bool, int, str], Routed] | None = None
+        best: tuple[tuple[int, int, bool, int, bool], Routed] | None = None
         given = dict(query_pairs(request.raw_query)) if request.raw_query else {}
         for api in apis:
             protocol = next((p for p in api.protocols if p.startswith("rest-")), None)
@@ -108,7 +109,7 @@ class Router:
                     continue
                 held = path.required_query <= given.keys() and path.required_headers <= request.headers.keys()
                 wanted = len(path.required_query) + len(path.required_headers)
-                rank = (path.literals, len(path.query), held, wanted if held else -wanted, path.operation)
+                rank = (path.literals, len(path.query), held, wanted if held else -wanted, path.current)
                 if best is None or rank > best[0]:
                     labels = {
                         name: unquote(text) for name, text in zip(path.labels, found.groups(), strict=True)
@@ -216,4 +217,5 @@ def _compile(operation: OperationApi) -> _Path:
         query=static,
         required_query=frozenset(n for n, where in required if where == "querystring") - static.keys(),
         required_headers=frozenset(n.lower() for n, where in required if where == "header"),
+        current=not operation.deprecated,
     )

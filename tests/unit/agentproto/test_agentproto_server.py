@@ -122,7 +122,16 @@ def test_no_order_of_frames_and_garbage_crashes_or_closes_a_machine(script: list
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "null", '{"type":"Bogus","message":{}}', '{"type":"AckRequest","message":{}}']
+    "text",
+    [
+        "",
+        "{",
+        "null",
+        '{"type":"Bogus","message":{}}',
+        '{"type":"AckRequest","message":{}}',
+        '{"type":"AckRequest","message":' + 100_000 * "[" + 100_000 * "]" + "}",
+    ],
+    ids=["empty", "cut", "null", "unknown-type", "lacks-a-member", "too-deep"],
 )
 def test_what_is_no_frame_is_dropped(text: str) -> None:
     for machine in (acs_server(), TcsServer(now=0)):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.kit.task_definitions import ECR_IMAGE, FULL, ROLE, SETTINGS, container, fargate, request
 
 from homeport.services.ecs.plan.task_definition import normalise
-from tests.kit.task_definitions import ECR_IMAGE, FULL, ROLE, SETTINGS, container, fargate, request
 
 LOG = {"awslogs-group": "g", "awslogs-region": "eu-central-1", "awslogs-stream-prefix": "ecs"}
 AWSLOGS = {"logDriver": "awslogs", "options": LOG}
@@ -73,7 +73,9 @@ RECORDED: tuple[tuple[str, dict[str, Any], str], ...] = (
     (
         "2024, EFS",
         fargate(
-            container(image=ECR_IMAGE, memory=None, logConfiguration=AWSLOGS), executionRoleArn=ROLE, volumes=[EFS]
+            container(image=ECR_IMAGE, memory=None, logConfiguration=AWSLOGS),
+            executionRoleArn=ROLE,
+            volumes=[EFS],
         ),
         f"{AWSLOGS_ROLE} {ECR_ROLE} ecs.task-eni ecs.efs ecs.efsAuth 1.25",
     ),
@@ -101,7 +103,8 @@ RECORDED: tuple[tuple[str, dict[str, Any], str], ...] = (
             executionRoleArn=ROLE,
             taskRoleArn=ROLE,
         ),
-        f"{AWSLOGS_ROLE} {ECR_ROLE} ecs.task-eni task-iam-role logging-driver.awsfirelens ecs.firelens.fluentbit "
+        f"{AWSLOGS_ROLE} {ECR_ROLE} ecs.task-eni task-iam-role "
+        "logging-driver.awsfirelens ecs.firelens.fluentbit "
         "ecs.firelens.options.config.file ecs.container-health-check 1.17 1.21 1.29",
     ),
     (
@@ -154,7 +157,9 @@ CAPABILITIES: tuple[tuple[dict[str, Any], str], ...] = (
     (request(networkMode="host", taskRoleArn=ROLE), "task-iam-role-network-host"),
     (
         request(
-            volumes=[{"name": "v", "dockerVolumeConfiguration": {"scope": "shared", "driver": "vieux/sshfs:1"}}]
+            volumes=[
+                {"name": "v", "dockerVolumeConfiguration": {"scope": "shared", "driver": "vieux/sshfs:1"}}
+            ]
         ),
         "ecs.docker-plugin.vieux/sshfs.1",
     ),
@@ -171,14 +176,18 @@ CAPABILITIES: tuple[tuple[dict[str, Any], str], ...] = (
     ),
     (
         request(
-            container(secrets=[{"name": "S", "valueFrom": "arn:aws:secretsmanager:us-east-1:1:secret:s-abcdef"}]),
+            container(
+                secrets=[{"name": "S", "valueFrom": "arn:aws:secretsmanager:us-east-1:1:secret:s-abcdef"}]
+            ),
             executionRoleArn=ROLE,
         ),
         "ecs.secrets.asm.environment-variables",
     ),
     (
         request(
-            container(logConfiguration={"logDriver": "syslog", "secretOptions": [{"name": "S", "valueFrom": "/p"}]}),
+            container(
+                logConfiguration={"logDriver": "syslog", "secretOptions": [{"name": "S", "valueFrom": "/p"}]}
+            ),
             executionRoleArn=ROLE,
         ),
         "ecs.secrets.ssm.bootstrap.log-driver",

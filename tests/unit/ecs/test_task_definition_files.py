@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.kit.task_definitions import SETTINGS
 
 from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.plan.task_definition import normalise, request_part, unsupported_at_run
-from tests.kit.task_definitions import SETTINGS
 
 FILES = Path(__file__).parents[2] / "data" / "task-definitions"
 ANSWER_ONLY = {
@@ -125,7 +125,9 @@ def test_a_recorded_answer_of_aws_is_reproduced() -> None:
     """The one file that is a whole DescribeTaskDefinition answer of 2023."""
     answer = definition("ecs-opentelemetry__task-definition")
     ours = normalise(asked("ecs-opentelemetry__task-definition"), settings=SETTINGS)
-    assert {a["name"] for a in ours["requiresAttributes"]} == {a["name"] for a in answer["requiresAttributes"]}
+    assert {a["name"] for a in ours["requiresAttributes"]} == {
+        a["name"] for a in answer["requiresAttributes"]
+    }
     assert set(ours["compatibilities"]) - set(answer["compatibilities"]) == {"MANAGED_INSTANCES"}  # newer
     for key in ("networkMode", "cpu", "memory", "volumes", "placementConstraints", "runtimePlatform"):
         assert ours[key] == answer[key]

@@ -11,11 +11,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.kit.task_definitions import ECR_IMAGE, ROLE, SETTINGS, container, fargate, registered, request
 
 from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.plan.task_definition import Settings, normalise
 from homeport.services.ecs.plan.task_definition.sizes import FARGATE_SIZES
-from tests.kit.task_definitions import ECR_IMAGE, ROLE, SETTINGS, container, fargate, registered, request
 
 GUIDE = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 SECRETS_NEED_ROLE = (
@@ -108,14 +108,22 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         "Fargate only supports network mode ‘awsvpc’.",  # noqa: RUF001
     ),
     ("fargate cpu [O]", fargate(cpu=None), "Fargate requires that 'cpu' be defined at the task level."),
-    ("fargate memory [O]", fargate(memory=None), "Fargate requires that 'memory' be defined at the task level."),
+    (
+        "fargate memory [O]",
+        fargate(memory=None),
+        "Fargate requires that 'memory' be defined at the task level.",
+    ),
     (
         "fargate sizes [D]",
         fargate(memory="4096"),
         "No Fargate configuration exists for given values: 256 CPU, 4096 memory. "
         "See the Amazon ECS documentation for the valid values.",
     ),
-    ("fargate sizes with EC2 too [D]", fargate(memory="4096", requiresCompatibilities=["EC2", "FARGATE"]), None),
+    (
+        "fargate sizes with EC2 too [D]",
+        fargate(memory="4096", requiresCompatibilities=["EC2", "FARGATE"]),
+        None,
+    ),
     (
         "fargate windows cpu [D]",
         fargate(runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"}),
@@ -167,7 +175,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         )
     ),
     *(
-        (f"fargate linuxParameters.{key} [D]", fargate(container(memory=64, linuxParameters={key: value})), None)
+        (
+            f"fargate linuxParameters.{key} [D]",
+            fargate(container(memory=64, linuxParameters={key: value})),
+            None,
+        )
         for key, value in (
             ("devices", [{"hostPath": "/dev/fuse"}]),
             ("sharedMemorySize", 8),
@@ -192,8 +204,16 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("fargate ephemeralStorage low [O]", fargate(ephemeralStorage={"sizeInGiB": 20}), "at least 21"),
     ("fargate ephemeralStorage high [O]", fargate(ephemeralStorage={"sizeInGiB": 201}), "at most 200"),
     # dependencies
-    ("dependsOn unknown [D]", request(container(dependsOn=[{"containerName": "b", "condition": "START"}])), None),
-    ("dependsOn itself [D]", request(container(dependsOn=[{"containerName": "web", "condition": "START"}])), None),
+    (
+        "dependsOn unknown [D]",
+        request(container(dependsOn=[{"containerName": "b", "condition": "START"}])),
+        None,
+    ),
+    (
+        "dependsOn itself [D]",
+        request(container(dependsOn=[{"containerName": "web", "condition": "START"}])),
+        None,
+    ),
     (
         "dependsOn cycle [D]",
         request(
@@ -215,7 +235,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("HEALTHY without a check [D]", depends("HEALTHY"), None),
     ("links unknown [D]", request(container(links=["ghost"])), None),
     ("links cycle [D]", request(container(name="a", links=["b"]), container(name="b", links=["a"])), None),
-    ("links in host mode [D]", request(container(name="a", links=["b"]), container(name="b"), networkMode="host"), None),
+    (
+        "links in host mode [D]",
+        request(container(name="a", links=["b"]), container(name="b"), networkMode="host"),
+        None,
+    ),
     ("volumesFrom unknown [D]", request(container(volumesFrom=[{"sourceContainer": "ghost"}])), None),
     ("volumesFrom itself", request(container(volumesFrom=[{"sourceContainer": "web"}])), None),
     # network
@@ -272,7 +296,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("unknown mode [D]", request(networkMode="default"), None),
     ("pidMode unknown [D]", request(pidMode="none"), None),
     ("ipcMode unknown [D]", request(ipcMode="shareable"), None),
-    ("proxy container unknown [D]", request(networkMode="awsvpc", proxyConfiguration={"containerName": "x"}), None),
+    (
+        "proxy container unknown [D]",
+        request(networkMode="awsvpc", proxyConfiguration={"containerName": "x"}),
+        None,
+    ),
     ("proxy outside awsvpc [D]", request(proxyConfiguration={"containerName": "web"}), None),
     (
         "net sysctl in host mode [D]",
@@ -286,8 +314,16 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         request(container(systemControls=[{"namespace": "kernel.msgmax", "value": "1"}]), ipcMode="host"),
         None,
     ),
-    ("sysctl of no namespace [D]", request(container(systemControls=[{"namespace": "vm.swappiness", "value": "1"}])), None),
-    ("sysctl without a value", request(container(systemControls=[{"namespace": "net.core.somaxconn"}])), None),
+    (
+        "sysctl of no namespace [D]",
+        request(container(systemControls=[{"namespace": "vm.swappiness", "value": "1"}])),
+        None,
+    ),
+    (
+        "sysctl without a value",
+        request(container(systemControls=[{"namespace": "net.core.somaxconn"}])),
+        None,
+    ),
     # roles and secrets
     ("role malformed [O]", request(taskRoleArn="<taskRoleArn>"), "Role is not valid"),
     ("role of no account [O]", request(executionRoleArn="arn:aws:iam::1111:role/r"), "Role is not valid"),
@@ -319,18 +355,28 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     (
         "11 environment files [D]",
         request(
-            container(environmentFiles=[{"value": f"arn:aws:s3:::b/{i}.env", "type": "s3"} for i in range(11)])
+            container(
+                environmentFiles=[{"value": f"arn:aws:s3:::b/{i}.env", "type": "s3"} for i in range(11)]
+            )
         ),
         None,
     ),
-    ("two credentialSpecs [D]", request(container(credentialSpecs=["credentialspec:a", "credentialspec:b"])), None),
+    (
+        "two credentialSpecs [D]",
+        request(container(credentialSpecs=["credentialspec:a", "credentialspec:b"])),
+        None,
+    ),
     # logs
     ("awslogs without group [D]", log("awslogs", awslogs_region="us-east-1"), "awslogs-group"),
     ("awslogs without region [D]", log("awslogs", awslogs_group="g"), "awslogs-region"),
     ("splunk without token [D]", log("splunk", splunk_url="https://x"), "splunk-token"),
     ("log mode [D]", log("json-file", mode="sometimes"), None),
     ("firelens buffer [D]", log("awsfirelens", log_driver_buffer_limit="536870912"), None),
-    ("awsfirelens without a router [D]", request(container(logConfiguration={"logDriver": "awsfirelens"})), None),
+    (
+        "awsfirelens without a router [D]",
+        request(container(logConfiguration={"logDriver": "awsfirelens"})),
+        None,
+    ),
     (
         "two routers [D]",
         request(
@@ -346,7 +392,9 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ),
     (
         "firelens file type without value [D]",
-        request(container(firelensConfiguration={"type": "fluentd", "options": {"config-file-type": "file"}})),
+        request(
+            container(firelensConfiguration={"type": "fluentd", "options": {"config-file-type": "file"}})
+        ),
         None,
     ),
     # volumes
@@ -355,13 +403,21 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("volume of two kinds [D]", volume(host={}, dockerVolumeConfiguration={}), None),
     (
         "two configuredAtLaunch [D]",
-        request(volumes=[{"name": "a", "configuredAtLaunch": True}, {"name": "b", "configuredAtLaunch": True}]),
+        request(
+            volumes=[{"name": "a", "configuredAtLaunch": True}, {"name": "b", "configuredAtLaunch": True}]
+        ),
         None,
     ),
-    ("volume unknown [D]", request(container(mountPoints=[{"sourceVolume": "X", "containerPath": "/x"}])), "'X'"),
+    (
+        "volume unknown [D]",
+        request(container(mountPoints=[{"sourceVolume": "X", "containerPath": "/x"}])),
+        "'X'",
+    ),
     (
         "containerPath relative",
-        request(container(mountPoints=[{"sourceVolume": "v", "containerPath": "x"}]), volumes=[{"name": "v"}]),
+        request(
+            container(mountPoints=[{"sourceVolume": "v", "containerPath": "x"}]), volumes=[{"name": "v"}]
+        ),
         None,
     ),
     ("sourcePath relative", volume(host={"sourcePath": "srv"}), None),
@@ -371,7 +427,9 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     (
         "efs access point and root [D]",
         efs(
-            authorizationConfig={"accessPointId": "fsap-1"}, transitEncryption="ENABLED", rootDirectory="/data"
+            authorizationConfig={"accessPointId": "fsap-1"},
+            transitEncryption="ENABLED",
+            rootDirectory="/data",
         ),
         None,
     ),
@@ -405,7 +463,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         for value in values
     ),
     *(
-        (f"restart period {value} [D]", request(container(restartPolicy={"enabled": True, "restartAttemptPeriod": value})), None)
+        (
+            f"restart period {value} [D]",
+            request(container(restartPolicy={"enabled": True, "restartAttemptPeriod": value})),
+            None,
+        )
         for value in (59, 1801)
     ),
     (
@@ -418,11 +480,19 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("swappiness 101 [D]", linux(maxSwap=1, swappiness=101), None),
     ("maxSwap negative [D]", linux(maxSwap=-1), None),
     ("shm 0", linux(sharedMemorySize=0), None),
-    ("tmpfs option unknown [D]", linux(tmpfs=[{"containerPath": "/t", "size": 1, "mountOptions": ["fast"]}]), None),
+    (
+        "tmpfs option unknown [D]",
+        linux(tmpfs=[{"containerPath": "/t", "size": 1, "mountOptions": ["fast"]}]),
+        None,
+    ),
     ("tmpfs relative [D]", linux(tmpfs=[{"containerPath": "t", "size": 1}]), None),
     ("tmpfs of nothing", linux(tmpfs=[{"containerPath": "/t", "size": 0}]), None),
     ("device relative", linux(devices=[{"hostPath": "fuse"}]), None),
-    ("ulimit soft above hard", request(container(ulimits=[{"name": "nofile", "softLimit": 2, "hardLimit": 1}])), None),
+    (
+        "ulimit soft above hard",
+        request(container(ulimits=[{"name": "nofile", "softLimit": 2, "hardLimit": 1}])),
+        None,
+    ),
     ("security option unknown [D]", request(container(dockerSecurityOptions=["trust-me"])), None),
     # devices and placement
     ("GPU of zero [D]", request(container(resourceRequirements=[{"type": "GPU", "value": "0"}])), None),
@@ -432,7 +502,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         request(container(resourceRequirements=[{"type": "InferenceAccelerator", "value": "d"}])),
         None,
     ),
-    ("neuron on EC2 [D]", request(container(resourceRequirements=[{"type": "NeuronDevice", "value": "ALL"}])), None),
+    (
+        "neuron on EC2 [D]",
+        request(container(resourceRequirements=[{"type": "NeuronDevice", "value": "ALL"}])),
+        None,
+    ),
     (
         "11 constraints [D]",
         request(placementConstraints=[{"type": "memberOf", "expression": "a == b"}] * 11),
@@ -453,7 +527,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("EXTERNAL with EFS [D]", {**efs(), "requiresCompatibilities": ["EXTERNAL"]}, None),
     ("MANAGED_INSTANCES in bridge [D]", request(requiresCompatibilities=["MANAGED_INSTANCES"]), None),
     ("launch type unknown [D]", request(requiresCompatibilities=["LAMBDA"]), None),
-    ("trusted execution on EC2 [D]", request(trustedExecutionConfiguration={"isolationMode": "SHARED"}), None),
+    (
+        "trusted execution on EC2 [D]",
+        request(trustedExecutionConfiguration={"isolationMode": "SHARED"}),
+        None,
+    ),
     (
         "confidential without a policy [D]",
         request(
@@ -504,25 +582,67 @@ ACCEPTED: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sums are equal [D]", request(container(cpu=128), cpu="128", memory="64")),
     ("image by digest [D]", request(container(image=f"app@sha256:{'a' * 64}"))),
     ("image with a port and #", request(container(image="127.0.0.1:5000/a/b#c:1"))),
-    ("same host port, two protocols", ports({"containerPort": 80, "hostPort": 9}, {"containerPort": 81, "hostPort": 9, "protocol": "udp"})),
+    (
+        "same host port, two protocols",
+        ports({"containerPort": 80, "hostPort": 9}, {"containerPort": 81, "hostPort": 9, "protocol": "udp"}),
+    ),
     ("dynamic ports twice [D]", ports({"containerPort": 80}, {"containerPort": 81, "hostPort": 0})),
     ("awsvpc links nothing", request(container(portMappings=[{"containerPort": 80}]), networkMode="awsvpc")),
     ("range in bridge [D]", ports({"containerPortRange": "1-9"}, {"containerPort": 10})),
     ("COMPLETE of a helper [D]", depends("COMPLETE", essential=False)),
     ("HEALTHY with a check [D]", depends("HEALTHY", healthCheck=HEALTH)),
     ("START of an essential [D]", depends("START")),
-    ("efs with all [D]", efs(authorizationConfig={"accessPointId": "fsap-1", "iam": "ENABLED"}, transitEncryption="ENABLED", rootDirectory="/")),
-    ("shared and autoprovisioned [D]", volume(dockerVolumeConfiguration={"scope": "shared", "autoprovision": True})),
-    ("fargate sys_ptrace [D]", fargate(container(memory=None, linuxParameters={"capabilities": {"add": ["SYS_PTRACE"], "drop": ["ALL"]}}))),
+    (
+        "efs with all [D]",
+        efs(
+            authorizationConfig={"accessPointId": "fsap-1", "iam": "ENABLED"},
+            transitEncryption="ENABLED",
+            rootDirectory="/",
+        ),
+    ),
+    (
+        "shared and autoprovisioned [D]",
+        volume(dockerVolumeConfiguration={"scope": "shared", "autoprovision": True}),
+    ),
+    (
+        "fargate sys_ptrace [D]",
+        fargate(
+            container(memory=None, linuxParameters={"capabilities": {"add": ["SYS_PTRACE"], "drop": ["ALL"]}})
+        ),
+    ),
     ("fargate pidMode task [D]", fargate(pidMode="task")),
-    ("fargate awslogs with role [D]", fargate(container(memory=None, logConfiguration=AWSLOGS), executionRoleArn=ROLE)),
+    (
+        "fargate awslogs with role [D]",
+        fargate(container(memory=None, logConfiguration=AWSLOGS), executionRoleArn=ROLE),
+    ),
     ("fargate storage ends [D]", fargate(ephemeralStorage={"sizeInGiB": 21})),
     ("fargate storage other end [D]", fargate(ephemeralStorage={"sizeInGiB": 200})),
-    ("splunk token as a secret [D]", request(container(logConfiguration={"logDriver": "splunk", "options": {"splunk-url": "u"}, "secretOptions": [{"name": "splunk-token", "valueFrom": "/t"}]}), executionRoleArn=ROLE)),
+    (
+        "splunk token as a secret [D]",
+        request(
+            container(
+                logConfiguration={
+                    "logDriver": "splunk",
+                    "options": {"splunk-url": "u"},
+                    "secretOptions": [{"name": "splunk-token", "valueFrom": "/t"}],
+                }
+            ),
+            executionRoleArn=ROLE,
+        ),
+    ),
     ("unlimited ulimit", request(container(ulimits=[{"name": "core", "softLimit": -1, "hardLimit": -1}]))),
-    ("uneven timeouts (an agent's own test)", request(container(healthCheck={**HEALTH, "interval": 5, "timeout": 50}))),
-    ("Windows on EC2 [D]", request(volumes=[{"name": "v", "host": {"sourcePath": "C:\\data"}}], runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"})),
-)  # fmt: skip
+    (
+        "uneven timeouts (an agent's own test)",
+        request(container(healthCheck={**HEALTH, "interval": 5, "timeout": 50})),
+    ),
+    (
+        "Windows on EC2 [D]",
+        request(
+            volumes=[{"name": "v", "host": {"sourcePath": "C:\\data"}}],
+            runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"},
+        ),
+    ),
+)
 
 
 @pytest.mark.parametrize("asked", [row[1] for row in ACCEPTED], ids=[row[0] for row in ACCEPTED])
@@ -539,7 +659,9 @@ def test_cpu_is_stored_in_units(given: str, stored: str) -> None:
     assert registered(cpu=given)["cpu"] == stored
 
 
-@pytest.mark.parametrize(("given", "stored"), [("512", "512"), ("0.5GB", "512"), ("1 GB", "1024"), ("1gb", "1024")])
+@pytest.mark.parametrize(
+    ("given", "stored"), [("512", "512"), ("0.5GB", "512"), ("1 GB", "1024"), ("1gb", "1024")]
+)
 def test_memory_is_stored_in_mebibytes(given: str, stored: str) -> None:
     """Source: RegisterTaskDefinitionRequest.memory."""
     assert registered(memory=given)["memory"] == stored
@@ -608,4 +730,6 @@ def test_the_servers_expression_parser_decides_about_constraints() -> None:
 
     settings = Settings(region="us-east-1", account_id="000000000000", check_expression=never)
     with pytest.raises(ClientException, match="no a == b here"):
-        normalise(request(placementConstraints=[{"type": "memberOf", "expression": "a == b"}]), settings=settings)
+        normalise(
+            request(placementConstraints=[{"type": "memberOf", "expression": "a == b"}]), settings=settings
+        )

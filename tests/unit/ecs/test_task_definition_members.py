@@ -8,6 +8,7 @@ from typing import Any
 import botocore.session
 import msgspec
 import pytest
+from tests.kit.task_definitions import FULL, SETTINGS, container, identity, registered, replaced, request
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.plan.overrides import demand_of
@@ -20,7 +21,6 @@ from homeport.services.ecs.plan.task_definition import (
     normalise,
     unsupported_at_run,
 )
-from tests.kit.task_definitions import FULL, SETTINGS, container, identity, registered, replaced, request
 
 MODEL = botocore.session.get_session().get_service_model("ecs")
 
@@ -156,9 +156,7 @@ COMPANIONS: dict[str, dict[str, Any]] = {
     },
     "requiresCompatibilities[]": {"containerDefinitions[].portMappings": []},
     "volumes[].name": {"containerDefinitions[].mountPoints": []},
-    "volumes[].dockerVolumeConfiguration.scope": {
-        "volumes[].dockerVolumeConfiguration.autoprovision": False
-    },
+    "volumes[].dockerVolumeConfiguration.scope": {"volumes[].dockerVolumeConfiguration.autoprovision": False},
 }
 PROVED_ELSEWHERE = {
     "tags[].key": "test_tags_are_checked_and_left_to_the_caller",
@@ -232,8 +230,12 @@ FSX = {
 SECRET = {"name": "S", "valueFrom": "/param"}
 ROLES = {"executionRoleArn": "runs", "taskRoleArn": "runs"}
 USES: dict[str, dict[str, Any]] = {
-    "repositoryCredentials": request(container(repositoryCredentials={"credentialsParameter": "arn:x"}), **ROLES),
-    "environmentFiles": request(container(environmentFiles=[{"value": "arn:aws:s3:::b/a.env", "type": "s3"}])),
+    "repositoryCredentials": request(
+        container(repositoryCredentials={"credentialsParameter": "arn:x"}), **ROLES
+    ),
+    "environmentFiles": request(
+        container(environmentFiles=[{"value": "arn:aws:s3:::b/a.env", "type": "s3"}])
+    ),
     "secrets": request(container(secrets=[SECRET]), **ROLES),
     "secretOptions": request(
         container(logConfiguration={"logDriver": "syslog", "secretOptions": [SECRET]}), **ROLES
@@ -250,7 +252,9 @@ USES: dict[str, dict[str, Any]] = {
     "proxyConfiguration": request(
         networkMode="awsvpc", proxyConfiguration={"type": "APPMESH", "containerName": "web"}
     ),
-    "inferenceAccelerators": request(inferenceAccelerators=[{"deviceName": "d", "deviceType": "eia1.medium"}]),
+    "inferenceAccelerators": request(
+        inferenceAccelerators=[{"deviceName": "d", "deviceType": "eia1.medium"}]
+    ),
     "ephemeralStorage": request(ephemeralStorage={"sizeInGiB": 30}),
     "enableFaultInjection": request(enableFaultInjection=True),
     "trustedExecutionConfiguration": request(

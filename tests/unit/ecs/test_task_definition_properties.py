@@ -9,11 +9,11 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.kit.task_definitions import FULL, SETTINGS
 
 from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.plan.overrides import demand_of
 from homeport.services.ecs.plan.task_definition import normalise, request_part
-from tests.kit.task_definitions import FULL, SETTINGS
 
 NAMES = ("a", "b", "c")
 
@@ -142,7 +142,9 @@ def test_demand_is_the_tasks_size_or_the_containers_sum(asked: dict[str, Any]) -
         return
     demand = demand_of(document, None)
     sizes = [c.get("memoryReservation") or c["memory"] for c in asked["containerDefinitions"]]
-    assert demand.cpu == int(document.get("cpu") or sum(c.get("cpu", 0) for c in asked["containerDefinitions"]))
+    assert demand.cpu == int(
+        document.get("cpu") or sum(c.get("cpu", 0) for c in asked["containerDefinitions"])
+    )
     assert demand.memory == int(document.get("memory") or sum(sizes))
     static = [
         (m["protocol"], m["hostPort"])

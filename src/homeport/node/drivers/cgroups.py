@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from homeport.node.commands import CommandError, Run
 from homeport.node.ports import DriverError, EngineInfo
 
 PERIOD_US = 100_000
@@ -26,9 +27,6 @@ _V1_CONTROLLERS = (
 )  # fmt: skip
 _REMOVE_ATTEMPTS = 40
 _REMOVE_AGAIN_SECONDS = 0.05
-
-Run = Callable[[tuple[str, ...]], Awaitable[None]]
-"""Runs a command; raises `CgroupError` when it fails."""
 
 
 class CgroupError(DriverError):
@@ -207,12 +205,18 @@ class InstanceSlices:
         await self._forget(self.parent_of(task_id))
 
     async def _apply(self, unit: str, limits: Limits) -> None:
-        await self._run(("systemctl", "set-property", "--runtime", unit, *slice_properties(limits)))
-        await self._run(("systemctl", "start", unit))
+        await self._systemctl("set-property", "--runtime", unit, *slice_properties(limits))
+        await self._systemctl("start", unit)
 
     async def _forget(self, unit: str) -> None:
-        await self._run(("systemctl", "stop", unit))
-        await self._run(("systemctl", "revert", unit))
+        await self._systemctl("stop", unit)
+        await self._systemctl("revert", unit)
+
+    async def _systemctl(self, *words: str) -> None:
+        try:
+            await self._run("systemctl", *words)
+        except CommandError as error:
+            raise CgroupError(str(error)) from error
 
 
 def instance_cgroups(
@@ -223,19 +227,6 @@ def instance_cgroups(
         return InstanceSlices(run, f"homeport{homeport}{instance}", limits)
     files = CgroupfsV1() if info.cgroup_version == "1" else CgroupfsV2()
     return InstanceCgroups(files, f"homeport-{homeport}/{instance}", limits)
-
-
-async def run_command(command: tuple[str, ...]) -> None:
-    """Run a command of the machine. Raise `CgroupError` with what it said."""
-    try:
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
-    except OSError as error:
-        raise CgroupError(f"{command[0]}: {error.strerror}") from error
-    _, said = await process.communicate()
-    if process.returncode:
-        raise CgroupError(f"{' '.join(command)}: {said.decode(errors='replace').strip()}")
 
 
 def _make(directory: Path) -> None:

@@ -36,24 +36,18 @@ _CREATE_ATTEMPTS = 3
 
 
 class DockerContainers:
-    """One daemon's containers; several local instances may share it.
-
-    `starts_max` bounds starts under way: more of them only make each slower
-    (about twice the processors is best).
-    """
+    """One daemon's containers; several local instances may share it."""
 
     def __init__(
         self,
         client: EngineClient,
         clock: Clock,
         *,
-        starts_max: int,
         start_seconds: float = START_SECONDS,
         create_seconds: float = CREATE_SECONDS,
     ) -> None:
         self._client = client
         self._clock = clock
-        self._starts = asyncio.Semaphore(starts_max)
         self._start_seconds = start_seconds
         self._create_seconds = create_seconds
 
@@ -96,8 +90,7 @@ class DockerContainers:
     async def start(self, name: str) -> None:
         """Start it; started already is fine."""
         with agent.transition(agent.START, "started", self._start_seconds):
-            async with self._starts:
-                await self._client.post(f"/containers/{segment(name)}/start", seconds=self._start_seconds)
+            await self._client.post(f"/containers/{segment(name)}/start", seconds=self._start_seconds)
 
     async def stop(self, name: str, *, grace_seconds: float) -> None:
         """Ask, wait up to `grace_seconds` (rounded up to whole ones), then kill."""

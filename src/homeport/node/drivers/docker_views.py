@@ -46,6 +46,11 @@ def container_status(body: Mapping[str, Any]) -> ContainerStatus:
     network = body.get("NetworkSettings") or {}
     log = host.get("LogConfig") or {}
     run_state = _RUN_STATES.get(state["Status"], RunState.EXITED)
+    started_at, finished_at = instant(state.get("StartedAt")), instant(state.get("FinishedAt"))
+    if run_state is not RunState.EXITED:
+        finished_at = None  # of the run before
+    elif started_at and finished_at and finished_at < started_at:
+        finished_at = started_at  # the daemon notes the start of a very short run after its end
     return ContainerStatus(
         name=body["Name"].removeprefix("/"),
         docker_id=body["Id"],
@@ -54,8 +59,8 @@ def container_status(body: Mapping[str, Any]) -> ContainerStatus:
         oom_killed=bool(state.get("OOMKilled")),
         error=state.get("Error", ""),
         created_at=instant(body.get("Created")),
-        started_at=instant(state.get("StartedAt")),
-        finished_at=instant(state.get("FinishedAt")),
+        started_at=started_at,
+        finished_at=finished_at,
         health=_health(state.get("Health")),
         ports=_ports(network.get("Ports") or {}),
         ip_addresses=tuple(

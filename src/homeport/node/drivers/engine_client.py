@@ -9,6 +9,7 @@ what this code was written against.
 from __future__ import annotations
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -158,9 +159,12 @@ class EngineClient:
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         """An answer that is read bit by bit; refusals are raised before."""
         version = await self.version()
-        data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
-        kind = "application/x-tar" if isinstance(body, bytes) else "application/json"
-        sent = {"Content-Type": kind, **(headers or {})} if data is not None else dict(headers or {})
+        sent = dict(headers or {})
+        data: Any = None
+        if isinstance(body, bytes):
+            data, sent["Content-Type"] = io.BytesIO(body), "application/x-tar"
+        elif body is not None:
+            data, sent["Content-Type"] = json.dumps(body).encode(), "application/json"
         try:
             answer = await self._open().request(
                 method, f"http://docker{version.path}{path}", params=params, data=data, headers=sent

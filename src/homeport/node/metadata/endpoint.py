@@ -74,24 +74,9 @@ class MetadataEndpoint:
         if found is None:
             return _unknown_endpoint(version, endpoint_id, rest)
         source, task, container = found
-        v4 = version == "v4"
-        match rest:
-            case []:
-                return answer_json(view.container_v4(container) if v4 else view.container_v3(container))
-            case ["task"]:
-                return answer_json(view.task_v4(task) if v4 else view.task_v3(task))
-            case ["taskWithTags"]:
-                tags = await source.tags(task)
-                return answer_json(view.task_v4(task, tags) if v4 else view.task_v3(task, tags))
-            case ["stats"]:
-                return answer_json(view.stats(await source.usage(container)))
-            case ["task", "stats"]:
-                return answer_json(await _task_stats(source, task))
-            case ["associations", kind]:
-                return answer_json({"Associations": _associations(task, container, kind) or None})
-            case ["associations", kind, name]:
-                return _association(task, container, kind, name)
-        return NOT_FOUND
+        if rest[:1] == ["associations"]:
+            return _associated(task, container, rest[1:])
+        return answer_json(await _body(version == "v4", source, task, container, rest))
 
     def _credentials(self, version: str, credentials_id: str) -> Answer:
         prefix = f"Credentials{version}Request"
@@ -148,6 +133,23 @@ def _unknown_endpoint(version: str, endpoint_id: str, rest: list[str]) -> Answer
     )
 
 
+async def _body(
+    v4: bool, source: MetadataSource, task: TaskView, container: ContainerView, rest: list[str]
+) -> dict[str, Any]:
+    match rest:
+        case ["task"]:
+            return view.task_v4(task) if v4 else view.task_v3(task)
+        case ["taskWithTags"]:
+            tags = await source.tags(task)
+            return view.task_v4(task, tags) if v4 else view.task_v3(task, tags)
+        case ["stats"]:
+            return view.stats(await source.usage(container))
+        case ["task", "stats"]:
+            return await _task_stats(source, task)
+        case _:
+            return view.container_v4(container) if v4 else view.container_v3(container)
+
+
 async def _task_stats(source: MetadataSource, task: TaskView) -> dict[str, Any]:
     return {
         each.status.docker_id: view.stats(await source.usage(each))
@@ -156,22 +158,22 @@ async def _task_stats(source: MetadataSource, task: TaskView) -> dict[str, Any]:
     }
 
 
-def _associations(task: TaskView, container: ContainerView, kind: str) -> list[str]:
-    return [
-        each.name
+def _associated(task: TaskView, container: ContainerView, rest: list[str]) -> Answer:
+    """The names of a type, or one's value, decoded when it is sent in base64."""
+    kind, *name = rest
+    own = [
+        each
         for each in task.task.associations
         if each.type == kind and container.container.name in each.containers
     ]
-
-
-def _association(task: TaskView, container: ContainerView, kind: str, name: str) -> Answer:
-    """The association's value, decoded when it is sent in base64."""
-    for each in task.task.associations:
-        if each.type == kind and each.name == name and container.container.name in each.containers:
+    if not name:
+        return answer_json({"Associations": [each.name for each in own] or None})
+    for each in own:
+        if each.name == name[0]:
             value = each.content.get("value", "")
             encoded = each.content.get("encoding", "").lower() == "base64"
             return Answer(body=base64.b64decode(value) if encoded else value.encode())
-    return answer_json(f"associations {kind}/{name} not found", 404)
+    return answer_json(f"associations {kind}/{name[0]} not found", 404)
 
 
 def _credentials_error(status: int, code: str, message: str) -> Answer:

@@ -63,7 +63,7 @@ def _extras(
     environment: dict[str, str] = {}
     for file in reversed(container.environment_files):
         environment |= files[file.value]
-    chosen = {s.target: {} for s in container.secrets} | {"CONTAINER": {}, "LOG_DRIVER": {}}
+    chosen: dict[str, dict[str, str]] = {"CONTAINER": {}, "LOG_DRIVER": {}}
     for secret in container.secrets:
         chosen[secret.target][secret.name] = values[_key(secret)]
     return Extras(
@@ -106,9 +106,7 @@ async def _parameters(
     return found
 
 
-async def _parameter_batch(
-    tools: Tools, region: str, names: list[str], role: Credentials
-) -> dict[str, str]:
+async def _parameter_batch(tools: Tools, region: str, names: list[str], role: Credentials) -> dict[str, str]:
     answer = await _patiently(
         tools,
         f"fetching secret data from SSM Parameter Store in {region or tools.settings.region}",
@@ -123,7 +121,9 @@ async def _parameter_batch(
     values: dict[str, str] = {}
     for parameter in answer.get("Parameters") or ():
         for name in names:
-            if name in {parameter.get("Name"), parameter.get("ARN")} or _parameter_name(name) == parameter.get("Name"):
+            if name in {parameter.get("Name"), parameter.get("ARN")} or _parameter_name(
+                name
+            ) == parameter.get("Name"):
                 values[name] = parameter["Value"]
     if missing := [name for name in names if name not in values]:
         raise _failure(f"invalid parameters: {', '.join(missing)}")

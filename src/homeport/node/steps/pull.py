@@ -79,7 +79,10 @@ def _pulled(
     info: ImageInfo | None, *, began: datetime | None = None, ended: datetime | None = None
 ) -> Pulled:
     return Pulled(
-        digest=(info.digest or "") if info else "", image_env=info.env if info else (), began=began, ended=ended
+        digest=(info.digest or "") if info else "",
+        image_env=info.env if info else (),
+        began=began,
+        ended=ended,
     )
 
 

@@ -20,7 +20,7 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Base of what is stored: absent members take no room."""
 
 
-class Cluster(Noun, frozen=True):
+class Cluster(Noun, frozen=True, kw_only=True):
     """A cluster. `placement_epoch` and `fleet_epoch` guard placements (see `control.placer`)."""
 
     id: int = 0
@@ -42,7 +42,7 @@ class Cluster(Noun, frozen=True):
         return f"arn:aws:ecs:{self.region}:{self.account_id}:cluster/{self.name}"
 
 
-class TaskDefinition(Noun, frozen=True):
+class TaskDefinition(Noun, frozen=True, kw_only=True):
     """One revision; `body` is the wire's `taskDefinition` without ARN, revision, status and dates."""
 
     id: int = 0
@@ -62,12 +62,10 @@ class TaskDefinition(Noun, frozen=True):
     @property
     def arn(self) -> str:
         """Its ARN, with the revision."""
-        return (
-            f"arn:aws:ecs:{self.region}:{self.account_id}:task-definition/{self.family}:{self.revision}"
-        )
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:task-definition/{self.family}:{self.revision}"
 
 
-class Attribute(Noun, frozen=True):
+class Attribute(Noun, frozen=True, kw_only=True):
     """`custom`: put there by a user, who may have ten of them."""
 
     name: str
@@ -75,7 +73,7 @@ class Attribute(Noun, frozen=True):
     custom: bool = False
 
 
-class ContainerInstance(Noun, frozen=True):
+class ContainerInstance(Noun, frozen=True, kw_only=True):
     """A registered instance. Ports are the reserved ones; `payloads` counts messages sent to its agent."""
 
     id: int = 0
@@ -116,8 +114,8 @@ class ContainerInstance(Noun, frozen=True):
         return next((a.value for a in self.attributes if a.name == name), None)
 
 
-class Container(Noun, frozen=True):
-    """A container of a task, as last reported. `restarts` counts restarts in place."""
+class Container(Noun, frozen=True, kw_only=True):
+    """A container of a task, as last reported. `was_running`: a RUNNING report was seen."""
 
     name: str
     uid: str
@@ -137,10 +135,10 @@ class Container(Noun, frozen=True):
     memory_reservation: str | None = None
     gpu_ids: tuple[str, ...] = ()
     gpus: int = 0
-    restarts: int = 0
+    was_running: bool = False
 
 
-class Demand(Noun, frozen=True):
+class Demand(Noun, frozen=True, kw_only=True):
     """What a task holds on its instance."""
 
     cpu: int = 0
@@ -150,13 +148,13 @@ class Demand(Noun, frozen=True):
     gpus: int = 0
 
 
-class Protection(Noun, frozen=True):
+class Protection(Noun, frozen=True, kw_only=True):
     """Scale-in protection until `expires_at`."""
 
     expires_at: datetime
 
 
-class Task(Noun, frozen=True):
+class Task(Noun, frozen=True, kw_only=True):
     """A task. `overrides` is what DescribeTasks echoes, `asked_overrides` what the caller sent."""
 
     id: int = 0
@@ -198,6 +196,8 @@ class Task(Noun, frozen=True):
     stop_code: str | None = None
     stopped_reason: str | None = None
     protection: Protection | None = None
+    log_mode: str = "non-blocking"
+    """The account's default delivery mode of log drivers when the task was made."""
 
     @property
     def arn(self) -> str:
@@ -224,7 +224,7 @@ class Task(Noun, frozen=True):
         return f"{head}:container/{self.cluster_name}/{self.uid}/{container.uid}"
 
 
-class Deployment(Noun, frozen=True):
+class Deployment(Noun, frozen=True, kw_only=True):
     """One deployment of a service; the newest is PRIMARY.
 
     `failed_tasks`: consecutive tasks that never ran; `short_lives`: consecutive
@@ -247,7 +247,7 @@ class Deployment(Noun, frozen=True):
     retry_at: datetime | None = None
 
 
-class ServiceEvent(Noun, frozen=True):
+class ServiceEvent(Noun, frozen=True, kw_only=True):
     """A line of a service's history."""
 
     id: str
@@ -255,7 +255,7 @@ class ServiceEvent(Noun, frozen=True):
     message: str
 
 
-class Service(Noun, frozen=True):
+class Service(Noun, frozen=True, kw_only=True):
     """A REPLICA service. Deployments newest first, events newest first (100 kept)."""
 
     id: int = 0

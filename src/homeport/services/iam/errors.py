@@ -38,5 +38,3 @@ class InvalidInputException(AwsError):
 
     code = "InvalidInput"
     status = 400
-
-

@@ -20,8 +20,7 @@ from homeport.services.ecs.errors import (
 )
 from homeport.services.ecs.model import Attribute, Cluster, ContainerInstance, Task
 from homeport.services.ecs.plan.identifiers import instance_uid
-from homeport.services.ecs.plan.instance_facts import instance_facts
-from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
+from homeport.services.ecs.plan.query import Facts, QuerySyntaxError, compile_query, facts_of
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import instance_view
@@ -91,7 +90,7 @@ async def describe_container_instances(call: Call, ecs: Ecs, req: Request) -> An
 async def list_container_instances(call: Call, ecs: Ecs, req: Request) -> Answer:
     """ARNs of instances that are not INACTIVE, filtered by status and by query."""
     page = page_of(call, ecs, req)
-    matches: Callable[[Any], bool] | None = None
+    matches: Callable[[Facts], bool] | None = None
     if req.get("filter"):
         try:
             matches = compile_query(req["filter"]).matches
@@ -108,12 +107,12 @@ async def list_container_instances(call: Call, ecs: Ecs, req: Request) -> Answer
             status=req.get("status"),
         )
         if matches is not None:
-            counts = repo.task_counts([instance.id for instance in found])
             tasks = TaskRepo(tx)
+            views = instance_views(tx, found)
             found = tuple(
                 instance
-                for instance in found
-                if matches(instance_facts(instance, _groups(tasks, instance), counts.get(instance.id, (0, 0))[0]))
+                for instance, view in zip(found, views, strict=True)
+                if matches(facts_of(view, _groups(tasks, instance)))
             )
         return [(instance.id, instance.arn) for instance in found[: page.limit + 1]]
 
@@ -206,7 +205,9 @@ def _checked_attribute(given: Answer) -> tuple[str, str | None]:
     if not _NAME.fullmatch(name):
         raise InvalidParameterException(f"Invalid attribute name '{name}'.")
     if name.startswith("ecs."):
-        raise InvalidParameterException(f"The attribute '{name}' is reserved: names starting with ecs. are ECS's.")
+        raise InvalidParameterException(
+            f"The attribute '{name}' is reserved: names starting with ecs. are ECS's."
+        )
     if value is not None and not _VALUE.fullmatch(value):
         raise InvalidParameterException(f"Invalid attribute value '{value}'.")
     return name, value

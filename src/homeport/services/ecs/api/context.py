@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ from homeport.store.tx import Tx
 
 ops = Operations("ecs")
 
-Request = dict[str, Any]
+Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
 

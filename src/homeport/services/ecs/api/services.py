@@ -185,9 +185,7 @@ async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         service = _find(tx, call, cluster, req["service"])
         if service.status == "ACTIVE":
             if service.desired_count and not req.get("force"):
-                raise InvalidParameterException(
-                    "The service cannot be stopped while it is scaled above 0."
-                )
+                raise InvalidParameterException("The service cannot be stopped while it is scaled above 0.")
             service = ServiceRepo(tx).save(
                 msgspec.structs.replace(service, status="DRAINING", desired_count=0)
             )

@@ -8,7 +8,15 @@ import msgspec
 
 from homeport.core.arn import MalformedArnError, parse_arn
 from homeport.core.call import Call
-from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, find_task_definition, home, ops
+from homeport.services.ecs.api.context import (
+    Answer,
+    Ecs,
+    Request,
+    find_cluster,
+    find_task_definition,
+    home,
+    ops,
+)
 from homeport.services.ecs.errors import InvalidParameterException, ResourceNotFoundException
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.tags import Tags, checked, merged, without
@@ -103,7 +111,9 @@ async def untag_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
     keys = req["tagKeys"]
     for key in keys:
         if key.lower().startswith("aws:"):
-            raise InvalidParameterException(f"Tag key '{key}' starts with the prefix 'aws:', which is reserved.")
+            raise InvalidParameterException(
+                f"Tag key '{key}' starts with the prefix 'aws:', which is reserved."
+            )
     await ecs.store.write(lambda tx: _retag(tx, call, req["resourceArn"], lambda old: without(old, keys)))
     return {}
 

@@ -8,10 +8,10 @@ from homeport.core.arn import is_arn
 from homeport.core.call import Call
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_task_definition, home, ops
 from homeport.services.ecs.api.paging import page_of
-from homeport.services.ecs.api.settings import effective_settings
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import TaskDefinition
 from homeport.services.ecs.plan.identifiers import TaskDefinitionName, task_definition_name
+from homeport.services.ecs.plan.query import compile_query
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_definition import Settings, normalise
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -32,17 +32,9 @@ async def register_task_definition(call: Call, ecs: Ecs, req: Request) -> Answer
     """Register the next revision of a family."""
     tags = checked(req.get("tags"))
 
-    def settings_of(tx: Tx) -> dict[str, str]:
-        return effective_settings(tx, call)
-
-    effective = await ecs.store.read(settings_of)
     body = normalise(
         {key: value for key, value in req.items() if key != "tags"},
-        settings=Settings(
-            default_log_driver_mode=effective["defaultLogDriverMode"],
-            region=call.region,
-            account_id=call.account_id,
-        ),
+        settings=Settings(region=call.region, account_id=call.account_id, check_expression=compile_query),
     )
     family = req["family"]
 
@@ -122,9 +114,7 @@ async def delete_task_definitions(call: Call, ecs: Ecs, req: Request) -> Answer:
         for reference, name in names:
             definition = find_task_definition(tx, call, name)
             if definition is None:
-                failures.append(
-                    {"arn": reference, "reason": "The specified task definition does not exist."}
-                )
+                failures.append({"arn": reference, "reason": "The specified task definition does not exist."})
                 continue
             if definition.status == "ACTIVE":
                 reason = (

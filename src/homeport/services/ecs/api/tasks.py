@@ -18,6 +18,7 @@ from homeport.services.ecs.api.context import (
     ops,
 )
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.settings import effective_settings
 from homeport.services.ecs.errors import (
     ClientException,
     InvalidParameterException,
@@ -31,7 +32,8 @@ from homeport.services.ecs.plan.identifiers import (
     task_uid,
 )
 from homeport.services.ecs.plan.launch import check_launch, request_digest, task_tags, task_template
-from homeport.services.ecs.plan.task_definition import required_attributes
+from homeport.services.ecs.plan.overrides import demand_of
+from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -58,13 +60,14 @@ def _task_resource(call: Call, request: Request) -> tuple[str, ...]:
     return (f"arn:aws:ecs:{call.region}:{call.account_id}:task/{cluster}/{reference}",)
 
 
-def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition]:
+def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, str]:
+    """The cluster, the definition, and the account's delivery mode of log drivers."""
     cluster = find_cluster(tx, call, req.get("cluster"))
     name = task_definition_name(home(call), req["taskDefinition"])
     definition = find_task_definition(tx, call, name)
     if definition is None:
         raise ClientException("TaskDefinition not found.")
-    return cluster, definition
+    return cluster, definition, effective_settings(tx, call)["defaultLogDriverMode"]
 
 
 def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
@@ -81,8 +84,10 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
         raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
 
-    cluster, definition = await ecs.store.read(lambda tx: _named(tx, call, req))
+    cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
+    check_constraints(tuple(req.get("placementConstraints") or ()))
+    check_strategy(tuple(req.get("placementStrategy") or ()))
     template = task_template(
         cluster=cluster,
         definition=definition,
@@ -90,8 +95,10 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
         group=req.get("group"),
         started_by=req.get("startedBy"),
         tags=task_tags(req, cluster, definition),
+        log_mode=log_mode,
         now=ecs.clock.now(),
     )
+    asked = demand_of(definition.body, req.get("overrides"))
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
@@ -99,11 +106,8 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             template=template,
             demand=template.demand,
             count=count,
-            required_attributes=required_attributes(definition.body),
-            constraints=(
-                *definition.body.get("placementConstraints", ()),
-                *(req.get("placementConstraints") or ()),
-            ),
+            required_attributes=asked.required_attributes,
+            constraints=(*asked.constraints, *(req.get("placementConstraints") or ())),
             strategy=tuple(req.get("placementStrategy") or ()),
             client_token=None
             if token is None
@@ -124,7 +128,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     references = req["containerInstances"]
     if not 1 <= len(references) <= 10:
         raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
-    cluster, definition = await ecs.store.read(lambda tx: _named(tx, call, req))
+    cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
     template = task_template(
         cluster=cluster,
@@ -133,6 +137,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
         group=req.get("group"),
         started_by=req.get("startedBy"),
         tags=task_tags(req, cluster, definition),
+        log_mode=log_mode,
         now=ecs.clock.now(),
     )
     uids: list[str] = []
@@ -145,6 +150,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             uids.append(uid)
     if not uids:
         return {"tasks": [], "failures": missing}
+    asked = demand_of(definition.body, req.get("overrides"))
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
@@ -152,7 +158,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             template=template,
             demand=template.demand,
             instance_uids=tuple(uids),
-            required_attributes=required_attributes(definition.body),
+            required_attributes=asked.required_attributes,
         )
     )
     return {
@@ -192,8 +198,7 @@ async def stop_task(call: Call, ecs: Ecs, req: Request) -> Answer:
 
 def _asked_uids(call: Call, cluster: Cluster, references: list[str]) -> dict[str, str | None]:
     return {
-        reference: task_uid(home(call), cluster.name, reference)
-        for reference in dict.fromkeys(references)
+        reference: task_uid(home(call), cluster.name, reference) for reference in dict.fromkeys(references)
     }
 
 

@@ -188,9 +188,7 @@ class AgentHub:
             await self._send(session, instance, news[start : start + PAYLOAD_TASKS_MAX])
         return Next()
 
-    async def _send(
-        self, session: _Session, instance: ContainerInstance, tasks: tuple[Task, ...]
-    ) -> None:
+    async def _send(self, session: _Session, instance: ContainerInstance, tasks: tuple[Task, ...]) -> None:
         number = await self._next_number(session)
         payload = PayloadMessage(
             message_id=uuid(self._ids),

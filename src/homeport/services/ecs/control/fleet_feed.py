@@ -35,16 +35,14 @@ class FleetFeed:
             self._placer.forget()
         by_cluster: dict[int, list[str]] = {}
         for change in batch.changes:
-            cluster_id, _, uid = change.key.partition("/")
-            if self._placer.knows(int(cluster_id)):
-                by_cluster.setdefault(int(cluster_id), []).append(uid)
+            cluster, _, uid = change.key.partition("/")
+            if self._placer.knows(int(cluster)):
+                by_cluster.setdefault(int(cluster), []).append(uid)
         for cluster_id, uids in by_cluster.items():
             for start in range(0, len(uids), CHUNK):
                 chunk = uids[start : start + CHUNK]
 
-                def look(
-                    tx: Tx, cluster_id: int = cluster_id, chunk: list[str] = chunk
-                ) -> dict[str, Task]:
+                def look(tx: Tx, cluster_id: int = cluster_id, chunk: list[str] = chunk) -> dict[str, Task]:
                     return TaskRepo(tx).find_many(cluster_id, chunk)
 
                 found = await self._store.read(look, bulk=len(chunk) > 50)

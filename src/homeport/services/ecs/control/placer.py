@@ -190,9 +190,7 @@ class Placer:
             return
         raise ServerException("The cluster changes faster than tasks can be placed; try again.")
 
-    async def _catch_up(
-        self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]
-    ) -> Cluster:
+    async def _catch_up(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> Cluster:
         """Bring the fleet up to date; answer requests that are repeats or were decided on old news."""
 
         def look(tx: Tx) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...]]:

@@ -8,20 +8,22 @@ from datetime import datetime
 import msgspec
 
 from homeport.core.clock import Clock
+from homeport.core.errors import AwsError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
-from homeport.core.errors import AwsError
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
+from homeport.services.ecs.plan.account_settings import SETTINGS
 from homeport.services.ecs.plan.launch import service_template
+from homeport.services.ecs.plan.overrides import demand_of
 from homeport.services.ecs.plan.replica import SERVICE_EVENTS_MAX, ServicePlan, ServiceSnapshot, plan_service
-from homeport.services.ecs.plan.task_definition import required_attributes
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
@@ -113,8 +115,9 @@ class ReplicaController:
     async def _start(
         self, service: Service, cluster: Cluster, definition: TaskDefinition, count: int
     ) -> Next:
-        template = service_template(service, cluster, definition, now=self._clock.now())
-        constraints = (*definition.body.get("placementConstraints", ()), *service.placement_constraints)
+        mode = await self._store.read(lambda tx: log_mode(tx, service))
+        template = service_template(service, cluster, definition, log_mode=mode, now=self._clock.now())
+        asked = demand_of(definition.body, None)
         try:
             outcome = await self._placer.place(
                 PlacementRequest(
@@ -123,8 +126,8 @@ class ReplicaController:
                     template=template,
                     demand=template.demand,
                     count=count,
-                    required_attributes=required_attributes(definition.body),
-                    constraints=constraints,
+                    required_attributes=asked.required_attributes,
+                    constraints=(*asked.constraints, *service.placement_constraints),
                     strategy=service.placement_strategy,
                     service=service,
                 )
@@ -157,6 +160,13 @@ class ReplicaController:
                 repo.save(noted)
 
         await decide_again(lambda: self._store.write(work))
+
+
+def log_mode(tx: Tx, service: Service) -> str:
+    """The delivery mode of log drivers that is in force for a service's tasks."""
+    root = f"arn:aws:iam::{service.account_id}:root"
+    explicit = SettingRepo(tx, service.account_id, service.region).explicit((root,))
+    return explicit.get((root, "defaultLogDriverMode")) or SETTINGS["defaultLogDriverMode"].default
 
 
 def _stopping(task: Task, service: Service, now: datetime) -> Task:

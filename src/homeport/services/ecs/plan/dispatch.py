@@ -17,8 +17,6 @@ def task_payload(task: Task, definition: TaskDefinition, instance: ContainerInst
         task=TaskIdentity(
             arn=task.arn,
             cluster_arn=f"arn:aws:ecs:{task.region}:{task.account_id}:cluster/{task.cluster_name}",
-            cluster_name=task.cluster_name,
-            family=task.family,
             revision=task.revision,
             group=task.group,
             service_name=task.service_name or "",
@@ -26,6 +24,8 @@ def task_payload(task: Task, definition: TaskDefinition, instance: ContainerInst
             container_arns={c.name: task.container_arn(c) for c in task.containers},
             launch_type=task.launch_type,
             account_id=task.account_id,
+            region=task.region,
+            log_mode=task.log_mode,
             gpu_ids={c.name: c.gpu_ids for c in task.containers if c.gpu_ids},
         ),
     )

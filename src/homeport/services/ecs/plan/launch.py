@@ -17,10 +17,10 @@ import msgspec
 from homeport.core.ids import Ids, hex32, uuid
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import Cluster, Container, Demand, Service, Task, TaskDefinition
-from homeport.services.ecs.plan.overrides import echo, effective, validate_overrides
+from homeport.services.ecs.plan.overrides import demand_of, echo, effective, validate_overrides
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import Tags, checked, merged
-from homeport.services.ecs.plan.task_definition import demand_of, unsupported_at_run
+from homeport.services.ecs.plan.task_definition import unsupported_at_run
 
 _STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{0,128}")
 _UNSUPPORTED = ("capacityProviderStrategy", "platformVersion", "volumeConfigurations", "referenceId")
@@ -122,6 +122,7 @@ def task_template(
     group: str | None,
     started_by: str | None,
     tags: Tags,
+    log_mode: str,
     now: datetime,
 ) -> Task:
     """A task without id, instance and container ids; `with_identity` completes it."""
@@ -151,12 +152,13 @@ def task_template(
         overrides=echo(definition.body, overrides),
         asked_overrides=overrides,
         tags=tags,
+        log_mode=log_mode,
         created_at=now,
     )
 
 
 def service_template(
-    service: Service, cluster: Cluster, definition: TaskDefinition, *, now: datetime
+    service: Service, cluster: Cluster, definition: TaskDefinition, *, log_mode: str, now: datetime
 ) -> Task:
     """A task of a service's primary deployment, without what `with_identity` adds."""
     tags: Tags = ()
@@ -179,6 +181,7 @@ def service_template(
         group=f"service:{service.name}",
         started_by=service.primary.id,
         tags=tags,
+        log_mode=log_mode,
         now=now,
     )
     return msgspec.structs.replace(template, service_id=service.id, service_name=service.name)

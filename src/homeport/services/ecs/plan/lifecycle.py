@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from homeport.services.ecs.model import Container, Task
-from homeport.services.ecs.plan.failures import stop_cause
+from homeport.services.ecs.plan.failures import ContainerReport, Stop, stop_of
 
 ORDER = (
     "PROVISIONING",
@@ -42,6 +42,8 @@ def _applied(container: Container, entry: Mapping[str, Any]) -> Container:
     if _CONTAINER_RANK.get(status, 0) < _CONTAINER_RANK.get(container.last_status, 0):
         status = container.last_status
     changed: dict[str, Any] = {"last_status": status}
+    if entry.get("status") == "RUNNING":
+        changed["was_running"] = True
     for member, wire in (("runtime_id", "runtimeId"), ("image_digest", "imageDigest")):
         if entry.get(wire):
             changed[member] = entry[wire]
@@ -86,7 +88,7 @@ def apply_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
             changed["started_at"] = now
     after = msgspec.structs.replace(task, **changed)
     if after.last_status == "STOPPED":
-        after = _stopped(after, reason=str(report.get("reason") or ""), was=task.last_status, now=now)
+        after = _stopped(after, reason=str(report.get("reason") or ""), now=now)
     elif after.last_status == "RUNNING" and _essential_stopped(after):
         after = _doomed(after, now)
     return after
@@ -100,18 +102,37 @@ def _doomed(task: Task, now: datetime) -> Task:
     """An essential container stopped: the rest will be stopped by the agent."""
     if task.desired_status == "STOPPED":
         return task
-    code, reason = stop_cause(task, reason="", started=True)
+    stop = _stop_of(task, reason="")
     return msgspec.structs.replace(
         task,
         desired_status="STOPPED",
-        stop_code=code,
-        stopped_reason=reason[:REASON_MAX],
+        stop_code=stop.code.value,
+        stopped_reason=stop.reason,
         stopping_at=now,
         execution_stopped_at=task.execution_stopped_at or now,
     )
 
 
-def _stopped(task: Task, *, reason: str, was: str, now: datetime) -> Task:
+def _stop_of(task: Task, *, reason: str) -> Stop:
+    """Why a task that nobody asked to stop has stopped."""
+    return stop_of(
+        initiated=None,
+        task_reason=reason,
+        containers=[
+            ContainerReport(
+                name=c.name,
+                essential=c.essential,
+                was_running=c.was_running,
+                exit_code=c.exit_code,
+                reason=c.reason or "",
+                runtime_id=c.runtime_id,
+            )
+            for c in task.containers
+        ],
+    )
+
+
+def _stopped(task: Task, *, reason: str, now: datetime) -> Task:
     changed: dict[str, Any] = {
         "desired_status": "STOPPED",
         "stopped_at": now,
@@ -121,8 +142,8 @@ def _stopped(task: Task, *, reason: str, was: str, now: datetime) -> Task:
     if task.started_at is not None and task.execution_stopped_at is None:
         changed["execution_stopped_at"] = now
     if task.stop_code is None:
-        code, text = stop_cause(task, reason=reason, started=task.started_at is not None or was == "RUNNING")
-        changed["stop_code"], changed["stopped_reason"] = code, text[:REASON_MAX]
+        stop = _stop_of(task, reason=reason)
+        changed["stop_code"], changed["stopped_reason"] = stop.code.value, stop.reason
     return msgspec.structs.replace(task, **changed)
 
 
@@ -142,8 +163,3 @@ def apply_health(task: Task, health: Mapping[str, str]) -> Task:
         msgspec.structs.replace(c, health_status=health.get(c.name, c.health_status)) for c in task.containers
     )
     return task if containers == task.containers else msgspec.structs.replace(task, containers=containers)
-
-
-def undeliverable_stop(task: Task, now: datetime) -> Task:
-    """A task that was asked to stop before it ever had an instance."""
-    return _stopped(task, reason="", was=task.last_status, now=now)

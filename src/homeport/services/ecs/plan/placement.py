@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from homeport.services.ecs.plan.fleet import Fleet
-from homeport.services.ecs.plan.fleet_parts import Bools, Longs
+from homeport.services.ecs.plan.fleet_parts import Bools, Ints, Longs
 from homeport.services.ecs.plan.placement_admission import admit, capacities
 from homeport.services.ecs.plan.placement_order import (
     LACKING_LAST,
@@ -22,11 +21,15 @@ from homeport.services.ecs.plan.placement_order import (
     Rule,
     Spread,
     least,
+    masked,
     order_group,
     order_steps,
 )
 from homeport.services.ecs.plan.placement_refusals import Refusals, refusals
 from homeport.services.ecs.plan.placement_types import Demand, Reason, Refusal, Strategy
+
+VALUES_FEW = 32
+"""Up to so many values of an attribute, a mask per value is faster than a look-up per row."""
 
 STEPS_MAX = 16
 """Up to so many tasks, one after the other is faster than as a group."""
@@ -59,12 +62,15 @@ class Placement:
 
 
 def place(fleet: Fleet, demand: Demand, count: int, *, dice: Dice) -> Placement:
-    """Choose instances for `count` tasks; the same arguments give the same answer."""
+    """Choose instances for `count` tasks; the same arguments give the same answer.
+
+    Raise `QuerySyntaxError` if a constraint's expression is not one.
+    """
     mask = admit(fleet, demand)
     if count <= 0 or not mask.any():
         rows = np.zeros(0, dtype=np.int64)
     elif count == 1:
-        rows = np.array([_pick(fleet, demand, mask, np.random.default_rng(dice))])
+        rows = np.array([_pick(fleet, demand, mask, dice)])
     else:
         candidates = _in_uid_order(fleet, mask)
         most = capacities(fleet, demand, candidates, count)
@@ -101,43 +107,48 @@ def _in_uid_order(fleet: Fleet, mask: Bools) -> Longs:
     return rows[mask[rows]].astype(np.int64)
 
 
-def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: np.random.Generator) -> int:
+def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: Dice) -> int:
     """The row that takes one task: the sequential rule on whole columns."""
     best = mask
     for strategy in demand.rules:
-        if (keys := _row_keys(fleet, demand, strategy, mask, dice)) is not None:
+        if strategy.attribute:
+            best = _lowest_values(fleet, demand, strategy.attribute, best)
+        elif (keys := _row_keys(fleet, demand, strategy, mask, dice)) is not None:
             best = least(best, keys)
-    return int(np.where(best, fleet.rank, np.iinfo(np.int32).max).argmin())
+    return int(masked(best, fleet.rank).argmin())
 
 
-def _row_keys(
-    fleet: Fleet, demand: Demand, strategy: Strategy, mask: Bools, dice: np.random.Generator
-) -> npt.NDArray[np.generic] | None:
+def _row_keys(fleet: Fleet, demand: Demand, strategy: Strategy, mask: Bools, dice: Dice) -> Ints | None:
     """A strategy's key per row; None if it is the same for all."""
     if strategy.kind == "binpack":
         return fleet.cpu_free if strategy.field == "cpu" else fleet.memory_free
     if strategy.kind == "random":
         candidates = _in_uid_order(fleet, mask)
         keys = np.zeros(fleet.size, dtype=np.float32)
-        keys[candidates] = dice.random(len(candidates), dtype=np.float32)
-        return keys
+        keys[candidates] = np.random.default_rng(dice).random(len(candidates), dtype=np.float32)
+        return keys.view(np.int32)  # the bits of floats from 0 are in the order of the floats
     counts = fleet.group(demand.group)
-    if not strategy.attribute:
-        return None if counts is None else counts.dense(fleet.size)
-    codes, everywhere = _attribute(fleet, strategy.attribute)
-    if counts is None:
-        return None if everywhere else (codes < 0).astype(np.int8)
-    return _levels(fleet, demand, strategy.attribute)[codes]
+    return None if counts is None else counts.dense(fleet.size)
 
 
-def _attribute(fleet: Fleet, name: str) -> tuple[npt.NDArray[np.int32], bool]:
-    """An attribute's codes, and whether all instances have it."""
-    codes = fleet.column(f"attribute:{name}").codes
-
-    def build() -> tuple[bool]:
-        return (bool((codes[fleet.by_uid] >= 0).all()),)
-
-    return codes, fleet.cached(("everywhere", name), build)[0]
+def _lowest_values(fleet: Fleet, demand: Demand, attribute: str, mask: Bools) -> Bools:
+    """Those of `mask` in the values of an attribute with the fewest tasks of the group."""
+    codes = fleet.column(f"attribute:{attribute}").codes
+    levels = _levels(fleet, demand, attribute)
+    if len(levels) > VALUES_FEW:
+        # Places in the order of levels: equal where these are equal, and 32 bits are enough.
+        places = np.searchsorted(np.sort(levels), levels).astype(np.int32)
+        return least(mask, places[codes])
+    by_level: dict[int, list[int]] = {}
+    for code, level in enumerate(levels.tolist()):
+        by_level.setdefault(level, []).append(code)
+    for _, alike in sorted(by_level.items()):
+        wanted = tuple(code if code < len(levels) - 1 else -1 for code in alike)
+        among = fleet.cached(("values", attribute, wanted), lambda w=wanted: np.isin(codes, w))
+        kept: Bools = mask & among
+        if kept.any():
+            return kept
+    return mask
 
 
 def _levels(fleet: Fleet, demand: Demand, attribute: str) -> Longs:

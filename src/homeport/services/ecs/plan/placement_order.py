@@ -26,10 +26,12 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from homeport.services.ecs.plan.fleet_parts import Bools, Longs
+from homeport.services.ecs.plan.fleet_parts import Bools, Ints, Longs
 
 Floats = npt.NDArray[np.float64]
 Keys = npt.NDArray[np.generic]
+_INT_MAX = 2**31 - 1
+_LONG_MAX = 2**63 - 1
 LAYER_NUMBERS_MAX = 2**21
 LACKING_LAST = 2**40
 """Added to the level of the instances that lack a spread's attribute: they come last."""
@@ -88,10 +90,10 @@ class Arrivals:
         """When the next task of instances that took `taken` tasks arrives."""
         deepest = int(taken.max()) + 1 if len(taken) else 0
         times = self._layers(min(deepest, self._period))
-        if deepest <= self._period:
-            return times[taken, positions]
-        whole = self._layers(self._period)[-1]
-        return taken // self._period * whole[positions] + times[taken % self._period, positions]
+        when: Floats = times[taken % self._period, positions]
+        if deepest > self._period:
+            when = when + taken // self._period * times[-1][positions]
+        return when
 
 
 Rule = Spread | Pack | Arrivals
@@ -290,7 +292,7 @@ def order_steps(rules: Sequence[Rule], most: Longs, count: int) -> Longs:
         if not best.any():
             break
         for key in keys:
-            best = least(best, key)
+            best = _least_of_any(best, key)
         position = int(best.argmax())
         chosen.append(position)
         taken[position] += 1
@@ -303,9 +305,22 @@ def order_steps(rules: Sequence[Rule], most: Longs, count: int) -> Longs:
     return np.array(chosen, dtype=np.int64)
 
 
-def least(among: Bools, keys: Keys) -> Bools:
+def least(among: Bools, keys: Ints) -> Bools:
     """Those of `among` with the least key."""
-    worst = np.inf if keys.dtype.kind == "f" else np.iinfo(keys.dtype.str).max
+    kept = masked(among, keys)
+    best: Bools = among & (kept == kept.min())
+    return best
+
+
+def masked(among: Bools, keys: Ints) -> Ints:
+    """`keys`, and the largest number where not `among`; three times as fast as `np.where`."""
+    floor = among.astype(np.int32)
+    floor += _INT_MAX  # 0 becomes the largest number and 1, wrapping around, the smallest
+    return np.maximum(keys, floor, out=floor)
+
+
+def _least_of_any(among: Bools, keys: Keys) -> Bools:
+    worst = np.inf if keys.dtype.kind == "f" else _LONG_MAX
     kept = np.where(among, keys, np.array(worst, dtype=keys.dtype))
     best: Bools = among & (kept == kept.min())
     return best

@@ -19,9 +19,7 @@ from homeport.services.ecs.plan.placement_types import (
 )
 from homeport.services.ecs.ports import PlacementFailure, PlacementRequest
 
-TROUBLESHOOTING = (
-    "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
-)
+TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 
 
 def fleet_key(uid: str) -> int:
@@ -100,7 +98,8 @@ def _explanation(placement: Placement) -> str:
     closest = placement.closest()
     if closest is None:
         return "No Container Instances were found in your cluster."
-    return f"The closest matching (container-instance {closest.instance_uid}) {closest.clause}. {TROUBLESHOOTING}"
+    name = f"(container-instance {closest.instance_uid})"
+    return f"The closest matching {name} {closest.clause}. {TROUBLESHOOTING}"
 
 
 def _named(fleet: Fleet, demand: Demand, uids: tuple[str, ...]) -> Decision:

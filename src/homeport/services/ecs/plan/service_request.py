@@ -64,7 +64,9 @@ def percentages(given: Mapping[str, Any] | None) -> tuple[int, int] | None:
         )
     breaker = given.get("deploymentCircuitBreaker") or {}
     if breaker.get("enable") or breaker.get("rollback") or breaker.get("thresholdConfiguration"):
-        raise ClientException("deploymentConfiguration.deploymentCircuitBreaker is not supported by Homeport yet.")
+        raise ClientException(
+            "deploymentConfiguration.deploymentCircuitBreaker is not supported by Homeport yet."
+        )
     if given.get("bakeTimeInMinutes"):
         raise ClientException("deploymentConfiguration.bakeTimeInMinutes is not supported by Homeport yet.")
     minimum, maximum = given.get("minimumHealthyPercent", 100), given.get("maximumPercent", 200)

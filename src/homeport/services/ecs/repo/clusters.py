@@ -113,9 +113,7 @@ class ClusterRepo:
     def bump_fleet(self, cluster_id: int) -> int:
         """Say that an instance of the cluster changed; the new epoch."""
         self._tx.execute(
-            update(clusters)
-            .where(clusters.c.id == cluster_id)
-            .values(fleet_epoch=clusters.c.fleet_epoch + 1)
+            update(clusters).where(clusters.c.id == cluster_id).values(fleet_epoch=clusters.c.fleet_epoch + 1)
         )
         epoch = self._tx.execute(
             select(clusters.c.fleet_epoch).where(clusters.c.id == cluster_id)
@@ -144,7 +142,7 @@ class ClusterRepo:
             )
             .group_by(container_instances.c.cluster_id)
         )
-        return {cluster_id: count for cluster_id, count in rows}
+        return {row[0]: row[1] for row in rows}
 
     def service_counts(self, cluster_ids: Iterable[int]) -> dict[int, dict[tuple[str, str], int]]:
         """Services per cluster by (status, launchType)."""

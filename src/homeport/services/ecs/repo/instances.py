@@ -38,9 +38,7 @@ class InstanceRepo:
     def find_many(self, cluster_id: int, uids: Iterable[str]) -> dict[str, ContainerInstance]:
         """Those of the ids that exist, by id."""
         wanted = [bytes.fromhex(uid) for uid in uids]
-        rows = self._tx.execute(
-            select(*_COLUMNS).where(_I.uid.in_(wanted), _I.cluster_id == cluster_id)
-        )
+        rows = self._tx.execute(select(*_COLUMNS).where(_I.uid.in_(wanted), _I.cluster_id == cluster_id))
         return {noun.uid: noun for noun in (_noun(tuple(row)) for row in rows)}
 
     def get(self, instance_id: int) -> ContainerInstance | None:
@@ -64,6 +62,7 @@ class InstanceRepo:
         assert result.inserted_primary_key is not None
         row_id = int(result.inserted_primary_key[0])
         self._tx.touch("ecs.instance", str(row_id))
+        self._tx.touch("ecs.fleet", str(instance.cluster_id))
         return msgspec.structs.replace(instance, id=row_id, version=1, changed_epoch=epoch)
 
     def save(self, instance: ContainerInstance) -> ContainerInstance:
@@ -82,6 +81,7 @@ class InstanceRepo:
         if result.rowcount != 1:
             raise StaleWriteError(instance.arn)
         self._tx.touch("ecs.instance", str(instance.id))
+        self._tx.touch("ecs.fleet", str(instance.cluster_id))
         return msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
 
     def next_payload(self, instance_id: int) -> int:
@@ -98,11 +98,7 @@ class InstanceRepo:
     ) -> tuple[ContainerInstance, ...]:
         """Instances by age: of one status, or all that are not INACTIVE."""
         chosen = _I.status == status if status is not None else _I.status != "INACTIVE"
-        query = (
-            select(*_COLUMNS)
-            .where(_I.cluster_id == cluster_id, _I.id > after_id, chosen)
-            .order_by(_I.id)
-        )
+        query = select(*_COLUMNS).where(_I.cluster_id == cluster_id, _I.id > after_id, chosen).order_by(_I.id)
         if limit is not None:
             query = query.limit(limit)
         return tuple(_noun(tuple(row)) for row in self._tx.execute(query))
@@ -116,9 +112,7 @@ class InstanceRepo:
 
     def draining_ids(self, cluster_id: int) -> frozenset[int]:
         """Rows of a cluster's DRAINING instances."""
-        rows = self._tx.execute(
-            select(_I.id).where(_I.cluster_id == cluster_id, _I.status == "DRAINING")
-        )
+        rows = self._tx.execute(select(_I.id).where(_I.cluster_id == cluster_id, _I.status == "DRAINING"))
         return frozenset(row[0] for row in rows)
 
     def connected_ids(self) -> tuple[int, ...]:

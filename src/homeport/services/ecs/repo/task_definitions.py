@@ -133,12 +133,8 @@ class TaskDefinitionRepo:
                     _T.family > last_family, and_(_T.family == last_family, _T.revision > last_revision)
                 )
             wanted.append(later)
-        order = (
-            (_T.family.desc(), _T.revision.desc()) if descending else (_T.family.asc(), _T.revision.asc())
-        )
-        rows = self._tx.execute(
-            select(_T.family, _T.revision).where(*wanted).order_by(*order).limit(limit)
-        )
+        order = (_T.family.desc(), _T.revision.desc()) if descending else (_T.family.asc(), _T.revision.asc())
+        rows = self._tx.execute(select(_T.family, _T.revision).where(*wanted).order_by(*order).limit(limit))
         return tuple((row[0], row[1]) for row in rows)
 
     def families(
@@ -174,9 +170,7 @@ class TaskDefinitionRepo:
     def purge_deleted(self, *, limit: int) -> None:
         """Forget DELETE_IN_PROGRESS revisions whose family has no live task; numbers stay taken."""
         in_use = select(tasks.c.family).where(tasks.c.stopped_at.is_(None))
-        doomed = (
-            select(_T.id).where(_T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use)).limit(limit)
-        )
+        doomed = select(_T.id).where(_T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use)).limit(limit)
         ids = [row[0] for row in self._tx.execute(doomed)]
         if ids:
             self._tx.execute(task_definitions.delete().where(_T.id.in_(ids)))

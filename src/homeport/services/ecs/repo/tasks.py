@@ -24,8 +24,8 @@ def _noun(row: tuple[int, int, Task]) -> Task:
 class TaskRepo:
     """Tasks of all clusters.
 
-    Writes leave three hints: the task itself, its instance's dispatch (when its
-    agent has something to hear) and its service.
+    Writes leave hints: the task itself, its instance's dispatch (when its agent
+    has something to hear), its service, and its cluster's fleet (when room came up).
     """
 
     def __init__(self, tx: Tx) -> None:
@@ -41,9 +41,7 @@ class TaskRepo:
     def find_many(self, cluster_id: int, uids: Iterable[str]) -> dict[str, Task]:
         """Those of the ids that exist, by id."""
         wanted = [bytes.fromhex(uid) for uid in uids]
-        rows = self._tx.execute(
-            select(*_COLUMNS).where(_T.uid.in_(wanted), _T.cluster_id == cluster_id)
-        )
+        rows = self._tx.execute(select(*_COLUMNS).where(_T.uid.in_(wanted), _T.cluster_id == cluster_id))
         return {noun.uid: noun for noun in (_noun(tuple(row)) for row in rows)}
 
     def versions(self, cluster_id: int, uids: Iterable[str]) -> dict[str, tuple[int, int]]:
@@ -113,6 +111,8 @@ class TaskRepo:
         self._tx.touch("ecs.task", f"{task.cluster_id}/{task.uid}")
         if task.service_id is not None:
             self._tx.touch("ecs.service", str(task.service_id))
+        if task.stopped_at is not None:
+            self._tx.touch("ecs.fleet", str(task.cluster_id))
         if task.desired_status == "STOPPED" and task.stopped_at is None and task.instance_id is not None:
             self._tx.touch("ecs.dispatch", str(task.instance_id))
         return msgspec.structs.replace(task, version=task.version + 1)

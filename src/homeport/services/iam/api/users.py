@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +30,7 @@ ops = Operations("iam")
 KEYS_MAX = 2
 _NAME = re.compile(r"[\w+=,.@-]{1,64}")
 
-Request = dict[str, Any]
+Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
 
@@ -97,7 +98,9 @@ async def create_user(call: Call, iam: Iam, req: Request) -> Answer:
 async def get_user(call: Call, iam: Iam, req: Request) -> Answer:
     """A user by name."""
     if not req.get("UserName"):
-        raise InvalidInputException("UserName must be given: the caller's own user is not supported by Homeport yet.")
+        raise InvalidInputException(
+            "UserName must be given: the caller's own user is not supported by Homeport yet."
+        )
     return {"User": _user_view(await iam.store.read(lambda tx: _find(tx, call, req["UserName"])))}
 
 
@@ -109,7 +112,10 @@ async def list_users(call: Call, iam: Iam, req: Request) -> Answer:
     found = await iam.store.read(
         lambda tx: UserRepo(tx).page(call.account_id, after=req.get("Marker") or "", limit=limit + 1)
     )
-    answer: Answer = {"Users": [_user_view(user) for user in found[:limit]], "IsTruncated": len(found) > limit}
+    answer: Answer = {
+        "Users": [_user_view(user) for user in found[:limit]],
+        "IsTruncated": len(found) > limit,
+    }
     if answer["IsTruncated"]:
         answer["Marker"] = found[limit - 1].name
     return answer
@@ -137,7 +143,8 @@ async def attach_user_policy(call: Call, iam: Iam, req: Request) -> Answer:
     arn = req["PolicyArn"]
     if arn not in MANAGED_ACTIONS:
         raise NoSuchEntityException(
-            f"Policy {arn} does not exist or is not attachable. Homeport has: {', '.join(sorted(MANAGED_ACTIONS))}."
+            f"Policy {arn} does not exist or is not attachable. "
+            f"Homeport has: {', '.join(sorted(MANAGED_ACTIONS))}."
         )
 
     def work(tx: Tx) -> None:
@@ -181,7 +188,9 @@ async def list_attached_user_policies(call: Call, iam: Iam, req: Request) -> Ans
 async def create_access_key(call: Call, iam: Iam, req: Request) -> Answer:
     """A key for a user; its secret is shown this once."""
     if not req.get("UserName"):
-        raise InvalidInputException("UserName must be given: more keys of the root are not supported by Homeport.")
+        raise InvalidInputException(
+            "UserName must be given: more keys of the root are not supported by Homeport."
+        )
     key = AccessKey(
         access_key_id=access_key_id(iam.ids, "AKIA"),
         secret_access_key=secret_key(iam.ids),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -19,7 +20,7 @@ from homeport.store.tx import Tx
 
 ops = Operations("sts")
 
-Request = dict[str, Any]
+Request = Mapping[str, Any]
 Answer = dict[str, Any]
 
 DURATION_SECONDS_MIN = 900

@@ -1,0 +1,69 @@
+"""What must exist before the first request: the root's access key, the local nodes' key, the page key."""
+
+from __future__ import annotations
+
+import msgspec
+
+from homeport.core.clock import Clock
+from homeport.core.ids import Ids, access_key_id, secret_key
+from homeport.core.sigv4 import Credentials
+from homeport.policy.managed import AGENT_POLICY_ARN
+from homeport.services.iam.manifest import AccessKey, User, UserRepo
+from homeport.store.base import Store
+from homeport.store.secrets import installation_secret
+from homeport.store.tx import Tx
+
+NODE_USER = "homeport-local-nodes"
+
+
+class Keys(msgspec.Struct, frozen=True, kw_only=True):
+    """What this installation signs with."""
+
+    root: Credentials
+    nodes: Credentials
+    pages: bytes
+
+
+async def ensure_keys(store: Store, clock: Clock, ids: Ids, *, account_id: str) -> Keys:
+    """The installation's keys, made at its first start."""
+
+    def work(tx: Tx) -> Keys:
+        users = UserRepo(tx)
+        user = users.find(account_id, NODE_USER)
+        if user is None:
+            users.add(
+                User(
+                    account_id=account_id,
+                    name=NODE_USER,
+                    user_id=access_key_id(ids, "AIDA"),
+                    created_at=clock.now(),
+                    policies=(AGENT_POLICY_ARN,),
+                )
+            )
+        return Keys(
+            root=_key(users, clock, ids, account_id, ""),
+            nodes=_key(users, clock, ids, account_id, NODE_USER),
+            pages=installation_secret(tx, "pages", ids),
+        )
+
+    return await store.write(work)
+
+
+def _key(users: UserRepo, clock: Clock, ids: Ids, account_id: str, user_name: str) -> Credentials:
+    """The owner's oldest active key; made when there is none."""
+    for key in users.keys_of(account_id, user_name):
+        if key.status == "Active":
+            return Credentials(
+                access_key_id=key.access_key_id, secret_access_key=key.secret_access_key
+            )
+    fresh = AccessKey(
+        access_key_id=access_key_id(ids, "AKIA"),
+        secret_access_key=secret_key(ids),
+        account_id=account_id,
+        user_name=user_name,
+        created_at=clock.now(),
+    )
+    users.add_key(fresh)
+    return Credentials(
+        access_key_id=fresh.access_key_id, secret_access_key=fresh.secret_access_key
+    )

@@ -1,0 +1,146 @@
+"""`homeport up`: gateway, controllers and local nodes in one process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import uvicorn
+
+from homeport.app.bootstrap import Keys, ensure_keys
+from homeport.app.connection import Connection, write_connection
+from homeport.app.keyring import StoredKeys
+from homeport.app.local_nodes import LocalNodes
+from homeport.app.settings import AuthMode, UpSettings, environment
+from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
+from homeport.core.clock import SystemClock
+from homeport.core.ids import SystemIds
+from homeport.core.log import configure, get_logger
+from homeport.gateway.agent_sockets import AgentSockets
+from homeport.gateway.asgi import Gateway, Metrics
+from homeport.gateway.chain import Anonymous
+from homeport.runtime.supervisor import LoopState, Supervisor
+from homeport.store.opening import open_store
+
+log = get_logger("app")
+
+Report = Callable[[str, Mapping[str, Any]], None]
+KEEP_ALIVE_SECONDS = 75
+BACKLOG = 2048
+
+
+class _Server(uvicorn.Server):
+    """A server whose signals are its owner's business."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+class FrontDoor:
+    """The gateway's HTTP server on one port."""
+
+    def __init__(self, app: Gateway, *, host: str, port: int) -> None:
+        self._server = _Server(
+            uvicorn.Config(
+                app,  # type: ignore[arg-type]  # a raw ASGI application, which uvicorn types more narrowly
+                host=host,
+                port=port,
+                http="httptools",
+                ws="websockets-sansio",
+                lifespan="off",
+                access_log=False,
+                server_header=False,
+                log_config=None,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=5,
+            )
+        )
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """Listen while the block runs. Raise `OSError` when the port cannot be had."""
+        config = self._server.config
+        listening = _bind(config.host, config.port)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._server.serve(sockets=[listening]), name="front-door")
+                try:
+                    yield
+                finally:
+                    self._server.should_exit = True
+        finally:
+            listening.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """A listening socket: connections queue from now on, before the server has begun."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen(BACKLOG)
+    except OSError as error:
+        listening.close()
+        raise OSError(error.errno, f"cannot listen on {host}:{port}: {error.strerror}") from error
+    return listening
+
+
+async def run_up(settings: UpSettings, report: Report) -> None:
+    """Serve until cancelled; containers are left running then."""
+    configure(level=settings.log_level)
+    clock, ids = SystemClock(), SystemIds()
+    store = await open_store(f"sqlite:///{settings.data_dir / 'homeport.db'}")
+    try:
+        keys = await ensure_keys(store, clock, ids, account_id=settings.account_id)
+        plane = build_control_plane(store, clock, ids, page_key=keys.pages)
+        async with Supervisor() as supervisor:
+            await _serve(settings, report, plane, keys, supervisor)
+    finally:
+        await store.close()
+
+
+async def _serve(
+    settings: UpSettings, report: Report, plane: ControlPlane, keys: Keys, supervisor: Supervisor
+) -> None:
+    ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe)
+    supervisor.start("key-ring", ring.run)
+    plane.start(supervisor)
+    sockets = AgentSockets(AgentGate(plane.hub), ids=plane.ids)
+    anonymous = None
+    if settings.auth is AuthMode.OFF:
+        anonymous = Anonymous(account_id=settings.account_id, region=settings.region)
+    gateway = Gateway(
+        build_chain(plane, ring, anonymous=anonymous),
+        sockets,
+        Metrics(lambda: plane.hub.connected),
+        health=lambda: _failing(supervisor),
+    )
+    async with FrontDoor(gateway, host=settings.host, port=settings.port).open():
+        connection = Connection(
+            endpoint=settings.endpoint,
+            access_key_id=keys.root.access_key_id,
+            secret_access_key=keys.root.secret_access_key,
+            region=settings.region,
+            account_id=settings.account_id,
+        )
+        write_connection(settings.data_dir, connection, environ=environment())
+        report("gateway.ready", {"endpoint": settings.endpoint})
+        try:
+            async with LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report):
+                await asyncio.Event().wait()
+        finally:
+            await sockets.close()
+
+
+def _failing(supervisor: Supervisor) -> Iterable[str]:
+    return (
+        f"{loop.name}: {loop.last_error}"
+        for loop in supervisor.reports()
+        if loop.state is LoopState.BACKING_OFF
+    )

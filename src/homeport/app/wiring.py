@@ -1,0 +1,168 @@
+"""Which services there are, and how they are put together. Nothing else builds things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from homeport.core.clock import Clock
+from homeport.core.ids import Ids
+from homeport.core.operations import Operations
+from homeport.gateway.chain import Anonymous, Chain, MountedService
+from homeport.gateway.ports import AgentConnection, AgentRefusedError, AgentSession, KeyRing, Outbox
+from homeport.runtime.pump import FeedPump, Route
+from homeport.runtime.queue import WorkQueue
+from homeport.runtime.runner import Runner
+from homeport.runtime.supervisor import Supervisor
+from homeport.services.ecs import manifest as ecs
+from homeport.services.iam import manifest as iam
+from homeport.services.sts import manifest as sts
+from homeport.store.base import Store
+from homeport.wire.paging import BadTokenError, open_, seal
+
+
+class Manifest(Protocol):
+    """What every service's `manifest` module says."""
+
+    name: str
+    operations: Operations
+    invalid_input: str
+
+
+MANIFESTS: tuple[Manifest, ...] = (ecs, iam, sts)
+
+INTERNAL_ERRORS = {"ecs": "ServerException"}
+DISPATCH_WORKERS = 16
+REPLICA_WORKERS = 8
+
+
+class SealedPages:
+    """Page tokens sealed with the installation's own key."""
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+
+    def seal(self, scope: str, position: Any) -> str:
+        """A token that continues at `position`, good for `scope` only."""
+        return seal(self._key, scope, position)
+
+    def open(self, scope: str, token: str) -> Any:
+        """The position. Raise `ValueError` when the token is not ours."""
+        try:
+            return open_(self._key, scope, token)
+        except BadTokenError as error:
+            raise ValueError(str(error)) from None
+
+
+class AgentGate:
+    """The gateway's agent sockets, as ECS takes them."""
+
+    def __init__(self, hub: ecs.AgentHub) -> None:
+        self._hub = hub
+
+    async def open_acs(self, connection: AgentConnection, outbox: Outbox) -> AgentSession:
+        """Take a work socket."""
+        try:
+            return await self._hub.open_acs(_hello(connection), outbox)
+        except ecs.RefusedAgentError as error:
+            raise AgentRefusedError(error.kind, error.text) from None
+
+    async def open_tcs(self, connection: AgentConnection, outbox: Outbox) -> AgentSession:
+        """Take a telemetry socket."""
+        try:
+            return await self._hub.open_tcs(_hello(connection), outbox)
+        except ecs.RefusedAgentError as error:
+            raise AgentRefusedError(error.kind, error.text) from None
+
+
+def _hello(connection: AgentConnection) -> ecs.AgentHello:
+    return ecs.AgentHello(
+        account_id=connection.call.account_id,
+        region=connection.call.region,
+        cluster=connection.cluster,
+        container_instance=connection.container_instance,
+        agent_version=connection.agent_version,
+        agent_hash=connection.agent_hash,
+        docker_version=connection.docker_version,
+        send_credentials=connection.send_credentials,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControlPlane:
+    """The services over one store, and the loops that keep them true."""
+
+    store: Store
+    clock: Clock
+    ids: Ids
+    hub: ecs.AgentHub
+    placer: ecs.Placer
+    replicas: ecs.ReplicaController
+    reaper: ecs.Reaper
+    services: tuple[MountedService, ...]
+    queues: dict[str, WorkQueue[str]] = field(
+        default_factory=lambda: {name: WorkQueue[str]() for name in ("dispatch", "replica", "reaper")}
+    )
+
+    def start(self, supervisor: Supervisor) -> None:
+        """Start every loop under the supervisor."""
+        subscribe = self.store.feed.subscribe
+        pump = FeedPump(subscribe, self._routes())
+        fleet_feed = ecs.FleetFeed(self.store, self.placer, subscribe)
+        runners = (
+            Runner(self.hub, self.queues["dispatch"], self.clock, workers=DISPATCH_WORKERS),
+            Runner(self.replicas, self.queues["replica"], self.clock, workers=REPLICA_WORKERS),
+            Runner(self.reaper, self.queues["reaper"], self.clock),
+        )
+        supervisor.start("feed-pump", pump.run)
+        supervisor.start("fleet-feed", fleet_feed.run)
+        supervisor.start("placer", self.placer.run)
+        for runner, name in zip(runners, self.queues, strict=True):
+            supervisor.start(name, runner.run)
+
+    def _routes(self) -> tuple[Route, ...]:
+        return (
+            Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
+            Route(
+                kinds=frozenset({"ecs.service", "ecs.fleet"}),
+                queue=self.queues["replica"],
+                list_keys=self.replicas.keys,
+                keys_of=self.replicas.keys_of,
+            ),
+            Route(kinds=frozenset({"ecs.reaper"}), queue=self.queues["reaper"], list_keys=self.reaper.keys),
+        )
+
+
+def build_control_plane(store: Store, clock: Clock, ids: Ids, *, page_key: bytes) -> ControlPlane:
+    """All services over one store."""
+    placer = ecs.Placer(store, clock, ids)
+    contexts: dict[str, Any] = {
+        "ecs": ecs.Ecs(store=store, clock=clock, ids=ids, placer=placer, pages=SealedPages(page_key)),
+        "iam": iam.Iam(store=store, clock=clock, ids=ids),
+        "sts": sts.Sts(store=store, clock=clock, ids=ids),
+    }
+    return ControlPlane(
+        store=store,
+        clock=clock,
+        ids=ids,
+        hub=ecs.AgentHub(store, clock, ids),
+        placer=placer,
+        replicas=ecs.ReplicaController(store, clock, ids, placer),
+        reaper=ecs.Reaper(store, clock),
+        services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
+    )
+
+
+def _mounted(manifest: Manifest, context: Any) -> MountedService:
+    return MountedService(
+        name=manifest.name,
+        operations=manifest.operations,
+        context=context,
+        invalid_input=manifest.invalid_input,
+        internal_error=INTERNAL_ERRORS.get(manifest.name, "InternalFailure"),
+    )
+
+
+def build_chain(plane: ControlPlane, keys: KeyRing, *, anonymous: Anonymous | None = None) -> Chain:
+    """The gateway's chain over a control plane's services."""
+    return Chain(plane.services, keys, plane.clock, plane.ids, anonymous=anonymous)

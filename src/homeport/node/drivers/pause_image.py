@@ -1,0 +1,89 @@
+"""The image of containers that only hold namespaces: one static program of a few instructions.
+
+No registry is needed and no compiler: the program is written here as machine
+code. As first process of a shared PID namespace it must collect the
+processes that others leave behind, so it ignores SIGCHLD (the kernel then
+collects them, see wait(2)) and sleeps until it is killed.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import tarfile
+
+from homeport.node.drivers.docker_images import DockerImages
+from homeport.node.ports import DriverError
+
+PAUSE_IMAGE = "homeport/pause:1"
+_BASE = 0x400000
+_HEADERS_BYTES = 64 + 56
+_SIGCHLD = 17
+_IGNORE_ACTION = struct.pack("<QQQQ", 1, 0, 0, 0)
+"""struct kernel_sigaction: SIG_IGN, no flags, no restorer, empty mask."""
+
+
+def _x86_64() -> bytes:
+    """rt_sigaction(SIGCHLD, action, NULL, 8), then pause() for ever. Numbers: asm/unistd_64.h."""
+    tail = b"\x31\xd2" + b"\x41\xba" + struct.pack("<I", 8) + b"\x0f\x05"
+    sleep = b"\xb8" + struct.pack("<I", 34) + b"\x0f\x05" + b"\xeb\xf7"
+    head = b"\xb8" + struct.pack("<I", 13) + b"\xbf" + struct.pack("<I", _SIGCHLD)
+    action_from_next = len(tail) + len(sleep)
+    return head + b"\x48\x8d\x35" + struct.pack("<i", action_from_next) + tail + sleep + _IGNORE_ACTION
+
+
+def _aarch64() -> bytes:
+    """The same; pause() is ppoll(NULL, 0, NULL, NULL) there. Numbers: asm-generic/unistd.h."""
+
+    def movz(register: int, value: int) -> int:
+        return 0xD2800000 | value << 5 | register
+
+    svc, branch = 0xD4000001, 0x14000000
+    sleep = [movz(8, 73), *(movz(register, 0) for register in range(4)), svc, branch]
+    sleep[-1] |= -(len(sleep) - 1) & 0x3FFFFFF
+    after_adr = [movz(2, 0), movz(3, 8), svc, *sleep]
+    distance = 4 * (1 + len(after_adr))
+    adr = 0x10000000 | (distance & 3) << 29 | (distance >> 2) << 5 | 1
+    words = [movz(8, 134), movz(0, _SIGCHLD), adr, *after_adr]
+    return struct.pack(f"<{len(words)}I", *words) + _IGNORE_ACTION
+
+
+_MACHINES = {"x86_64": (62, _x86_64), "aarch64": (183, _aarch64)}
+"""Architecture as Docker names it: ELF's e_machine, and the code."""
+
+
+def pause_program(architecture: str) -> bytes:
+    """A static ELF executable. Raise `DriverError` for an architecture without code."""
+    if architecture not in _MACHINES:
+        raise DriverError(
+            "HostConfigError", f"no pause program for {architecture}: namespaces cannot be shared"
+        )
+    machine, assemble = _MACHINES[architecture]
+    code = assemble()
+    size = _HEADERS_BYTES + len(code)
+    ident = b"\x7fELF\x02\x01\x01" + bytes(9)
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH",
+        ident, 2, machine, 1, _BASE + _HEADERS_BYTES, 64, 0, 0, 64, 56, 1, 0, 0, 0,
+    )  # fmt: skip
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, _BASE, _BASE, size, size, 0x1000)
+    return header + segment + code
+
+
+def pause_layer(architecture: str) -> bytes:
+    """The image's only layer: `/pause`. The same bytes every time."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        program = pause_program(architecture)
+        entry = tarfile.TarInfo("pause")
+        entry.size, entry.mode = len(program), 0o555
+        tar.addfile(entry, io.BytesIO(program))
+    return buffer.getvalue()
+
+
+async def ensure_pause_image(images: DockerImages, architecture: str) -> str:
+    """Make the image if it is not here; its name."""
+    if await images.inspect(PAUSE_IMAGE) is None:
+        layer = pause_layer(architecture)
+        await images.import_tar(PAUSE_IMAGE, layer, changes=('ENTRYPOINT ["/pause"]',))
+    return PAUSE_IMAGE

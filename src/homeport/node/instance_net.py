@@ -1,0 +1,142 @@
+"""Addresses of local instances: slices of this machine that can all publish the same port.
+
+Each instance has an address of its own on a bridge that belongs to this
+Homeport; nothing is attached to the bridge, it only makes the addresses local.
+The layout is a default VPC's: a /16 with a /20 subnet for each of three zones,
+and AWS's five reserved addresses of a subnet stay free.
+Source: Amazon VPC user guide, "Default VPC components", "Subnet sizing".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import sha256
+from ipaddress import IPv4Network
+
+from homeport.node.commands import Run
+
+ZONES = ("a", "b", "c")
+SUBNET_BITS = 20
+RESERVED_ADDRESSES = 4
+"""The first addresses of a subnet; its last one is reserved too."""
+
+CANDIDATES = tuple(
+    IPv4Network(text) for text in ("172.31.0.0/16", *(f"10.{second}.0.0/16" for second in range(31, 256, 16)))
+)
+
+
+class NoFreeRangeError(Exception):
+    """Every range that could be used is routed somewhere on this machine."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceAddress:
+    """`zone`: the letter of its availability zone."""
+
+    index: int
+    zone: str
+    ip: str
+    subnet: str
+
+
+def pick_range(taken: Iterable[IPv4Network], *, preferred: IPv4Network | None = None) -> IPv4Network:
+    """The first candidate (`preferred` before all) that overlaps nothing. Raise `NoFreeRangeError`."""
+    occupied = tuple(taken)
+    for candidate in (*([preferred] if preferred else []), *CANDIDATES):
+        if not any(candidate.overlaps(other) for other in occupied):
+            return candidate
+    raise NoFreeRangeError("every range for instance addresses is routed on this machine already")
+
+
+def subnets(network: IPv4Network) -> dict[str, IPv4Network]:
+    """Each zone's subnet."""
+    return dict(zip(ZONES, network.subnets(new_prefix=SUBNET_BITS), strict=False))
+
+
+def address_of(network: IPv4Network, index: int) -> InstanceAddress:
+    """Where instance `index` lives: zones in turn, addresses upwards."""
+    zone = ZONES[index % len(ZONES)]
+    subnet = subnets(network)[zone]
+    offset = RESERVED_ADDRESSES + index // len(ZONES)
+    if offset >= subnet.num_addresses - 1:
+        raise ValueError(f"instance {index} does not fit into {subnet}")
+    return InstanceAddress(index=index, zone=zone, ip=str(subnet[offset]), subnet=str(subnet))
+
+
+def bridge_name(homeport: str) -> str:
+    """The link's name, at most 15 characters."""
+    return f"hp-{sha256(homeport.encode()).hexdigest()[:10]}"
+
+
+class InstanceNet:
+    """One Homeport's bridge with its instances' addresses."""
+
+    def __init__(self, run: Run, homeport: str) -> None:
+        self._run = run
+        self.link = bridge_name(homeport)
+
+    async def up(self, count: int, *, preferred: str | None = None) -> tuple[InstanceAddress, ...]:
+        """Addresses for `count` instances, made or found. Raise `CommandError`, `NoFreeRangeError`.
+
+        A bridge that exists keeps its range; a new one takes `preferred` if it is free.
+        """
+        network = await self._range()
+        if network is None:
+            wish = IPv4Network(preferred) if preferred else None
+            network = await self._make(pick_range(await self._routed(), preferred=wish))
+        planned = tuple(address_of(network, index) for index in range(count))
+        present = await self._addresses()
+        wanted = {address.ip for address in planned}
+        changes = [f"address add {ip}/32 dev {self.link}" for ip in sorted(wanted - present)]
+        changes += [f"address del {ip}/32 dev {self.link}" for ip in sorted(present - wanted)]
+        await self._batch(changes)
+        return planned
+
+    async def down(self) -> None:
+        """Remove the bridge and all addresses on it. A missing one is fine."""
+        if await self._exists():
+            await self._run("ip", "link", "delete", self.link)
+
+    async def _range(self) -> IPv4Network | None:
+        """The range of the bridge that exists; half-made ones (no route yet) are none."""
+        if not await self._exists():
+            return None
+        routes = json.loads(await self._run("ip", "-j", "-4", "route", "show", "dev", self.link) or "[]")
+        found = [IPv4Network(route["dst"]) for route in routes if "/" in route["dst"]]
+        return found[0] if found else None
+
+    async def _make(self, network: IPv4Network) -> IPv4Network:
+        commands = [] if await self._exists() else [f"link add {self.link} type bridge"]
+        # The route keeps others (Docker, a second Homeport) from taking the range.
+        commands += [f"link set {self.link} up", f"route add {network} dev {self.link} scope link"]
+        await self._batch(commands)
+        return network
+
+    async def _exists(self) -> bool:
+        links = json.loads(await self._run("ip", "-j", "link", "show", "type", "bridge") or "[]")
+        return any(link.get("ifname") == self.link for link in links)
+
+    async def _addresses(self) -> set[str]:
+        found = json.loads(await self._run("ip", "-j", "-4", "address", "show", "dev", self.link) or "[]")
+        return {
+            info["local"]
+            for link in found
+            for info in link.get("addr_info", ())
+            if info.get("family") == "inet"
+        }
+
+    async def _routed(self) -> set[IPv4Network]:
+        """Every range with a route in any table, and every local address."""
+        routes = json.loads(await self._run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
+        found: set[IPv4Network] = set()
+        for route in routes:
+            destination = route.get("dst", "default")
+            if destination != "default":
+                found.add(IPv4Network(destination, strict=False))
+        return found
+
+    async def _batch(self, commands: list[str]) -> None:
+        if commands:
+            await self._run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")

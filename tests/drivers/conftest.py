@@ -1,0 +1,16 @@
+"""Real drivers for the tests here. Docker must answer: a machine without it fails, it does not skip."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest_asyncio
+
+from tests.kit.docker import Engine, engine
+
+
+@pytest_asyncio.fixture
+async def docker() -> AsyncIterator[Engine]:
+    """This machine's daemon; fails when the test leaves anything behind."""
+    async with engine() as drivers:
+        yield drivers
