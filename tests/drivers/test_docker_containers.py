@@ -101,9 +101,9 @@ async def test_volumes_are_shared_and_volumes_from_brings_all_of_them(docker: En
         docker.made_volumes.append(planned.spec.name)
         await docker.volumes.create(planned.spec)
     said = await docker.finish(rendered(docker, task, "writer"))
-    assert said == ("touch: /h/x: Read-only file system", "refused")
+    assert set(said) == {"touch: /h/x: Read-only file system", "refused"}
     assert await docker.finish(rendered(docker, task, "reader")) == ("one", "two", "from the host")
-    assert (await docker.finish(rendered(docker, task, "onlooker")))[-1] == "refused"
+    assert "refused" in await docker.finish(rendered(docker, task, "onlooker"))
     status = await docker.containers.status(container_name(task, "writer"))
     assert status is not None
     assert {(m.get("name"), m["destination"]) for m in status.mounts} == {

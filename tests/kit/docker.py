@@ -32,8 +32,8 @@ APPLETS = (
 ).split()
 
 
-def busybox_layer() -> bytes:
-    """A root file system of busybox alone (Debian: busybox-static)."""
+def busybox_layer(mark: bytes = b"") -> bytes:
+    """A root file system of busybox alone (Debian: busybox-static). Another mark, another layer."""
     program = shutil.which("busybox")
     if program is None:
         raise FileNotFoundError("busybox is not installed (Debian: busybox-static)")
@@ -52,6 +52,7 @@ def busybox_layer() -> bytes:
         for applet in APPLETS:
             add(f"bin/{applet}", kind=tarfile.SYMTYPE, link="busybox")
         add("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/sh\n")
+        add("etc/mark", mark)
         add("etc/group", b"root:x:0:\nnogroup:x:65534:\n")
     return buffer.getvalue()
 

@@ -40,8 +40,10 @@ def cluster(*, settings: tuple[str, ...] = ("fsync=off", "full_page_writes=off")
     data = folder / "data"
     try:
         subprocess.run(
-            [programs / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust", "-E", "UTF8", "--no-sync"]
-            + ["--locale=C.UTF-8"],
+            [
+                *(programs / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust"),
+                *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
+            ],
             check=True,
             capture_output=True,
             cwd=folder,
@@ -61,12 +63,8 @@ def cluster(*, settings: tuple[str, ...] = ("fsync=off", "full_page_writes=off")
             _wait_until_ready(programs, port, server, folder / "log")
             yield f"postgresql://{SUPERUSER}@127.0.0.1:{port}"
         finally:
-            server.send_signal(signal.SIGINT)  # fast shutdown
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                server.send_signal(signal.SIGQUIT)
-                server.wait(20)
+            server.send_signal(signal.SIGQUIT)  # at once: nobody wants its data
+            server.wait(30)
     finally:
         shutil.rmtree(folder)
 

@@ -59,7 +59,7 @@ def test_an_instant_survives_to_the_microsecond_in_utc(instant: datetime) -> Non
 
 def test_a_naive_instant_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        Instant().process_bind_param(datetime(2030, 1, 1), SQLITE)
+        Instant().process_bind_param(datetime(2030, 1, 1, tzinfo=UTC).replace(tzinfo=None), SQLITE)
 
 
 def test_a_document_has_the_type_it_was_declared_with() -> None:

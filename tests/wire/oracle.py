@@ -149,7 +149,9 @@ def _strings(shape: Shape, *, textual: bool) -> st.SearchStrategy[str]:
     if pattern := traits.get("pattern"):
         matches = compile_pattern(pattern).fullmatch
         if matches("a" * max(low, 1)) and matches("0" * max(low, 1)):  # regexes are slow to draw from
-            return st.text("ab01", min_size=max(low, 1), max_size=max(high, 1)).filter(matches)
+            return st.text("ab01", min_size=max(low, 1), max_size=max(high, 1)).filter(
+                lambda s: matches(s) is not None  # not the method: hypothesis would draw from the regex
+            )
         drawn = st.from_regex(compile_pattern(pattern), fullmatch=True, alphabet=st.characters(codec="ascii"))
         limit = traits.get("max", 10**6)
         return drawn.filter(lambda s: low <= len(s) <= limit and s.isprintable())

@@ -17,7 +17,7 @@ from tests.wire.oracle import SPEAKERS, received, sent, usable, values
 
 ROUTERS = {name: Router([name]) for name, _ in SPEAKERS}
 RELAXED = settings(
-    max_examples=15,
+    max_examples=500,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
@@ -66,7 +66,12 @@ def test_what_a_client_sends_is_what_we_read(service: str, protocol: str, data: 
     request = sent(service, operation, protocol, value)
     routed = ROUTERS[service].route(request, service_api(service).signing_name)
     assert (routed.operation, routed.protocol) == (operation, protocol)
-    assert codec.parse(routed, request) == value
+    found = codec.parse(routed, request)
+    for transport in ("ContentLength", "ContentType"):  # set by the HTTP client itself
+        if shape.members.get(transport) and shape.members[transport].location == "header":
+            found.pop(transport, None)
+            value.pop(transport, None)
+    assert found == value
 
 
 @pytest.mark.parametrize(("service", "protocol"), SPEAKERS)
@@ -86,6 +91,8 @@ def test_what_we_write_is_what_a_client_reads(
         return
     assert metadata["RequestId"] == "req-1"
     expected = _as_read(value, shape, protocol)
+    if "ContentType" not in expected and shape.traits.get("payload"):
+        found.pop("ContentType", None)  # a blob is sent as some type
     assert _dropped(found, shape) == _dropped(expected, shape)
 
 

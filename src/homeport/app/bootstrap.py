@@ -53,9 +53,7 @@ def _key(users: UserRepo, clock: Clock, ids: Ids, account_id: str, user_name: st
     """The owner's oldest active key; made when there is none."""
     for key in users.keys_of(account_id, user_name):
         if key.status == "Active":
-            return Credentials(
-                access_key_id=key.access_key_id, secret_access_key=key.secret_access_key
-            )
+            return Credentials(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
     fresh = AccessKey(
         access_key_id=access_key_id(ids, "AKIA"),
         secret_access_key=secret_key(ids),
@@ -64,6 +62,4 @@ def _key(users: UserRepo, clock: Clock, ids: Ids, account_id: str, user_name: st
         created_at=clock.now(),
     )
     users.add_key(fresh)
-    return Credentials(
-        access_key_id=fresh.access_key_id, secret_access_key=fresh.secret_access_key
-    )
+    return Credentials(access_key_id=fresh.access_key_id, secret_access_key=fresh.secret_access_key)

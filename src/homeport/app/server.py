@@ -13,8 +13,8 @@ import uvicorn
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.connection import Connection, write_connection
 from homeport.app.keyring import StoredKeys
-from homeport.app.local_nodes import LocalNodes
-from homeport.app.settings import AuthMode, UpSettings, environment
+from homeport.app.local_nodes import LocalNodes, run_agent_node
+from homeport.app.settings import AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds
@@ -47,7 +47,7 @@ class FrontDoor:
     def __init__(self, app: Gateway, *, host: str, port: int) -> None:
         self._server = _Server(
             uvicorn.Config(
-                app,  # type: ignore[arg-type]  # a raw ASGI application, which uvicorn types more narrowly
+                app,
                 host=host,
                 port=port,
                 http="httptools",
@@ -132,10 +132,15 @@ async def _serve(
         write_connection(settings.data_dir, connection, environ=environment())
         report("gateway.ready", {"endpoint": settings.endpoint})
         try:
-            async with LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report):
-                await asyncio.Event().wait()
+            await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report).run()
         finally:
             await sockets.close()
+
+
+async def run_agent(settings: AgentSettings, report: Report) -> None:
+    """`homeport agent`: a node of a Homeport elsewhere, until cancelled."""
+    configure(level=settings.log_level)
+    await run_agent_node(settings, SystemClock(), SystemIds(), report)
 
 
 def _failing(supervisor: Supervisor) -> Iterable[str]:

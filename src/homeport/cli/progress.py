@@ -15,7 +15,7 @@ SENTENCES: Mapping[str, str] = {
     "docker.installing": "Docker Engine is missing: installing {package} with apt-get",
     "docker.starting": "no Docker Engine runs here: starting it ({command})",
     "docker.ready": "Docker Engine answers at {docker_host}",
-    "gateway.ready": "the API answers at {address}",
+    "gateway.ready": "the API answers at {endpoint}",
     "node.registered": "container instance {instance} has registered",
     "package.fetching": "fetching Debian's {package} for the sample image (kept beside the data)",
     "image.building": "building the sample image {image}",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from homeport.agentproto.effects import CloseSocket, Deliver, Dropped, SendFrame, ServerEffect
@@ -22,8 +23,14 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-CLOSE_SECONDS = 5.0
-"""How long a closing socket may take before it is abandoned."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketLimits:
+    """What one socket may cost."""
+
+    outbox_bytes_max: int
+    inbox_frames_max: int
+    close_seconds: float
 
 
 class Machine(Protocol):
@@ -49,12 +56,11 @@ class AgentSocket:
         "_facts",
         "_group",
         "_inbox",
-        "_inbox_max",
+        "_limits",
         "_loop",
         "_machine",
         "_outbox",
         "_outbox_bytes",
-        "_outbox_bytes_max",
         "_receive",
         "_room",
         "_send",
@@ -68,9 +74,9 @@ class AgentSocket:
         machine: Machine,
         receive: Receive,
         send: Send,
+        *,
         facts: dict[str, str],
-        outbox_bytes_max: int,
-        inbox_max: int,
+        limits: SocketLimits,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._machine = machine
@@ -79,9 +85,8 @@ class AgentSocket:
         self._facts = facts
         self._outbox: deque[str] | None = None
         self._outbox_bytes = 0
-        self._outbox_bytes_max = outbox_bytes_max
         self._inbox: deque[Frame] | None = None
-        self._inbox_max = inbox_max
+        self._limits = limits
         self._room: asyncio.Event | None = None
         self._end: tuple[int, str] | None = None
         self._group: asyncio.TaskGroup | None = None
@@ -114,7 +119,7 @@ class AgentSocket:
         if self._room is not None:
             self._room.set()
         if self._deadline is not None:
-            self._deadline.reschedule(self._loop.time() + CLOSE_SECONDS)
+            self._deadline.reschedule(self._loop.time() + self._limits.close_seconds)
         self._write_on()
 
     async def serve(self, session: AgentSession) -> None:
@@ -142,7 +147,7 @@ class AgentSocket:
             try:
                 async with asyncio.timeout(None) as self._deadline:
                     if self._end is not None:
-                        self._deadline.reschedule(self._loop.time() + CLOSE_SECONDS)
+                        self._deadline.reschedule(self._loop.time() + self._limits.close_seconds)
                     self._write_on()
                     await self._read()
             except TimeoutError:
@@ -230,7 +235,7 @@ class AgentSocket:
     def _enqueue(self, text: str) -> None:
         if self._end is not None:
             return
-        if self._outbox_bytes + len(text) > self._outbox_bytes_max:
+        if self._outbox_bytes + len(text) > self._limits.outbox_bytes_max:
             log.warning("agent_socket.stuck", unsent_bytes=self._outbox_bytes, **self._facts)
             self.end("too much was not read", code=1011)
             return
@@ -244,7 +249,7 @@ class AgentSocket:
             self._writer = self._group.create_task(self._write())
 
     def _is_full(self) -> bool:
-        return self._inbox is not None and len(self._inbox) >= self._inbox_max
+        return self._inbox is not None and len(self._inbox) >= self._limits.inbox_frames_max
 
     def _arm(self) -> None:
         self._timer = self._loop.call_at(self._machine.wake_at, self._on_time)

@@ -21,7 +21,7 @@ from homeport.agentproto.urls import BadConnectQueryError, parse_acs_query, pars
 from homeport.core.call import Call
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
-from homeport.gateway.agent_socket import CLOSE_SECONDS, AgentSocket, Machine, Receive, Send
+from homeport.gateway.agent_socket import AgentSocket, Machine, Receive, Send, SocketLimits
 from homeport.gateway.ports import (
     AgentBackend,
     AgentConnection,
@@ -37,6 +37,8 @@ Scope = MutableMapping[str, Any]
 OUTBOX_BYTES_MAX = 16 << 20
 """Unsent bytes after which an agent is stuck. Payloads for a full instance are well below."""
 INBOX_FRAMES_MAX = 64
+CLOSE_SECONDS = 5.0
+"""How long a closing socket may take before it is abandoned."""
 
 
 class AgentSockets:
@@ -54,13 +56,17 @@ class AgentSockets:
         heartbeat_seconds: float = HEARTBEAT_SECONDS,
         outbox_bytes_max: int = OUTBOX_BYTES_MAX,
         inbox_frames_max: int = INBOX_FRAMES_MAX,
+        close_seconds: float = CLOSE_SECONDS,
     ) -> None:
         check_heartbeat(heartbeat_seconds)
         self._backend = backend
         self._ids = ids
         self._heartbeat_seconds = heartbeat_seconds
-        self._outbox_bytes_max = outbox_bytes_max
-        self._inbox_frames_max = inbox_frames_max
+        self._limits = SocketLimits(
+            outbox_bytes_max=outbox_bytes_max,
+            inbox_frames_max=inbox_frames_max,
+            close_seconds=close_seconds,
+        )
         self._open: set[AgentSocket] = set()
         self._none_open = asyncio.Event()
         self._none_open.set()
@@ -141,7 +147,7 @@ class AgentSockets:
     ) -> None:
         scope, receive, send = asgi
         facts = {"which": which, "container_instance": connection.container_instance}
-        socket = AgentSocket(machine, receive, send, facts, self._outbox_bytes_max, self._inbox_frames_max)
+        socket = AgentSocket(machine, receive, send, facts=facts, limits=self._limits)
         if self._closing:
             refusal = AgentRefusedError("ServerException", "the server is going away", status=503)
             await refuse(scope, receive, send, refusal)

@@ -75,7 +75,7 @@ Connect = Callable[..., Link]
 class NodeAgent:
     """One container instance."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - ports, by keyword
         self,
         settings: NodeSettings,
         drivers: Drivers,
@@ -249,7 +249,7 @@ class NodeAgent:
                 host_metadata=settings.host_metadata,
                 gpu_support=info.gpu_runtime,
                 pause_image=settings.pause_image,
-                labels={INSTANCE_LABEL: self.instance_arn},
+                labels={**settings.labels, INSTANCE_LABEL: self.instance_arn},
             ),
         )
 

@@ -94,6 +94,7 @@ def attributes(info: EngineInfo, settings: NodeSettings, *, task_limits: bool) -
 
 
 def _values(info: EngineInfo, settings: NodeSettings) -> dict[str, str]:
+    architecture = {"aarch64": "arm64", "amd64": "x86_64"}.get(info.architecture, info.architecture)
     values = {
         "ecs.os-type": "linux",
         "ecs.os-family": "LINUX",

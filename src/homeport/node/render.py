@@ -134,11 +134,7 @@ def needs_pause(task: Task) -> bool:
 
 def render_pause(task: Task, context: RenderContext, *, cgroup_parent: str | None = None) -> ContainerSpec:
     """The container that holds the task's namespaces. Its first process ignores every polite signal."""
-    host: dict[str, Any] = {
-        "NetworkMode": "none",
-        "Memory": MEMORY_MIB_MIN * MEBIBYTE,
-        "CpuShares": SHARES_MIN,
-    }
+    host: dict[str, Any] = {"NetworkMode": "none", "CpuShares": SHARES_MIN}
     if task.ipc_mode == "task":
         host["IpcMode"] = "shareable"
     if cgroup_parent is not None:

@@ -109,7 +109,7 @@ def _check_volumes(task: Task) -> None:
                 raise MalformedTaskError(f"volume {volume.name}: no fileSystemId")
             if efs.get("transitEncryption") == "ENABLED" or efs.get("authorizationConfig"):
                 raise MalformedTaskError(
-                    f"volume {volume.name}: this node mounts EFS without transit encryption and authorization only"
+                    f"volume {volume.name}: EFS with transit encryption or authorization is not supported"
                 )
     known = {volume.name for volume in task.volumes}
     for container in task.containers:

@@ -68,6 +68,8 @@ class NodeSettings:
     gpu_ids: tuple[str, ...] = ()
     attributes: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    """Put on every container, so that an installation finds what it made."""
     external: bool = False
     task_roles: bool = True
     """The credentials endpoint is reachable from containers."""

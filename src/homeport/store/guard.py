@@ -50,7 +50,7 @@ def guarded_update_many(tx: Tx, table: Table, rows: Sequence[GuardedRow]) -> Non
     for start in range(0, len(rows), _LOOK_ROWS):
         chunk = rows[start : start + _LOOK_ROWS]
         look = select(key, table.c.version).where(key.in_([row.row_id for row in chunk]))
-        found = {row_id: version for row_id, version in tx.execute(look)}
+        found = {row[0]: row[1] for row in tx.execute(look)}
         for row in chunk:
             if found.get(row.row_id) != row.expected_version:
                 raise StaleWriteError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol, Unpack
+from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, CursorResult, Executable
 
@@ -58,7 +58,7 @@ class Tx:
         self._writable = writable
         self._allowance = allowance
         self._watch = watch
-        self._results: list[CursorResult[Unpack[tuple[Any, ...]]]] = []
+        self._results: list[CursorResult[*tuple[Any, ...]]] = []
         self.dialect: DialectName = dialect
         self.touched: dict[tuple[str, str], None] = {}
 
@@ -66,7 +66,7 @@ class Tx:
         self,
         statement: Executable,
         params: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
-    ) -> CursorResult[Unpack[tuple[Any, ...]]]:
+    ) -> CursorResult[*tuple[Any, ...]]:
         """Run `statement`, once per mapping in a list of `params`.
 
         An empty list runs nothing and is a mistake. Read the result inside

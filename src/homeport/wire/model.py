@@ -18,6 +18,8 @@ from typing import Any
 
 import orjson
 
+from homeport.wire.patches import PATCHES
+
 _NOT_TRAITS = frozenset({"shape", "documentation", "members", "member", "key", "value", "type"})
 _MODEL_HEAD_BYTES = 8192
 
@@ -207,6 +209,7 @@ class ServiceApi:
             raise UnknownServiceError(self.name)
         if extras := _read_json(self._folder, "service-2.sdk-extras"):
             _merge(model, extras.get("merge", {}))
+        _merge(model, PATCHES.get(self.name, {}))
         return model
 
     @cached_property

@@ -10,6 +10,7 @@ cpu x period, memory = task memory, shares at least 2).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ SHARES_MIN, SHARES_MAX = 2, 262_144
 CGROUP_ROOT = Path("/sys/fs/cgroup")
 _V1_CONTROLLERS = (
     "cpu", "cpuacct", "cpuset", "memory", "devices", "freezer", "blkio", "pids",
-    "net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc", "systemd",
+    "net_cls", "net_prio", "perf_event", "hugetlb", "rdma", "misc", "unified", "systemd",
 )  # fmt: skip
 _REMOVE_ATTEMPTS = 40
 _REMOVE_AGAIN_SECONDS = 0.05
@@ -103,6 +104,13 @@ class CgroupfsV1:
         return all(gone)
 
 
+    def remove_empty(self, group: str) -> None:
+        """Remove the group where nothing is below it."""
+        for controller in self._controllers:
+            with contextlib.suppress(OSError):
+                (self._root / controller / group).rmdir()
+
+
 class CgroupfsV2:
     """Groups as directories of the one hierarchy."""
 
@@ -123,6 +131,11 @@ class CgroupfsV2:
         """As on v1."""
         return _remove(self._root / group)
 
+    def remove_empty(self, group: str) -> None:
+        """As on v1."""
+        with contextlib.suppress(OSError):
+            (self._root / group).rmdir()
+
 
 class InstanceCgroups:
     """One local instance's group and its tasks' groups. Implements `ports.CgroupDriver`.
@@ -141,8 +154,11 @@ class InstanceCgroups:
         await asyncio.to_thread(self._files.apply, self._instance, self._limits)
 
     async def teardown(self) -> None:
-        """Remove the instance's group and whatever is left below."""
+        """Remove the instance's group and whatever is left below, and the group above if it is empty."""
         await self._remove(self._instance)
+        above = self._instance.rpartition("/")[0]
+        if above:
+            await asyncio.to_thread(self._files.remove_empty, above)
 
     def parent_of(self, task_id: str) -> str:
         """The `CgroupParent` that a task's containers get."""

@@ -12,7 +12,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -186,8 +186,11 @@ class EngineClient:
         headers: Mapping[str, str] | None = None,
         silence_seconds: float | None = None,
     ) -> AsyncIterator[dict[str, Any]]:
-        """JSON documents of a streamed answer. Raise `TimeoutError` after silence."""
-        async with self.stream(method, path, params=params, headers=headers) as answer:
+        """JSON documents of a streamed answer. Raise `TimeoutError` after silence, also before the first."""
+        async with AsyncExitStack() as stack:
+            async with asyncio.timeout(silence_seconds):
+                opened = self.stream(method, path, params=params, headers=headers)
+                answer = await stack.enter_async_context(opened)
             async for document in documents(answer, silence_seconds=silence_seconds):
                 yield document
 

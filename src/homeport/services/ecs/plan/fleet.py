@@ -145,6 +145,10 @@ class Fleet:
         """The row of an instance, if it is in the fleet."""
         return self._row_of.get(instance_id)
 
+    def instance_id(self, row: int) -> int:
+        """The id of the instance in `row`."""
+        return int(self._ids[row])
+
     def instance_ids(self, rows: Longs) -> list[int]:
         """The ids of the instances in `rows`."""
         ids: list[int] = self._ids[rows].tolist()

@@ -67,19 +67,16 @@ def place(fleet: Fleet, demand: Demand, count: int, *, dice: Dice) -> Placement:
     Raise `QuerySyntaxError` if a constraint's expression is not one.
     """
     mask = admit(fleet, demand)
-    if count <= 0 or not mask.any():
+    active = int(np.count_nonzero(fleet.active))
+    if count == 1:
+        row = _pick(fleet, demand, mask, dice)
+        if row is not None:
+            return Placement((fleet.instance_id(row),), 0, active, len(fleet) - active)
         rows = np.zeros(0, dtype=np.int64)
-    elif count == 1:
-        rows = np.array([_pick(fleet, demand, mask, dice)])
     else:
-        candidates = _in_uid_order(fleet, mask)
-        most = capacities(fleet, demand, candidates, count)
-        rules = _rules(fleet, demand, candidates, np.random.default_rng(dice))
-        order = None if count <= STEPS_MAX else order_group(rules, most, count)
-        rows = candidates[order_steps(rules, most, count) if order is None else order]
+        rows = _pick_many(fleet, demand, mask, count, dice)
     chosen = tuple(fleet.instance_ids(rows))
     unplaced = max(count, 0) - len(chosen)
-    active = int(np.count_nonzero(fleet.active))
     if not unplaced:
         return Placement(chosen, 0, active, len(fleet) - active)
     placed = np.bincount(rows, minlength=fleet.size).astype(np.int32)
@@ -107,7 +104,19 @@ def _in_uid_order(fleet: Fleet, mask: Bools) -> Longs:
     return rows[mask[rows]].astype(np.int64)
 
 
-def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: Dice) -> int:
+def _pick_many(fleet: Fleet, demand: Demand, mask: Bools, count: int, dice: Dice) -> Longs:
+    """The rows that take the tasks, in order; as many as there is room for."""
+    candidates = _in_uid_order(fleet, mask)
+    if count <= 0 or not len(candidates):
+        return candidates[:0]
+    most = capacities(fleet, demand, candidates, count)
+    rules = _rules(fleet, demand, candidates, np.random.default_rng(dice))
+    order = None if count <= STEPS_MAX else order_group(rules, most, count)
+    rows: Longs = candidates[order_steps(rules, most, count) if order is None else order]
+    return rows
+
+
+def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: Dice) -> int | None:
     """The row that takes one task: the sequential rule on whole columns."""
     best = mask
     for strategy in demand.rules:
@@ -115,7 +124,10 @@ def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: Dice) -> int:
             best = _lowest_values(fleet, demand, strategy.attribute, best)
         elif (keys := _row_keys(fleet, demand, strategy, mask, dice)) is not None:
             best = least(best, keys)
-    return int(masked(best, fleet.rank).argmin())
+    left = np.count_nonzero(best)
+    if not left:
+        return None
+    return int(best.argmax() if left == 1 else masked(best, fleet.rank).argmin())
 
 
 def _row_keys(fleet: Fleet, demand: Demand, strategy: Strategy, mask: Bools, dice: Dice) -> Ints | None:
@@ -144,11 +156,16 @@ def _lowest_values(fleet: Fleet, demand: Demand, attribute: str, mask: Bools) ->
         by_level.setdefault(level, []).append(code)
     for _, alike in sorted(by_level.items()):
         wanted = tuple(code if code < len(levels) - 1 else -1 for code in alike)
-        among = fleet.cached(("values", attribute, wanted), lambda w=wanted: np.isin(codes, w))
-        kept: Bools = mask & among
+        kept = mask & _having(fleet, attribute, wanted)
         if kept.any():
             return kept
     return mask
+
+
+def _having(fleet: Fleet, attribute: str, codes: tuple[int, ...]) -> Bools:
+    """Per row: its value of an attribute has one of the codes."""
+    column = fleet.column(f"attribute:{attribute}")
+    return fleet.cached(("values", attribute, codes), lambda: np.isin(column.codes, codes))
 
 
 def _levels(fleet: Fleet, demand: Demand, attribute: str) -> Longs:

@@ -1,0 +1,273 @@
+"""Container instances of this machine: what they share, and one agent for each.
+
+They share one Docker Engine, its metadata endpoint and the limit of concurrent
+starts. Each has an address, limits (a cgroup) and an agent session of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random  # noqa: TID251 - jitter, seeded by the injected ids
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from homeport.app.settings import DEFAULT_CLUSTER, AgentSettings, UpSettings
+from homeport.core.clock import Clock
+from homeport.core.ids import Ids
+from homeport.core.log import get_logger
+from homeport.core.sigv4 import Credentials
+from homeport.node.agent import NodeAgent
+from homeport.node.commands import CommandError, run_command
+from homeport.node.drivers.cgroups import InstanceCgroups, InstanceSlices, Limits, instance_cgroups
+from homeport.node.drivers.docker_containers import DockerContainers
+from homeport.node.drivers.docker_images import DockerImages
+from homeport.node.drivers.docker_volumes import DockerVolumes
+from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.drivers.pause_image import ensure_pause_image
+from homeport.node.instance_net import InstanceAddress, InstanceNet
+from homeport.node.metadata.endpoint import MetadataEndpoint
+from homeport.node.metadata.redirect import MetadataRedirect, bridge_of
+from homeport.node.metadata.server import METADATA_PORT, metadata_server
+from homeport.node.ports import DriverError, Drivers, EngineInfo
+from homeport.node.settings import NodeSettings
+
+log = get_logger("app.nodes")
+
+Report = Callable[[str, Mapping[str, Any]], None]
+INSTALLATION_LABEL = "homeport.installation"
+STARTS_PER_CPU = 2
+MEBIBYTE = 1024 * 1024
+SYSTEM_RESERVED_MIB = 128
+"""Left to Docker and to Homeport itself when memory is shared out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metadata:
+    """Where this Homeport's containers find the metadata endpoint."""
+
+    slot: int | None
+    host_url: str
+    bridge_url: str
+
+
+class NodeHost:
+    """What all nodes of one installation on one Docker Engine share."""
+
+    def __init__(self, *, docker_host: str, installation_id: str, clock: Clock, ids: Ids) -> None:
+        self.installation_id = installation_id
+        self.clock = clock
+        self.ids = ids
+        self.dice = random.Random(ids.token(8)).random  # noqa: S311 - jitter, seeded by the installation's ids
+        self.starts = asyncio.Semaphore(STARTS_PER_CPU * (os.cpu_count() or 1))
+        self.endpoint = MetadataEndpoint()
+        self._client = EngineClient(docker_host)
+        self._stack = AsyncExitStack()
+        self.containers = DockerContainers(self._client, clock)
+        self.images = DockerImages(self._client)
+        self.volumes = DockerVolumes(self._client)
+        self.info: EngineInfo
+        self.metadata: Metadata
+        self.pause_image = ""
+        self.session: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        self._stack.push_async_callback(self._client.close)
+        self.session = await self._stack.enter_async_context(
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        )
+        self.info = await self.containers.info()
+        self.metadata = await self._serve_metadata()
+        try:
+            self.pause_image = await ensure_pause_image(self.images, self.info.architecture)
+        except DriverError as error:
+            log.warning("pause_image.missing", error=str(error))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _serve_metadata(self) -> Metadata:
+        """Listen on loopback and on Docker's bridge, and send 169.254.170.2 there."""
+        bridge = bridge_of(await self._client.get("/networks/bridge"))
+        addresses = ("127.0.0.1",) if bridge is None else ("127.0.0.1", bridge.gateway)
+        server = metadata_server(self.endpoint)
+        port = await server.start(addresses, port=METADATA_PORT)
+        self._stack.push_async_callback(server.stop)
+        host_url = f"http://127.0.0.1:{port}"
+        if bridge is None:
+            return Metadata(slot=None, host_url=host_url, bridge_url="")
+        redirect = MetadataRedirect(run_command, self.installation_id)
+        try:
+            slot = await redirect.claim()
+            await redirect.point(slot, bridge, port)
+        except CommandError as error:
+            # Without nftables containers still find the endpoint by its own address.
+            log.warning("metadata.redirect_failed", error=str(error))
+            return Metadata(slot=None, host_url=host_url, bridge_url=f"http://{bridge.gateway}:{port}")
+        return Metadata(slot=slot, host_url=host_url, bridge_url="http://169.254.170.2")
+
+    def drivers(self, cgroups: InstanceCgroups | InstanceSlices | None) -> Drivers:
+        """A node's drivers."""
+        return Drivers(containers=self.containers, images=self.images, volumes=self.volumes, cgroups=cgroups)
+
+    def settings(self, settings: NodeSettings) -> NodeSettings:
+        """A node's settings with what the machine decides."""
+        return replace(
+            settings,
+            mac_slot=self.metadata.slot,
+            bridge_metadata=self.metadata.bridge_url,
+            host_metadata=self.metadata.host_url,
+            pause_image=self.pause_image,
+            labels={INSTALLATION_LABEL: self.installation_id},
+        )
+
+    async def cgroups(self, name: str, limits: Limits) -> InstanceCgroups | InstanceSlices | None:
+        """An instance's limits; `None` when this machine lets nobody set any."""
+        found = instance_cgroups(
+            self.info,
+            homeport=self.installation_id[:12],
+            instance=name,
+            limits=limits,
+            run=run_command,
+        )
+        try:
+            await found.setup()
+        except DriverError as error:
+            log.warning("cgroups.unavailable", error=str(error))
+            return None
+        return found
+
+    async def run_node(self, node: NodeAgent, report: Report) -> None:
+        """One agent until it ends, with its tasks on the metadata endpoint."""
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(node.run())
+            registered = group.create_task(node.registered.wait())
+            await asyncio.wait((running, registered), return_when=asyncio.FIRST_COMPLETED)
+            if not registered.done():
+                registered.cancel()
+                return
+            if node.source is not None:
+                self.endpoint.add(node.source)
+            report("node.registered", {"instance": node.instance_arn})
+            await running
+
+
+class LocalNodes:
+    """`homeport up`'s instances: slices of this machine."""
+
+    def __init__(
+        self, settings: UpSettings, credentials: Credentials, clock: Clock, ids: Ids, report: Report
+    ) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._clock = clock
+        self._ids = ids
+        self._report = report
+
+    async def run(self) -> None:
+        """All instances until cancelled."""
+        count = self._settings.instances
+        if count == 0:
+            await asyncio.Event().wait()
+        host = NodeHost(
+            docker_host=self._settings.docker_host,
+            installation_id=self._settings.installation_id,
+            clock=self._clock,
+            ids=self._ids,
+        )
+        async with host, asyncio.TaskGroup() as group:
+            net = InstanceNet(run_command, self._settings.installation_id)
+            for address in await net.up(count):
+                group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")
+
+    async def _run_one(self, host: NodeHost, address: InstanceAddress, count: int) -> None:
+        """One slice: an equal share of the machine's CPUs and memory."""
+        cpu_units = host.info.cpus * 1024 // count
+        memory_mib = (host.info.memory_bytes // MEBIBYTE - SYSTEM_RESERVED_MIB) // count
+        name = f"i{address.index}"
+        limits = Limits(
+            cpus=cpu_units / 1024 if count > 1 else None,
+            memory_bytes=memory_mib * MEBIBYTE if count > 1 else None,
+        )
+        settings = NodeSettings(
+            cluster=DEFAULT_CLUSTER,
+            cluster_configured=False,
+            endpoint_url=self._settings.endpoint,
+            region=self._settings.region,
+            credentials=self._credentials,
+            data_dir=_directory(self._settings.data_dir / "nodes" / name),
+            instance_name=name,
+            availability_zone=f"{self._settings.region}{address.zone}",
+            ec2_instance_id=_instance_id(self._settings.installation_id, address.index),
+            instance_type="homeport.local",
+            host_ip=address.ip,
+            cpu_units=cpu_units,
+            memory_mib=memory_mib,
+        )
+        node = NodeAgent(
+            host.settings(settings),
+            host.drivers(await host.cgroups(name, limits)),
+            clock=self._clock,
+            ids=self._ids,
+            dice=host.dice,
+            starts=host.starts,
+            session=host.session,
+        )
+        await host.run_node(node, self._report)
+
+
+async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report: Report) -> None:
+    """`homeport agent`: this whole machine as one instance of a Homeport elsewhere."""
+    host = NodeHost(
+        docker_host=settings.docker_host,
+        installation_id=settings.installation_id,
+        clock=clock,
+        ids=ids,
+    )
+    async with host:
+        node_settings = NodeSettings(
+            cluster=settings.cluster,
+            endpoint_url=settings.endpoint,
+            region=settings.region,
+            credentials=Credentials(
+                access_key_id=settings.access_key_id,
+                secret_access_key=settings.secret_access_key,
+                session_token=settings.session_token,
+            ),
+            data_dir=_directory(settings.data_dir / "nodes" / "self"),
+            instance_name="self",
+            reserved_memory_mib=SYSTEM_RESERVED_MIB,
+            external=True,
+        )
+        node = NodeAgent(
+            host.settings(node_settings),
+            host.drivers(await host.cgroups("self", Limits())),
+            clock=clock,
+            ids=ids,
+            dice=host.dice,
+            starts=host.starts,
+            session=host.session,
+        )
+        await host.run_node(node, report)
+
+
+def _directory(path: Path) -> Path:
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def _instance_id(installation_id: str, index: int) -> str:
+    """An EC2-like instance id, the same at every start."""
+    return f"i-{installation_id[:15]}{index:02x}"

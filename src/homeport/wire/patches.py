@@ -1,0 +1,21 @@
+"""What clients send that botocore's models do not have, as data laid over the models.
+
+The ECS agent's own model is newer than the public one in these members.
+Source: recorded requests of amazon-ecs-agent 1.105.1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_STRING = {"shape": "String"}
+
+PATCHES: Mapping[str, Mapping[str, Any]] = {
+    "ecs": {
+        "shapes": {
+            "RegisterContainerInstanceRequest": {"members": {"clientToken": _STRING}},
+            "DiscoverPollEndpointRequest": {"members": {"zoneId": _STRING}},
+        }
+    }
+}
