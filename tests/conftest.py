@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -39,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
     # looptime asks the policy for a loop in plain tests, too, and asyncio would make one that nobody closes:
     # having been told "none", it refuses instead.
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
+    if not pyfuncitem.get_closest_marker("asyncio"):
         asyncio.set_event_loop(None)
     return (yield)
 

@@ -45,6 +45,7 @@ class SlowTask:
     id: int
     demand: Demand
     desired: str = "RUNNING"
+    pending: bool = True
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -47,12 +48,18 @@ _numbers = count()
 @pytest.fixture(scope="session")
 def postgres_cluster() -> Iterator[str]:
     with postgres.cluster() as base:
+        asyncio.run(_make_template(base))
         yield base
+
+
+async def _make_template(base: str) -> None:
+    """Migrating once and copying is quicker than migrating for every test."""
+    await (await open_store(await postgres.create_database(base, "migrated"))).close()
 
 
 @pytest.fixture
 async def postgres_url(postgres_cluster: str) -> str:
-    return await postgres.create_database(postgres_cluster, f"store{next(_numbers)}")
+    return await postgres.create_database(postgres_cluster, f"store{next(_numbers)}", template="migrated")
 
 
 @pytest.fixture(params=["file", "memory", POSTGRES])

@@ -51,7 +51,9 @@ def client_model(service: str) -> ServiceModel:
 def sent(service: str, operation: str, protocol: str, value: dict[str, Any]) -> HttpRequest:
     """The request that botocore sends for `value`."""
     model = client_model(service).operation_model(operation)
-    written = serialize.create_serializer(protocol, include_validation=False).serialize_to_request(value, model)
+    written = serialize.create_serializer(protocol, include_validation=False).serialize_to_request(
+        value, model
+    )
     written.pop("host_prefix", None)
     prepare_request_dict(written, "http://127.0.0.1:4566")
     prepared = create_request_object(written).prepare()
@@ -66,7 +68,9 @@ def as_request(prepared: Any) -> HttpRequest:
         method=prepared.method,
         raw_path=path or "/",
         raw_query=query,
-        headers={k.lower(): v.decode() if isinstance(v, bytes) else str(v) for k, v in prepared.headers.items()},
+        headers={
+            k.lower(): v.decode() if isinstance(v, bytes) else str(v) for k, v in prepared.headers.items()
+        },
         body=body.encode() if isinstance(body, str) else bytes(body),
     )
 
@@ -105,7 +109,9 @@ def values(shape: Shape, *, textual: bool = False, depth: int = 0) -> st.SearchS
             return _structures(shape, depth)
         case "list":
             low, high = traits.get("min", 0), min(traits.get("max", 3), traits.get("min", 0) + 2)
-            return st.lists(values(shape.member, textual=textual, depth=depth + 1), min_size=low, max_size=high)
+            return st.lists(
+                values(shape.member, textual=textual, depth=depth + 1), min_size=low, max_size=high
+            )
         case "map":
             low, high = traits.get("min", 0), min(traits.get("max", 3), traits.get("min", 0) + 2)
             return st.dictionaries(
@@ -160,7 +166,9 @@ def _strings(shape: Shape, *, textual: bool) -> st.SearchStrategy[str]:
 
 def _structures(shape: Shape, depth: int) -> st.SearchStrategy[dict[str, Any]]:
     if shape.document:
-        return st.dictionaries(st.text(max_size=3), st.integers() | st.text(max_size=3) | st.booleans(), max_size=2)
+        return st.dictionaries(
+            st.text(max_size=3), st.integers() | st.text(max_size=3) | st.booleans(), max_size=2
+        )
     members = shape.members
     if shape.union:
         names = [n for n in members if depth < DEEPEST or members[n].kind not in {"structure", "list", "map"}]
@@ -172,7 +180,9 @@ def _structures(shape: Shape, depth: int) -> st.SearchStrategy[dict[str, Any]]:
     def structure(draw: st.DrawFn) -> dict[str, Any]:
         required = set(shape.required)
         optional = [n for n in members if n not in required and depth < DEEPEST]
-        chosen = required | set(draw(st.lists(st.sampled_from(optional), max_size=4, unique=True)) if optional else [])
+        chosen = required | set(
+            draw(st.lists(st.sampled_from(optional), max_size=4, unique=True)) if optional else []
+        )
         found = {}
         for name in members:
             if name in chosen:
@@ -181,4 +191,3 @@ def _structures(shape: Shape, depth: int) -> st.SearchStrategy[dict[str, Any]]:
         return found
 
     return structure()
-

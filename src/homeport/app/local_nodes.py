@@ -7,6 +7,7 @@ starts. Each has an address, limits (a cgroup) and an agent session of its own.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import random  # noqa: TID251 - jitter, seeded by the injected ids
 from collections.abc import Callable, Mapping
@@ -33,7 +34,7 @@ from homeport.node.drivers.engine_client import EngineClient
 from homeport.node.drivers.pause_image import ensure_pause_image
 from homeport.node.instance_net import InstanceAddress, InstanceNet
 from homeport.node.metadata.endpoint import MetadataEndpoint
-from homeport.node.metadata.redirect import MetadataRedirect, bridge_of
+from homeport.node.metadata.redirect import Bridge, MetadataRedirect, bridge_of
 from homeport.node.metadata.server import METADATA_PORT, metadata_server
 from homeport.node.ports import DriverError, Drivers, EngineInfo
 from homeport.node.settings import NodeSettings
@@ -100,7 +101,7 @@ class NodeHost:
 
     async def _serve_metadata(self) -> Metadata:
         """Listen on loopback and on Docker's bridge, and send 169.254.170.2 there."""
-        bridge = bridge_of(await self._client.get("/networks/bridge"))
+        bridge = await self._bridge()
         addresses = ("127.0.0.1",) if bridge is None else ("127.0.0.1", bridge.gateway)
         server = metadata_server(self.endpoint)
         port = await server.start(addresses, port=METADATA_PORT)
@@ -117,6 +118,20 @@ class NodeHost:
             log.warning("metadata.redirect_failed", error=str(error))
             return Metadata(slot=None, host_url=host_url, bridge_url=f"http://{bridge.gateway}:{port}")
         return Metadata(slot=slot, host_url=host_url, bridge_url="http://169.254.170.2")
+
+    async def _bridge(self) -> Bridge | None:
+        """Docker's default bridge. A daemon that chose the address itself does not always tell it."""
+        network = await self._client.get("/networks/bridge")
+        found = bridge_of(network)
+        if found is not None:
+            return found
+        link = (network.get("Options") or {}).get("com.docker.network.bridge.name", "docker0")
+        try:
+            links = json.loads(await run_command("ip", "-j", "-4", "address", "show", "dev", link))
+        except CommandError:
+            return None
+        addresses = [info["local"] for entry in links for info in entry.get("addr_info", ())]
+        return Bridge(link=link, gateway=addresses[0]) if addresses else None
 
     def drivers(self, cgroups: InstanceCgroups | InstanceSlices | None) -> Drivers:
         """A node's drivers."""

@@ -161,8 +161,13 @@ class Saved:
 
 
 class _Line(msgspec.Struct, frozen=True, rename={"key": "k", "value": "v"}):
+    """`null` as value: the key is forgotten. (A union with None is not something msgspec reads raw.)"""
+
     key: str
-    value: msgspec.Raw | None = None
+    value: msgspec.Raw
+
+
+_FORGOTTEN = b"null"
 
 
 _LINES = msgspec.json.Decoder(_Line)
@@ -249,11 +254,11 @@ class Journal:
             if entry is None:
                 break  # torn by a crash: nothing after it was acknowledged to anyone
             self._live.pop(entry.key, None)
-            if entry.value is not None:
+            if bytes(entry.value) != _FORGOTTEN:
                 self._live[entry.key] = line
         for key, line in self._live.items():
             entry = _parse(line)
-            if entry is None or entry.value is None:
+            if entry is None:
                 continue
             kind, _, arn = key.partition(" ")
             if kind == _INSTANCE:
@@ -293,7 +298,7 @@ def _name_only(credentials: RoleCredentials | None) -> RoleCredentials | None:
 
 
 def _line(key: str, value: bytes | None) -> bytes:
-    body = _ENCODER.encode(_Line(key, None if value is None else msgspec.Raw(value)))
+    body = _ENCODER.encode(_Line(key, msgspec.Raw(_FORGOTTEN if value is None else value)))
     return b"%08x %s\n" % (zlib.crc32(body), body)
 
 

@@ -21,6 +21,7 @@ async def open_store(url: str) -> Store:
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # it holds secrets; the journal files take its mode
         store = SqliteStore(path)
         try:
             store.prepare(upgrade)

@@ -220,9 +220,9 @@ def _dumps(value: Any) -> bytes:
     return orjson.dumps(value, default=_encode_other, option=orjson.OPT_PASSTHROUGH_DATETIME)
 
 
-def _encode_other(value: Any) -> Any:
+def _encode_other(value: Any, to_epoch: Callable[[datetime], int | float] = timestamps.to_epoch) -> Any:
     if isinstance(value, datetime):
-        return timestamps.to_epoch(value)
+        return to_epoch(value)
     if isinstance(value, msgspec.Raw):
         return orjson.Fragment(bytes(value))
     if isinstance(value, bytes | bytearray | memoryview):

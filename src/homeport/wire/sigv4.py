@@ -14,9 +14,8 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 from functools import lru_cache
-from urllib.parse import quote, quote_from_bytes, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 from homeport.core.sigv4 import (
     ALGORITHM,
@@ -27,20 +26,38 @@ from homeport.core.sigv4 import (
     signing_key,
 )
 from homeport.wire import chunked
+from homeport.wire.canonical import as_signed, canonical_path, canonical_query
+from homeport.wire.disbelief import BAD_TOKEN, MISMATCH, FailureKind, SignatureError, auth_failure
 from homeport.wire.http import HttpRequest
+
+__all__ = [
+    "MAX_EXPIRES_SECONDS",
+    "SKEW",
+    "Claim",
+    "FailureKind",
+    "SignatureError",
+    "auth_failure",
+    "claim",
+    "verify",
+]
 
 SKEW = timedelta(minutes=15)
 MAX_EXPIRES_SECONDS = 604_800
 _CACHED_KEYS = 4096
+_CACHED_NAMES = 1024
 _S3_NAMES = frozenset({"s3", "s3express", "s3-outposts", "s3-object-lambda"})
 _UNSIGNED = "UNSIGNED-PAYLOAD"
 
 _CREDENTIAL = re.compile(r"([\w-]{1,128})/(\d{8})/([\w-]{1,64})/([\w.-]{1,64})/aws4_request", re.ASCII)
+_MENTIONS_AUTH = re.compile("amz|%", re.IGNORECASE)
 _TIMESTAMP = re.compile(r"\d{8}T\d{6}Z", re.ASCII)
 _SIGNATURE = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SIGNED_HEADERS = re.compile(r"[!-:<-~]{1,128}(;[!-:<-~]{1,128}){0,255}", re.ASCII)
-_PLAIN_QUERY = re.compile(r"[\w.~&=-]*", re.ASCII)
-_PLAIN_PATH = re.compile(r"(/[\w~-][\w.~-]*)+", re.ASCII)
+_USUAL_HEADER = re.compile(
+    rf"{ALGORITHM} +Credential={_CREDENTIAL.pattern}, *SignedHeaders=([!-:<-~;]+), *"
+    r"Signature=([0-9a-f]{64})",
+    re.ASCII,
+)
 _AUTH_PARAMETERS = {
     "x-amz-algorithm": "X-Amz-Algorithm",
     "x-amz-credential": "X-Amz-Credential",
@@ -51,82 +68,6 @@ _AUTH_PARAMETERS = {
     "x-amz-security-token": "X-Amz-Security-Token",
     "x-amz-content-sha256": "X-Amz-Content-Sha256",
 }
-
-
-class FailureKind(StrEnum):
-    """Why nobody is believed."""
-
-    MISSING = "missing"
-    INCOMPLETE = "incomplete"
-    UNKNOWN_KEY = "unknown_key"
-    TOKEN = "token"  # noqa: S105 - a kind
-    EXPIRED_TOKEN = "expired_token"  # noqa: S105 - a kind
-    MISMATCH = "mismatch"
-    PAYLOAD_MISMATCH = "payload_mismatch"
-    EXPIRED = "expired"
-
-
-class SignatureError(Exception):
-    """The request is not proven to come from the holder of the key."""
-
-    def __init__(self, kind: FailureKind, message: str) -> None:
-        super().__init__(f"{kind}: {message}")
-        self.kind = kind
-        self.message = message
-
-
-_MISMATCH = (
-    "The request signature we calculated does not match the signature you provided. Check your AWS "
-    "Secret Access Key and signing method. Consult the service documentation for details."
-)
-_BAD_TOKEN = "The security token included in the request is invalid."  # noqa: S105 - a message
-
-_JSON_CODES = {
-    FailureKind.MISSING: "MissingAuthenticationTokenException",
-    FailureKind.INCOMPLETE: "IncompleteSignatureException",
-    FailureKind.UNKNOWN_KEY: "UnrecognizedClientException",
-    FailureKind.TOKEN: "UnrecognizedClientException",
-    FailureKind.EXPIRED_TOKEN: "ExpiredTokenException",
-    FailureKind.MISMATCH: "InvalidSignatureException",
-    FailureKind.PAYLOAD_MISMATCH: "InvalidSignatureException",
-    FailureKind.EXPIRED: "InvalidSignatureException",
-}
-_QUERY_CODES = {
-    FailureKind.MISSING: "MissingAuthenticationToken",
-    FailureKind.INCOMPLETE: "IncompleteSignature",
-    FailureKind.UNKNOWN_KEY: "InvalidClientTokenId",
-    FailureKind.TOKEN: "InvalidClientTokenId",
-    FailureKind.EXPIRED_TOKEN: "ExpiredToken",
-    FailureKind.MISMATCH: "SignatureDoesNotMatch",
-    FailureKind.PAYLOAD_MISMATCH: "SignatureDoesNotMatch",
-    FailureKind.EXPIRED: "SignatureDoesNotMatch",
-}
-
-
-_EC2_CODES = {
-    FailureKind.UNKNOWN_KEY: ("AuthFailure", 401),
-    FailureKind.TOKEN: ("AuthFailure", 401),
-    FailureKind.MISMATCH: ("AuthFailure", 401),
-    FailureKind.PAYLOAD_MISMATCH: ("AuthFailure", 401),
-    FailureKind.EXPIRED: ("RequestExpired", 400),
-    FailureKind.EXPIRED_TOKEN: ("RequestExpired", 400),
-}
-
-
-def auth_failure(kind: FailureKind, protocol: str) -> tuple[str, int]:
-    """The code and HTTP status by which a protocol tells why nobody is believed.
-
-    Observed: InvalidSignatureException at 400 from ECS (aws/amazon-ecs-agent#1513), at
-    403 from Lambda (serverless#27); SignatureDoesNotMatch from STS even for an old date
-    (aws/aws-cli#6676); AuthFailure and RequestExpired from EC2 (aws-sdk-go-v2#1674).
-    """
-    if protocol == "json":
-        return _JSON_CODES[kind], 400
-    if protocol in {"rest-json", "smithy-rpc-v2-cbor"}:
-        return _JSON_CODES[kind], 403
-    if protocol == "ec2" and kind in _EC2_CODES:
-        return _EC2_CODES[kind]
-    return _QUERY_CODES[kind], 403
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +97,8 @@ def claim(request: HttpRequest) -> Claim | None:
     Raise `SignatureError` (incomplete) when it says it badly, or twice.
     """
     header = request.headers.get("authorization")
-    presigned = "amz-" in request.raw_query.lower() and _auth_parameters(request.raw_query)
+    query = request.raw_query
+    presigned = _auth_parameters(query) if query and _MENTIONS_AUTH.search(query) else None
     if presigned and {"X-Amz-Signature", "X-Amz-Credential", "X-Amz-Algorithm"} & presigned.keys():
         if header is not None:
             raise _incomplete(
@@ -210,6 +152,20 @@ def _presigned_claim(found: dict[str, str]) -> Claim:
 
 
 def _header_claim(header: str, request: HttpRequest) -> Claim:
+    timestamp = _timestamp_of(request)
+    session_token = request.headers.get("x-amz-security-token")
+    usual = _USUAL_HEADER.fullmatch(header)
+    if usual is not None and _TIMESTAMP.fullmatch(timestamp):
+        key, date, region, service, signed_headers, signature = usual.groups()
+        return Claim(
+            access_key_id=key,
+            scope=Scope(date, region, service),
+            timestamp=timestamp,
+            signed_headers=_names(signed_headers),
+            signature=signature,
+            session_token=session_token,
+            expires_seconds=None,
+        )
     algorithm, _, rest = header.strip().partition(" ")
     found: dict[str, str] = {}
     for part in rest.split(","):
@@ -227,8 +183,8 @@ def _header_claim(header: str, request: HttpRequest) -> Claim:
         credential=found["Credential"],
         signed_headers=found["SignedHeaders"],
         signature=found["Signature"],
-        timestamp=_timestamp_of(request),
-        session_token=request.headers.get("x-amz-security-token"),
+        timestamp=timestamp,
+        session_token=session_token,
         expires_seconds=None,
     )
 
@@ -270,20 +226,25 @@ def _build_claim(
         raise _incomplete("Signature must be 64 lower-case hex digits")
     if not _TIMESTAMP.fullmatch(timestamp):
         raise _incomplete("X-Amz-Date must be yyyymmddThhmmssZ")
+    return Claim(
+        access_key_id=who[1],
+        scope=Scope(who[2], who[3], who[4]),
+        timestamp=timestamp,
+        signed_headers=_names(signed_headers),
+        signature=signature,
+        session_token=session_token,
+        expires_seconds=expires_seconds,
+    )
+
+
+@lru_cache(maxsize=_CACHED_NAMES)
+def _names(signed_headers: str) -> tuple[str, ...]:
     if not _SIGNED_HEADERS.fullmatch(signed_headers):
         raise _incomplete("SignedHeaders must be header names joined by semicolons")
     names = tuple(signed_headers.split(";"))
     if list(names) != sorted(set(names)) or signed_headers != signed_headers.lower():
         raise _incomplete("SignedHeaders must be lower case, sorted, and each given once")
-    return Claim(
-        access_key_id=who[1],
-        scope=Scope(who[2], who[3], who[4]),
-        timestamp=timestamp,
-        signed_headers=names,
-        signature=signature,
-        session_token=session_token,
-        expires_seconds=expires_seconds,
-    )
+    return names
 
 
 def verify(
@@ -298,19 +259,20 @@ def verify(
     _check_token(claim, session_token_required)
     _check_signed_headers(request, claim)
     declared = _declared_hash(request, claim)
-    key = _signing_key(secret, claim.scope)
+    key, signer = _signing_key(secret, claim.scope)
+    signer = signer.copy()
     text = canonical_request(
         method=request.method,
-        path=_canonical_path(request.raw_path, claim),
-        query=_canonical_query(request.raw_query, presigned=claim.presigned),
-        headers={name: _header_value(request.headers[name]) for name in claim.signed_headers},
+        path=canonical_path(request.raw_path, s3=claim.scope.service in _S3_NAMES),
+        query=canonical_query(request.raw_query, presigned=claim.presigned),
+        headers=as_signed(request.headers, claim.signed_headers),
         signed_headers=claim.signed_headers,
         payload_hash=declared or _sha256(request.body),
     )
     digest = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    to_sign = f"{ALGORITHM}\n{claim.timestamp}\n{claim.scope}\n{digest}"
-    if not hmac.compare_digest(hmac.digest(key, to_sign.encode(), "sha256").hex(), claim.signature):
-        raise SignatureError(FailureKind.MISMATCH, _MISMATCH)
+    signer.update(f"{ALGORITHM}\n{claim.timestamp}\n{claim.scope}\n{digest}".encode())
+    if not hmac.compare_digest(signer.hexdigest(), claim.signature):
+        raise SignatureError(FailureKind.MISMATCH, MISMATCH)
     return request.body if declared is None else _effective_body(request, claim, declared, key)
 
 
@@ -319,8 +281,10 @@ def _sha256(body: bytes) -> str:
 
 
 @lru_cache(maxsize=_CACHED_KEYS)
-def _signing_key(secret: str, scope: Scope) -> bytes:
-    return signing_key(secret, scope)
+def _signing_key(secret: str, scope: Scope) -> tuple[bytes, hmac.HMAC]:
+    """The scope's key, and a signer of nothing yet, to be copied."""
+    key = signing_key(secret, scope)
+    return key, hmac.new(key, digestmod=hashlib.sha256)
 
 
 def _check_time(claim: Claim, now: datetime) -> None:
@@ -338,31 +302,25 @@ def _check_time(claim: Claim, now: datetime) -> None:
         )  # fmt: skip
     except ValueError:
         raise _incomplete("X-Amz-Date is no date") from None
+    age = now - signed_at
+    if -SKEW <= age <= (SKEW if claim.expires_seconds is None else timedelta(seconds=claim.expires_seconds)):
+        return
     shown = now.astimezone(UTC).strftime(TIMESTAMP_FORMAT)
-    if signed_at > now + SKEW:
+    if age < -SKEW:
         limit = (now.astimezone(UTC) + SKEW).strftime(TIMESTAMP_FORMAT)
-        raise SignatureError(
-            FailureKind.EXPIRED,
-            f"Signature not yet current: {stamp} is still later than {limit} ({shown} + 15 min.)",
-        )
-    if claim.expires_seconds is not None:
-        # `now - signed_at` and not `signed_at + expires`: a date near year 9999 must not overflow.
-        if now - signed_at > timedelta(seconds=claim.expires_seconds):
-            raise SignatureError(
-                FailureKind.EXPIRED,
-                f"Request has expired: signed {stamp} for {claim.expires_seconds} s, now {shown}",
-            )
-    elif now - signed_at > SKEW:
+        message = f"Signature not yet current: {stamp} is still later than {limit} ({shown} + 15 min.)"
+    elif claim.expires_seconds is not None:
+        message = f"Request has expired: signed {stamp} for {claim.expires_seconds} s, now {shown}"
+    else:
         limit = (now.astimezone(UTC) - SKEW).strftime(TIMESTAMP_FORMAT)
-        raise SignatureError(
-            FailureKind.EXPIRED, f"Signature expired: {stamp} is now earlier than {limit} ({shown} - 15 min.)"
-        )
+        message = f"Signature expired: {stamp} is now earlier than {limit} ({shown} - 15 min.)"
+    raise SignatureError(FailureKind.EXPIRED, message)
 
 
 def _check_token(claim: Claim, required: str | None) -> None:
     given = claim.session_token or ""
     if not hmac.compare_digest(given.encode("utf-8", "replace"), (required or "").encode()):
-        raise SignatureError(FailureKind.TOKEN, _BAD_TOKEN)
+        raise SignatureError(FailureKind.TOKEN, BAD_TOKEN)
 
 
 def _check_signed_headers(request: HttpRequest, claim: Claim) -> None:
@@ -411,54 +369,3 @@ def _effective_body(request: HttpRequest, claim: Claim, declared: str, key: byte
         return chunked.unwrap(declared, request.headers, request.body, seed)
     except chunked.ChunkError as error:
         raise SignatureError(FailureKind.PAYLOAD_MISMATCH, str(error)) from None
-
-
-def _canonical_path(raw_path: str, claim: Claim) -> str:
-    """S3's path is encoded once and kept; others are normalised and encoded twice."""
-    if raw_path in {"/", ""} or _PLAIN_PATH.fullmatch(raw_path):
-        return raw_path or "/"
-    if claim.scope.service in _S3_NAMES:
-        return "/".join(_recode_segment(segment) for segment in raw_path.split("/"))
-    kept: list[str] = []
-    for segment in raw_path.split("/"):
-        if segment == "..":
-            del kept[-1:]
-        elif segment not in {"", "."}:
-            kept.append(segment)
-    path = "/" + "/".join(kept) + ("/" if kept and raw_path.endswith("/") else "")
-    return quote(path, safe="/~")
-
-
-def _recode_segment(raw: str) -> str:
-    return quote_from_bytes(unquote_to_bytes(raw), safe="-_.~")
-
-
-def _canonical_query(raw_query: str, *, presigned: bool) -> str:
-    if not raw_query:
-        return ""
-    pairs = []
-    plain = _PLAIN_QUERY.fullmatch(raw_query) is not None
-    for pair in raw_query.split("&"):
-        if not pair:
-            continue
-        name, _, value = pair.partition("=")
-        if not plain:
-            name, value = _recode(name), _recode(value)
-        if not (presigned and name.lower() == "x-amz-signature"):
-            pairs.append((name, value))
-    pairs.sort()
-    return "&".join(f"{name}={value}" for name, value in pairs)
-
-
-def _recode(raw: str) -> str:
-    return quote_from_bytes(unquote_to_bytes(raw.replace("+", " ")), safe="-_.~")
-
-
-def _header_value(text: str) -> str:
-    """A header's value as the signer saw it: UTF-8, which came to us as latin-1."""
-    if text.isascii():
-        return text
-    try:
-        return text.encode("latin-1").decode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text

@@ -6,10 +6,9 @@ All instants are aware, in UTC. Reading raises `ValueError` for what is no insta
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,20})?([eE][+-]?\d{1,2})?", re.ASCII)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -35,9 +34,11 @@ def from_epoch(value: float) -> datetime:
 
 def to_epoch(value: datetime) -> int | float:
     """Seconds since 1970: an integer where it is one."""
-    micros = (value - _EPOCH) // timedelta(microseconds=1)
-    seconds, rest = divmod(micros, 1_000_000)
-    return seconds if rest == 0 else micros / 1_000_000
+    if value.tzinfo is None:
+        raise ValueError("an instant without a time zone")
+    seconds = value.timestamp()
+    whole = int(seconds)
+    return whole if whole == seconds else seconds
 
 
 def parse(text: str, format_: str) -> datetime:

@@ -169,6 +169,7 @@ CAPABILITIES: tuple[tuple[dict[str, Any], str], ...] = (
         "ecs.storage.ebs-task-volume-attach",
     ),
     (request(enableFaultInjection=True), "ecs.fault-injection"),
+    (request(inferenceAccelerators=[{"deviceName": "d", "deviceType": "t"}]), "ecs.task-eia"),
     (request(cpu="11 vCPU"), "ecs.increased-task-cpu-limit"),
     (
         request(container(secrets=[{"name": "S", "valueFrom": "/p"}]), executionRoleArn=ROLE),

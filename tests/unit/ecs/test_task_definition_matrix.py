@@ -27,6 +27,9 @@ AWSLOGS = {
 }
 SECRET = {"name": "S", "valueFrom": "/param"}
 HEALTH = {"command": ["CMD-SHELL", "true"]}
+NEURON = [{"type": "NeuronDevice", "value": "ALL"}]
+SHARED_GPU = [{"type": "GPU", "sharingStrategy": {"nvidiaMps": {"memory": 1}}}]
+ACCELERATORS = [{"deviceName": "d", "deviceType": "eia1.medium"}]
 
 
 def ports(*mappings: dict[str, Any], **members: Any) -> dict[str, Any]:
@@ -63,7 +66,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("name missing [O]", request(container(name=None)), "Container.name should not be null or empty."),
     ("image missing [O]", request(container(image=None)), "Container.image should not be null or empty."),
     ("image empty [O]", request(container(image="")), "Container.image should not be null or empty."),
-    ("no containers [D]", {"family": "app", "containerDefinitions": []}, None),
+    ("no containers [D]", {"family": "app", "containerDefinitions": []}, "list cannot be empty"),
     ("family missing [D]", {"containerDefinitions": [container()]}, None),
     ("family with a dot [D]", request(family="a.b"), None),
     ("family of 256 characters [D]", request(family="a" * 256), None),
@@ -212,7 +215,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     (
         "dependsOn itself [D]",
         request(container(dependsOn=[{"containerName": "web", "condition": "START"}])),
-        None,
+        "depends on itself",
     ),
     (
         "dependsOn cycle [D]",
@@ -230,6 +233,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         ),
         None,
     ),
+    ("condition unknown [D]", depends("LATER"), "LATER"),
     ("COMPLETE of an essential [D]", depends("COMPLETE"), None),
     ("SUCCESS of an essential [D]", depends("SUCCESS"), None),
     ("HEALTHY without a check [D]", depends("HEALTHY"), None),
@@ -241,7 +245,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         None,
     ),
     ("volumesFrom unknown [D]", request(container(volumesFrom=[{"sourceContainer": "ghost"}])), None),
-    ("volumesFrom itself", request(container(volumesFrom=[{"sourceContainer": "web"}])), None),
+    ("volumesFrom itself", request(container(volumesFrom=[{"sourceContainer": "web"}])), "names itself"),
     # network
     (
         "host ports [O]",
@@ -267,6 +271,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         ),
         "Host port 8080/tcp",
     ),
+    ("protocol unknown [D]", ports({"containerPort": 80, "protocol": "sctp"}), "sctp"),
     ("port 0", ports({"containerPort": 0}), None),
     ("port 65536", ports({"containerPort": 65536}), None),
     ("host port negative", ports({"containerPort": 1, "hostPort": -1}), None),
@@ -371,7 +376,32 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("awslogs without region [D]", log("awslogs", awslogs_group="g"), "awslogs-region"),
     ("splunk without token [D]", log("splunk", splunk_url="https://x"), "splunk-token"),
     ("log mode [D]", log("json-file", mode="sometimes"), None),
-    ("firelens buffer [D]", log("awsfirelens", log_driver_buffer_limit="536870912"), None),
+    *(
+        (
+            f"firelens buffer {limit} [D]",
+            request(
+                container(
+                    logConfiguration={
+                        "logDriver": "awsfirelens",
+                        "options": {"log-driver-buffer-limit": limit},
+                    }
+                ),
+                container(name="router", firelensConfiguration={"type": "fluentd"}),
+            ),
+            "log-driver-buffer-limit",
+        )
+        for limit in ("536870912", "-1", "²", "lots")
+    ),
+    ("log driver unknown [D]", log("carrier-pigeon"), "carrier-pigeon"),
+    (
+        "firelens metadata flag [D]",
+        request(
+            container(
+                firelensConfiguration={"type": "fluentd", "options": {"enable-ecs-log-metadata": "maybe"}}
+            )
+        ),
+        "must be true or false",
+    ),
     (
         "awsfirelens without a router [D]",
         request(container(logConfiguration={"logDriver": "awsfirelens"})),
@@ -479,6 +509,16 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("capability unknown [D]", linux(capabilities={"add": ["FLY"]}), None),
     ("swappiness 101 [D]", linux(maxSwap=1, swappiness=101), None),
     ("maxSwap negative [D]", linux(maxSwap=-1), None),
+    (
+        "maxSwap without a hard limit [I]",
+        request(container(memory=None, memoryReservation=64, linuxParameters={"maxSwap": 1})),
+        "maxSwap",
+    ),
+    (
+        "extraHosts without an address",
+        request(container(extraHosts=[{"hostname": "h", "ipAddress": ""}])),
+        "extraHosts",
+    ),
     ("shm 0", linux(sharedMemorySize=0), None),
     (
         "tmpfs option unknown [D]",
@@ -496,6 +536,38 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("security option unknown [D]", request(container(dockerSecurityOptions=["trust-me"])), None),
     # devices and placement
     ("GPU of zero [D]", request(container(resourceRequirements=[{"type": "GPU", "value": "0"}])), None),
+    (
+        "GPU of a footnote",
+        request(container(resourceRequirements=[{"type": "GPU", "value": "²"}])),
+        "GPU needs",
+    ),
+    ("GPU of no value [D]", request(container(resourceRequirements=[{"type": "GPU"}])), "needs a value"),
+    (
+        "GPU shared and counted [D]",
+        request(
+            container(
+                resourceRequirements=[
+                    {"type": "GPU", "value": "1", "sharingStrategy": {"nvidiaMps": {"memory": 1}}}
+                ]
+            )
+        ),
+        "instead of a value",
+    ),
+    *(
+        (
+            f"neuron devices: {name} [D]",
+            request(*containers, networkMode="host", requiresCompatibilities=["MANAGED_INSTANCES"]),
+            text,
+        )
+        for name, containers, text in (
+            (
+                "one",
+                [container(resourceRequirements=[{"type": "NeuronDevice", "value": "1"}])],
+                "must be ALL",
+            ),
+            ("two containers", [container(name=n, resourceRequirements=NEURON) for n in "ab"], "Only one"),
+        )
+    ),
     ("GPU of half [D]", request(container(resourceRequirements=[{"type": "GPU", "value": "0.5"}])), None),
     (
         "accelerator undeclared [D]",
@@ -526,6 +598,27 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("EXTERNAL in awsvpc [D]", request(networkMode="awsvpc", requiresCompatibilities=["EXTERNAL"]), None),
     ("EXTERNAL with EFS [D]", {**efs(), "requiresCompatibilities": ["EXTERNAL"]}, None),
     ("MANAGED_INSTANCES in bridge [D]", request(requiresCompatibilities=["MANAGED_INSTANCES"]), None),
+    *(
+        (f"EXTERNAL with {name} [D]", {**asked, "requiresCompatibilities": ["EXTERNAL"]}, "External")
+        for name, asked in (
+            ("Service Connect", ports({"containerPort": 80, "appProtocol": "http"})),
+            ("GPU sharing", request(container(resourceRequirements=SHARED_GPU))),
+            ("accelerators", request(inferenceAccelerators=ACCELERATORS)),
+        )
+    ),
+    *(
+        (
+            f"MANAGED_INSTANCES with {name} [D]",
+            {**asked, "networkMode": "host", "requiresCompatibilities": ["MANAGED_INSTANCES"]},
+            "Managed instances do not",
+        )
+        for name, asked in (
+            ("Windows", request(runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"})),
+            ("accelerators", request(inferenceAccelerators=ACCELERATORS)),
+            ("journald", log("journald")),
+            ("FSx", volume(fsxWindowsFileServerVolumeConfiguration={"fileSystemId": "fs-1"})),
+        )
+    ),
     ("launch type unknown [D]", request(requiresCompatibilities=["LAMBDA"]), None),
     (
         "trusted execution on EC2 [D]",

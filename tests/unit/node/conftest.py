@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import pytest_asyncio
 
 from homeport.core.clock import LoopClock
 from homeport.node.agent import NodeAgent
@@ -30,10 +29,11 @@ class World:
         """An agent's life; leaving it kills the agent, not its containers."""
         agent = self.agent = make_agent(self.machine, self.plane, disk=self.disk, **changes)
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(agent.run())
+            running = [group.create_task(agent.run()), group.create_task(self.plane.run())]
             await agent.registered.wait()
             yield agent
-            running.cancel()
+            for each in running:
+                each.cancel()
 
     def names(self, container: str) -> list[str]:
         return [n for n in self.machine.containers if f"-{container}-" in n]
@@ -45,13 +45,9 @@ class World:
         ]
 
 
-@pytest_asyncio.fixture
-async def world(virtual_clock: LoopClock) -> AsyncIterator[World]:
-    plane = FakeControlPlane(virtual_clock)
-    async with asyncio.TaskGroup() as group:
-        running = group.create_task(plane.run())
-        yield World(virtual_clock, FakeMachine(virtual_clock), plane)
-        running.cancel()
+@pytest.fixture
+def world(virtual_clock: LoopClock) -> World:
+    return World(virtual_clock, FakeMachine(virtual_clock), FakeControlPlane(virtual_clock))
 
 
 @pytest.fixture

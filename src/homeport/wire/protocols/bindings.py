@@ -166,12 +166,14 @@ def split_header(text: str, *, dates: bool) -> list[str]:
     return items
 
 
-def raw_body_parse(read_bindings: InputReader, name: str, shape: Shape) -> Parse:
-    """For operations whose body is one blob or text, as it is."""
+def raw_body_parse(operation: OperationApi, name: str, shape: Shape) -> Parse:
+    """For operations whose body is one blob or text, as it is; an empty one is absent, unless required."""
+    read_bindings = input_reader(operation)
+    required = name in operation.input.required
 
     def parse(request: HttpRequest, labels: Mapping[str, str], out: Problems) -> Any:
         found = read_bindings(request, labels, out)
-        if request.body:
+        if request.body or required:
             try:
                 found[name] = request.body if shape.kind == "blob" else request.body.decode()
             except UnicodeDecodeError as error:

@@ -38,7 +38,7 @@ def _json_parse(operation: OperationApi) -> Parse:
     if payload is None:
         read = jsonbody.structure_reader(operation.input, members, compile_)
     elif payload[1].kind in {"blob", "string"}:
-        return bindings.raw_body_parse(read_bindings, *payload)
+        return bindings.raw_body_parse(operation, *payload)
     else:
         read = compile_(payload[1])
 
@@ -104,7 +104,7 @@ def _xml_parse(operation: OperationApi) -> Parse:
     compile_ = xmlbody.new_readers()
     payload, members = bindings.body_of(operation.input)
     if payload is not None and payload[1].kind in {"blob", "string"}:
-        return bindings.raw_body_parse(read_bindings, *payload)
+        return bindings.raw_body_parse(operation, *payload)
     shape: Shape = operation.input if payload is None else payload[1]
     read = compile_(shape) if payload is not None else xmlbody.structure_reader(shape, members, compile_)
     root = shape.wire_name

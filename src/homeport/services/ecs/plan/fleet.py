@@ -5,18 +5,15 @@ rebuild it at any time. Every mutation may be repeated with the same effect as
 once, because the change feed repeats them; its cost is that of what changed.
 The planner (`plan.placement`) only reads.
 
-Rows are positions in the arrays; `size` is how many positions are in use, some of
-them vacant (and then never `active`). Views returned here belong to the fleet: do not write to them.
+Arrays are by row (`fleet_rows`); those returned here belong to the fleet: do not write to them.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from homeport.services.ecs.plan.fleet_parts import (
     PENDING,
@@ -28,18 +25,16 @@ from homeport.services.ecs.plan.fleet_parts import (
     Longs,
     PortMap,
     TaskTable,
-    grown,
 )
+from homeport.services.ecs.plan.fleet_rows import InstanceRows
 from homeport.services.ecs.plan.fleet_subjects import Subjects
 from homeport.services.ecs.plan.placement_types import Demand, InstanceView, Remaining
-from homeport.services.ecs.plan.query import Column, seconds_of
+from homeport.services.ecs.plan.query import Column
 
 T = TypeVar("T")
 
 ENIS_UNLIMITED = 2**30
 _CACHE_MAX = 1024
-_NUMBERS = ("cpu_free", "memory_free", "gpu_free", "eni_free", "running", "pending", "rank", "by_uid")
-_FLAGS = ("active", "connected", "ready")
 
 
 class Fleet:
@@ -50,17 +45,8 @@ class Fleet:
         """Rises with every change."""
         self.attributes_version = 0
         """Rises when what `cached` depends on changes: instances and their attributes."""
-        self._size = 0
-        self._numbers: dict[str, Ints] = {name: np.zeros(0, dtype=np.int32) for name in _NUMBERS}
-        self._flags: dict[str, Bools] = {name: np.zeros(0, dtype=np.bool_) for name in _FLAGS}
-        self._registered: Longs = np.zeros(0, dtype=np.int64)
-        self._ids: Longs = np.zeros(0, dtype=np.int64)
-        self._uid_of: npt.NDArray[np.object_] = np.zeros(0, dtype=np.object_)
-        self._row_of: dict[int, int] = {}
-        self._vacant: list[int] = []
-        self._views: list[InstanceView | None] = []
+        self.rows = InstanceRows()
         self._subjects = Subjects()
-        self._uids: list[str] = []
         self._gpus: dict[int, list[str]] = {}
         self._task_gpus: dict[int, tuple[str, ...]] = {}
         self._cache: dict[Any, Any] = {}
@@ -71,70 +57,30 @@ class Fleet:
     # Reading
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return len(self.rows.row_of)
 
     def __contains__(self, instance_id: int) -> bool:
-        return instance_id in self._row_of
+        return instance_id in self.rows.row_of
 
     @property
     def size(self) -> int:
         """Rows in use, vacant ones included."""
-        return self._size
-
-    @property
-    def cpu_free(self) -> Ints:
-        """CPU units free, per row. Negative if more was taken than there is."""
-        return self._numbers["cpu_free"][: self._size]
-
-    @property
-    def memory_free(self) -> Ints:
-        """MiB free, per row."""
-        return self._numbers["memory_free"][: self._size]
-
-    @property
-    def gpu_free(self) -> Ints:
-        """GPUs free, per row."""
-        return self._numbers["gpu_free"][: self._size]
-
-    @property
-    def eni_free(self) -> Ints:
-        """Network interfaces free, per row."""
-        return self._numbers["eni_free"][: self._size]
-
-    @property
-    def running(self) -> Ints:
-        """Tasks whose desired status is RUNNING, per row."""
-        return self._numbers["running"][: self._size]
-
-    @property
-    def rank(self) -> Ints:
-        """The position of each row in the order of uids."""
-        return self._numbers["rank"][: self._size]
-
-    @property
-    def by_uid(self) -> Ints:
-        """The rows that are alive, in the order of uids."""
-        return self._numbers["by_uid"][: len(self._uids)]
-
-    @property
-    def active(self) -> Bools:
-        """Per row: an instance whose status is ACTIVE."""
-        return self._flags["active"][: self._size]
+        return self.rows.size
 
     @property
     def connected(self) -> Bools:
         """Per row: its agent is connected."""
-        return self._flags["connected"][: self._size]
+        return self.rows.connected
 
     @property
-    def ready(self) -> Bools:
-        """Per row: ACTIVE and connected."""
-        return self._flags["ready"][: self._size]
+    def running(self) -> Ints:
+        """Per row: its tasks whose desired status is RUNNING."""
+        return self.rows.running
 
     @property
     def registered(self) -> Longs:
         """Per row: the second of its registration."""
-        return self._registered[: self._size]
+        return self.rows.registered
 
     @property
     def tasks(self) -> int:
@@ -143,40 +89,28 @@ class Fleet:
 
     def row(self, instance_id: int) -> int | None:
         """The row of an instance, if it is in the fleet."""
-        return self._row_of.get(instance_id)
-
-    def instance_id(self, row: int) -> int:
-        """The id of the instance in `row`."""
-        return int(self._ids[row])
-
-    def instance_ids(self, rows: Longs) -> list[int]:
-        """The ids of the instances in `rows`."""
-        ids: list[int] = self._ids[rows].tolist()
-        return ids
+        return self.rows.row_of.get(instance_id)
 
     def view(self, row: int) -> InstanceView:
-        """The instance in a row."""
-        view = self._views[row]
-        if view is None:
-            raise LookupError(f"row {row} is vacant")
-        return view
+        """The instance in a row; LookupError if the row is vacant."""
+        return self.rows.view(row)
 
-    def uids(self, rows: Longs) -> list[str]:
-        """The uids of the instances in `rows`."""
-        uids: list[str] = self._uid_of[rows].tolist()
-        return uids
+    def find(self, uid: str) -> InstanceView | None:
+        """The instance with this uid, if it is in the fleet."""
+        row = self.rows.find(uid)
+        return None if row is None else self.rows.view(row)
 
     def remaining(self, instance_id: int) -> Remaining:
         """What is left of an instance; KeyError if it is not in the fleet."""
-        row = self._row_of[instance_id]
+        row = self.rows.row_of[instance_id]
         return Remaining(
-            cpu=int(self.cpu_free[row]),
-            memory=int(self.memory_free[row]),
+            cpu=int(self.rows.cpu_free[row]),
+            memory=int(self.rows.memory_free[row]),
             ports_tcp=self.ports_tcp.taken(row),
             ports_udp=self.ports_udp.taken(row),
             gpu_ids=tuple(self._gpus.get(row, ())),
             running_tasks=int(self.running[row]),
-            pending_tasks=int(self._numbers["pending"][row]),
+            pending_tasks=int(self.rows.numbers["pending"][row]),
         )
 
     def gpu_ids(self, task_id: int) -> tuple[str, ...]:
@@ -186,7 +120,7 @@ class Fleet:
     def instance_of(self, task_id: int) -> int | None:
         """Where a task is, as far as the fleet knows."""
         slot = self._tasks.slots.get(task_id)
-        return None if slot is None else int(self._ids[self._tasks.row[slot]])
+        return None if slot is None else int(self.rows.ids[self._tasks.row[slot]])
 
     def held(self, task_id: int) -> Held | None:
         """What a task holds."""
@@ -203,20 +137,20 @@ class Fleet:
 
     def groups_on(self, instance_id: int) -> frozenset[str]:
         """The groups that have tasks on an instance."""
-        row = self._row_of[instance_id]
+        row = self.rows.row_of[instance_id]
         table = self._tasks
         return frozenset(table.kind(s).group for s in table.on_row(row) if table.flags[s] & RUNNING)
 
     def hosting(self, group: str) -> Bools:
         """Per row: it hosts a task of the group."""
-        mask = np.zeros(self._size, dtype=np.bool_)
+        mask = np.zeros(self.rows.size, dtype=np.bool_)
         if (counts := self._groups.get(group)) is not None:
             mask[counts.rows()] = True
         return mask
 
     def column(self, subject: str) -> Column:
         """A subject of the cluster query language, of all rows."""
-        return self._subjects.column(subject, self._size)
+        return self._subjects.column(subject, self.rows.size)
 
     def cached(self, key: object, build: Callable[[], T]) -> T:
         """`build()`, remembered until instances or attributes change."""
@@ -231,65 +165,28 @@ class Fleet:
 
     def upsert_instance(self, view: InstanceView) -> None:
         """Take in a new or changed instance."""
-        row = self._row_of.get(view.id)
+        row = self.rows.row_of.get(view.id)
+        before = None if row is None else self.rows.view(row)
+        if before == view:
+            return
+        if before is not None and before.uid != view.uid:
+            raise ValueError(f"instance {view.id} cannot change its uid")
         if row is None:
-            row = self._admit(view)
-            before = None
-        else:
-            before = self.view(row)
-            if before == view:
-                return
-            if before.uid != view.uid:
-                raise ValueError(f"instance {view.id} cannot change its uid")
+            if self.rows.full:
+                self._grow(max(64, self.rows.room * 2))
+            row = self.rows.admit(view)
         self.version += 1
-        self._views[row] = view
+        self.rows.set(row, view)
         self._set_totals(row, before, view)
-        flags = self._flags
-        flags["active"][row] = view.status == "ACTIVE"
-        flags["connected"][row] = view.agent_connected
-        flags["ready"][row] = view.status == "ACTIVE" and view.agent_connected
-        self._registered[row] = seconds_of(view.registered_at)
         if self._subjects.set(row, view):
             self._forget()
 
-    def _admit(self, view: InstanceView) -> int:
-        if self._vacant:
-            row = self._vacant.pop()
-        else:
-            row = self._size
-            if row == len(self._ids):
-                self._grow(max(64, row * 2))
-            self._size += 1
-            self._views.append(None)
-        self._row_of[view.id] = row
-        self._ids[row] = view.id
-        self._uid_of[row] = view.uid
-        for name in ("cpu_free", "memory_free", "gpu_free", "eni_free", "running", "pending"):
-            self._numbers[name][row] = 0
-        place = bisect_left(self._uids, view.uid)
-        self._uids.insert(place, view.uid)
-        count = len(self._uids)
-        by_uid = self._numbers["by_uid"]
-        by_uid[place + 1 : count] = by_uid[place : count - 1].copy()
-        by_uid[place] = row
-        self._rerank(place)
-        return row
-
-    def _rerank(self, start: int) -> None:
-        rows = self.by_uid[start:]
-        self._numbers["rank"][rows] = np.arange(start, start + len(rows), dtype=np.int32)
-
     def _grow(self, size: int) -> None:
-        self._numbers = {name: grown(array, size) for name, array in self._numbers.items()}
-        self._flags = {name: grown(array, size) for name, array in self._flags.items()}
-        self._registered, self._ids = grown(self._registered, size), grown(self._ids, size)
-        self._uid_of = grown(self._uid_of, size)
-        self.ports_tcp.grow(size)
-        self.ports_udp.grow(size)
-        self._subjects.grow(size)
+        for part in (self.rows, self.ports_tcp, self.ports_udp, self._subjects):
+            part.grow(size)
 
     def _set_totals(self, row: int, before: InstanceView | None, view: InstanceView) -> None:
-        numbers = self._numbers
+        numbers = self.rows.numbers
         old = (before.cpu, before.memory, _enis(before)) if before else (0, 0, 0)
         numbers["cpu_free"][row] += view.cpu - old[0]
         numbers["memory_free"][row] += view.memory - old[1]
@@ -316,26 +213,17 @@ class Fleet:
 
     def remove_instance(self, instance_id: int) -> None:
         """Forget an instance and what its tasks held."""
-        row = self._row_of.pop(instance_id, None)
+        row = self.rows.row_of.get(instance_id)
         if row is None:
             return
         self.version += 1
         for slot in list(self._tasks.on_row(row)):
             self._drop(int(self._tasks.id[slot]), row)
-        for flags in self._flags.values():
-            flags[row] = False
         self.ports_tcp.wipe(row)
         self.ports_udp.wipe(row)
         self._gpus.pop(row, None)
-        place = int(self.rank[row])
-        count = len(self._uids)
-        by_uid = self._numbers["by_uid"]
-        by_uid[place : count - 1] = by_uid[place + 1 : count].copy()
-        del self._uids[place]
-        self._rerank(place)
-        self._views[row] = None
         self._subjects.wipe(row)
-        self._vacant.append(row)
+        self.rows.vacate(row)
         self._forget()
 
     # Tasks
@@ -356,7 +244,7 @@ class Fleet:
         distinctInstance and as running only while its desired status is RUNNING.
         `gpu_ids`: the GPUs it has, if already decided; else the first free ones.
         """
-        row = self._row_of.get(instance_id)
+        row = self.rows.row_of.get(instance_id)
         if row is None or last_status == "STOPPED":
             self.release(task_id)
             return row is not None
@@ -387,7 +275,7 @@ class Fleet:
         last_status: str = "PENDING",
     ) -> int:
         """`assign` of identical tasks; returns how many were taken in."""
-        rows = [self._row_of.get(i, -1) for i in instance_ids]
+        rows = [self.rows.row_of.get(i, -1) for i in instance_ids]
         known = not self._tasks.slots.keys().isdisjoint(task_ids) or len(set(task_ids)) < len(task_ids)
         alone = demand.gpus or (len(set(rows)) < len(rows) and (demand.ports_tcp or demand.ports_udp))
         if known or alone or -1 in rows or last_status == "STOPPED":
@@ -413,7 +301,7 @@ class Fleet:
             self._drop(task_id, int(self._tasks.row[slot]))
 
     def _hold(self, rows: Longs, held: Held, flags: int) -> None:
-        numbers = self._numbers
+        numbers = self.rows.numbers
         for name, amount in (
             ("cpu_free", held.cpu),
             ("memory_free", held.memory),
@@ -433,10 +321,10 @@ class Fleet:
             counts = self._groups.get(held.group)
             if counts is None:
                 counts = self._groups[held.group] = GroupCounts()
-            counts.add_many(rows, len(self._ids))
+            counts.add_many(rows, self.rows.room)
 
     def _drop(self, task_id: int, row: int) -> None:
-        table, numbers = self._tasks, self._numbers
+        table, numbers = self._tasks, self.rows.numbers
         slot = table.slots[task_id]
         held, flags = table.kind(slot), int(table.flags[slot])
         numbers["cpu_free"][row] += held.cpu
@@ -445,7 +333,7 @@ class Fleet:
         self.ports_tcp.give(row, held.ports_tcp)
         self.ports_udp.give(row, held.ports_udp)
         if gpus := self._task_gpus.pop(task_id, ()):
-            owned = self.view(row).gpu_ids
+            owned = self.rows.view(row).gpu_ids
             self._gpus[row] = [g for g in owned if g in gpus or g in self._gpus[row]]
             numbers["gpu_free"][row] = len(self._gpus[row])
         self._reflag(slot, row, 0, was=flags)
@@ -458,14 +346,14 @@ class Fleet:
             return
         self.version += 1
         table.flags[slot] = flags
-        self._numbers["pending"][row] += flags // PENDING - before // PENDING
+        self.rows.numbers["pending"][row] += flags // PENDING - before // PENDING
         change = (flags & RUNNING) - (before & RUNNING)
         if not change:
             return
-        self._numbers["running"][row] += change
+        self.rows.numbers["running"][row] += change
         group = table.kind(slot).group
         counts = self._groups.setdefault(group, GroupCounts())
-        counts.add(row, change, len(self._ids))
+        counts.add(row, change, self.rows.room)
         if not counts:
             del self._groups[group]
 
@@ -474,7 +362,7 @@ class Fleet:
         taken = gpu_ids or tuple(free[:count])
         self._gpus[row] = [gpu for gpu in free if gpu not in taken]
         self._task_gpus[task_id] = taken
-        self._numbers["gpu_free"][row] = len(self._gpus[row])
+        self.rows.numbers["gpu_free"][row] = len(self._gpus[row])
 
 
 def _enis(view: InstanceView) -> int:

@@ -26,7 +26,10 @@ from homeport.services.ecs.plan.placement_order import (
     order_steps,
 )
 from homeport.services.ecs.plan.placement_refusals import Refusals, refusals
+from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
 from homeport.services.ecs.plan.placement_types import Demand, Reason, Refusal, Strategy
+
+__all__ = ["Dice", "Placement", "ServiceTask", "check", "pick_for_scale_in", "place"]
 
 VALUES_FEW = 32
 """Up to so many values of an attribute, a mask per value is faster than a look-up per row."""
@@ -67,20 +70,20 @@ def place(fleet: Fleet, demand: Demand, count: int, *, dice: Dice) -> Placement:
     Raise `QuerySyntaxError` if a constraint's expression is not one.
     """
     mask = admit(fleet, demand)
-    active = int(np.count_nonzero(fleet.active))
+    active = int(np.count_nonzero(fleet.rows.active))
     if count == 1:
         row = _pick(fleet, demand, mask, dice)
         if row is not None:
-            return Placement((fleet.instance_id(row),), 0, active, len(fleet) - active)
+            return Placement((int(fleet.rows.ids[row]),), 0, active, len(fleet) - active)
         rows = np.zeros(0, dtype=np.int64)
     else:
         rows = _pick_many(fleet, demand, mask, count, dice)
-    chosen = tuple(fleet.instance_ids(rows))
+    chosen = tuple(fleet.rows.ids[rows].tolist())
     unplaced = max(count, 0) - len(chosen)
     if not unplaced:
         return Placement(chosen, 0, active, len(fleet) - active)
     placed = np.bincount(rows, minlength=fleet.size).astype(np.int32)
-    table = refusals(fleet, demand, _in_uid_order(fleet, fleet.active), placed)
+    table = refusals(fleet, demand, _in_uid_order(fleet, fleet.rows.active), placed)
     return Placement(chosen, unplaced, active, len(fleet) - active, table)
 
 
@@ -100,7 +103,7 @@ def check(fleet: Fleet, demand: Demand, instance_id: int, *, constraints: bool =
 
 
 def _in_uid_order(fleet: Fleet, mask: Bools) -> Longs:
-    rows = fleet.by_uid
+    rows = fleet.rows.by_uid
     return rows[mask[rows]].astype(np.int64)
 
 
@@ -127,13 +130,13 @@ def _pick(fleet: Fleet, demand: Demand, mask: Bools, dice: Dice) -> int | None:
     left = np.count_nonzero(best)
     if not left:
         return None
-    return int(best.argmax() if left == 1 else masked(best, fleet.rank).argmin())
+    return int(best.argmax() if left == 1 else masked(best, fleet.rows.rank).argmin())
 
 
 def _row_keys(fleet: Fleet, demand: Demand, strategy: Strategy, mask: Bools, dice: Dice) -> Ints | None:
     """A strategy's key per row; None if it is the same for all."""
     if strategy.kind == "binpack":
-        return fleet.cpu_free if strategy.field == "cpu" else fleet.memory_free
+        return fleet.rows.cpu_free if strategy.field == "cpu" else fleet.rows.memory_free
     if strategy.kind == "random":
         candidates = _in_uid_order(fleet, mask)
         keys = np.zeros(fleet.size, dtype=np.float32)
@@ -179,7 +182,7 @@ def _levels(fleet: Fleet, demand: Demand, attribute: str) -> Longs:
     if counts is None:
         levels = np.zeros(values + 1, dtype=np.int64)
     else:
-        levels = counts.per_value(column.codes, fleet.active, values)
+        levels = counts.per_value(column.codes, fleet.rows.active, values)
     levels[-1] += LACKING_LAST
     return levels
 
@@ -191,9 +194,9 @@ def _rules(fleet: Fleet, demand: Demand, rows: Longs, dice: np.random.Generator)
         if strategy.kind == "random":
             rules.append(Arrivals(dice, len(rows)))
         elif strategy.field == "cpu":
-            rules.append(Pack(fleet.cpu_free[rows].astype(np.int64), demand.cpu))
+            rules.append(Pack(fleet.rows.cpu_free[rows].astype(np.int64), demand.cpu))
         elif strategy.field == "memory":
-            rules.append(Pack(fleet.memory_free[rows].astype(np.int64), demand.memory))
+            rules.append(Pack(fleet.rows.memory_free[rows].astype(np.int64), demand.memory))
         elif strategy.attribute:
             levels = _levels(fleet, demand, strategy.attribute)
             codes = fleet.column(f"attribute:{strategy.attribute}").codes[rows].astype(np.int64)

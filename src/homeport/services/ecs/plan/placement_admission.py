@@ -114,19 +114,19 @@ def _fixed_mask(fleet: Fleet, demand: Demand, fixed: tuple[Query, ...]) -> Bools
 def admit(fleet: Fleet, demand: Demand) -> Bools:
     """Per row: it can take one task of this demand."""
     distinct, fixed, volatile = conditions(demand.constraints)
-    mask = fleet.ready.copy()
+    mask = fleet.rows.ready.copy()
     if (matching := _fixed_mask(fleet, demand, fixed)) is not None:
         mask &= matching
     for query in volatile:
         mask &= query.mask(fleet)
     if demand.cpu:
-        mask &= fleet.cpu_free >= demand.cpu
+        mask &= fleet.rows.cpu_free >= demand.cpu
     if demand.memory:
-        mask &= fleet.memory_free >= demand.memory
+        mask &= fleet.rows.memory_free >= demand.memory
     if demand.gpus:
-        mask &= fleet.gpu_free >= demand.gpus
+        mask &= fleet.rows.gpu_free >= demand.gpus
     if demand.enis:
-        mask &= fleet.eni_free >= demand.enis
+        mask &= fleet.rows.eni_free >= demand.enis
     rows = slice(0, fleet.size)
     for ports, wanted in ((fleet.ports_tcp, demand.ports_tcp), (fleet.ports_udp, demand.ports_udp)):
         if wanted and (clash := ports.clash(wanted, rows)) is not None:
@@ -143,10 +143,10 @@ def capacities(fleet: Fleet, demand: Demand, rows: Longs, count: int) -> Longs:
     if distinct or demand.ports_tcp or demand.ports_udp:
         most[:] = 1
     for free, asked in (
-        (fleet.cpu_free, demand.cpu),
-        (fleet.memory_free, demand.memory),
-        (fleet.gpu_free, demand.gpus),
-        (fleet.eni_free, demand.enis),
+        (fleet.rows.cpu_free, demand.cpu),
+        (fleet.rows.memory_free, demand.memory),
+        (fleet.rows.gpu_free, demand.gpus),
+        (fleet.rows.eni_free, demand.enis),
     ):
         if asked:
             np.minimum(most, free[rows] // asked, out=most)

@@ -106,14 +106,14 @@ def refusals(
         Reason.PORTS_UDP: _ports(fleet.ports_udp, demand.ports_udp, rows, again),
     }
     free: dict[Reason, Longs] = {
-        Reason.CPU: fleet.cpu_free[rows] - demand.cpu * mine.astype(np.int64),
-        Reason.MEMORY: fleet.memory_free[rows] - demand.memory * mine.astype(np.int64),
-        Reason.GPU: fleet.gpu_free[rows] - demand.gpus * mine.astype(np.int64),
-        Reason.ENI: fleet.eni_free[rows] - demand.enis * mine.astype(np.int64),
+        Reason.CPU: fleet.rows.cpu_free[rows] - demand.cpu * mine.astype(np.int64),
+        Reason.MEMORY: fleet.rows.memory_free[rows] - demand.memory * mine.astype(np.int64),
+        Reason.GPU: fleet.rows.gpu_free[rows] - demand.gpus * mine.astype(np.int64),
+        Reason.ENI: fleet.rows.eni_free[rows] - demand.enis * mine.astype(np.int64),
     }
     failing: dict[Reason, Bools] = {
-        Reason.INACTIVE: ~fleet.active[rows],
-        Reason.AGENT: ~fleet.connected[rows],
+        Reason.INACTIVE: ~fleet.rows.active[rows],
+        Reason.AGENT: ~fleet.rows.connected[rows],
     }
     if distinct:
         failing[Reason.DISTINCT_INSTANCE] = fleet.hosting(demand.group)[rows] | again
@@ -131,7 +131,7 @@ def refusals(
             codes[failed] = code
     zones = fleet.column(f"attribute:{AZ_ATTRIBUTE}")
     zones = Column(zones.codes[rows], zones.values)
-    return Refusals(fleet.uids(rows), codes, demand, free, lacks, zones)
+    return Refusals(fleet.rows.uid_of[rows].tolist(), codes, demand, free, lacks, zones)
 
 
 def _ports(ports: PortMap, wanted: tuple[int, ...], rows: Longs, again: Bools) -> Lacks:

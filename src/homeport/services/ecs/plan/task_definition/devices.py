@@ -14,7 +14,7 @@ def requirements(container: Document, kind: str) -> Iterator[Document]:
 
 def gpus_of(container: Document) -> int:
     """How many whole GPUs a container takes."""
-    return sum(int(r["value"]) for r in requirements(container, "GPU") if r.get("value", "").isdigit())
+    return sum(int(r["value"]) for r in requirements(container, "GPU") if r.get("value", "").isdecimal())
 
 
 def check(document: Document) -> None:
@@ -38,7 +38,7 @@ def check_container(container: Document, accelerators: set[str]) -> None:
             raise refuse(f"{where}: sharingStrategy is for GPU, and instead of a value.")
         if not shared and not value:
             raise refuse(f"{where}: {kind} needs a value.")
-        if kind == "GPU" and not shared and not (value == "ALL" or (value.isdigit() and int(value) > 0)):
+        if kind == "GPU" and not shared and not (value == "ALL" or (value.isdecimal() and int(value) > 0)):
             raise refuse(f"{where}: GPU needs a positive number or ALL, not '{value}'.")
         if kind == "NeuronDevice" and value != "ALL":
             raise refuse(f"{where}: NeuronDevice must be ALL.")

@@ -48,7 +48,11 @@ def _check_configuration(name: str, configuration: Document) -> str:
     if driver != "awsfirelens" and options.get("mode", "blocking") not in ("blocking", "non-blocking"):
         raise refuse(f"Invalid log option mode '{options['mode']}': valid values are blocking, non-blocking.")
     limit = options.get("log-driver-buffer-limit")
-    if driver == "awsfirelens" and limit is not None and not (limit.isdigit() and int(limit) <= BUFFER_MOST):
+    if (
+        driver == "awsfirelens"
+        and limit is not None
+        and not (limit.isdecimal() and int(limit) <= BUFFER_MOST)
+    ):
         raise refuse(f"Invalid log option log-driver-buffer-limit '{limit}': 0 to {BUFFER_MOST} bytes.")
     return driver
 
