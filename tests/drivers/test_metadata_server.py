@@ -14,7 +14,7 @@ import pytest_asyncio
 from homeport.agentproto.messages import Container, RoleCredentials, Task
 from homeport.node.commands import run_command
 from homeport.node.metadata.endpoint import MetadataEndpoint
-from homeport.node.metadata.redirect import MetadataRedirect, bridge_of
+from homeport.node.metadata.redirect import MetadataRedirect, find_bridge
 from homeport.node.metadata.server import LocalServer, metadata_server
 from homeport.node.metadata.source import ContainerView, TaskView
 from homeport.node.names import container_name, endpoint_id
@@ -113,16 +113,11 @@ class TestOnALoopbackSocket:
 class TestFromContainers:
     async def test_two_homeports_on_one_machine_serve_their_own_containers(self, docker: Engine) -> None:
         script = lines(
-            "nc -w 5 169.254.170.2 80 <<EOF | tail -n 1",
-            "GET $AWS_CONTAINER_CREDENTIALS_RELATIVE_URI HTTP/1.0",
-            "",
-            "EOF",
-            "nc -w 5 169.254.170.2 80 <<EOF | grep -c DockerName",
-            "GET /${ECS_CONTAINER_METADATA_URI_V4#http://*/} HTTP/1.0",
-            "",
-            "EOF",
+            'ask() { (printf "GET $1 HTTP/1.0\\r\\n\\r\\n"; sleep 1) | nc -w 5 169.254.170.2 80; }',
+            "ask $AWS_CONTAINER_CREDENTIALS_RELATIVE_URI | tail -n 1; echo",
+            "ask /${ECS_CONTAINER_METADATA_URI_V4#http://*/} | grep -c DockerName",
         )
-        bridge = bridge_of(await docker.client.get("/networks/bridge"))
+        bridge = await find_bridge(await docker.client.get("/networks/bridge"), run_command)
         assert bridge is not None
         before = nft_tables()
         homes = []
@@ -156,7 +151,7 @@ class TestFromContainers:
         script = lines(
             "u=${AWS_CONTAINER_CREDENTIALS_FULL_URI#http://}",
             "h=${u%%/*}",
-            'printf "GET /${u#*/} HTTP/1.0\\r\\n\\r\\n" | nc -w 5 ${h%:*} ${h#*:} | tail -n 1',
+            '(printf "GET /${u#*/} HTTP/1.0\\r\\n\\r\\n"; sleep 1) | nc -w 5 ${h%:*} ${h#*:} | tail -n 1',
         )
         source = a_source(docker.run_id, "host", script, network_mode="host")
         server = metadata_server(MetadataEndpoint([source]))

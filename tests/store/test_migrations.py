@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import os
-import pkgutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
+from tools.migrate import differences, load_every_table
 
-import homeport.services
-import homeport.store
 from homeport.store import StoreVersionError, metadata, open_memory_store, open_store
 from homeport.store.migrations import HERE, current, revisions, upgrade
 from homeport.store.postgres import _engine
@@ -26,21 +22,6 @@ from homeport.store.sqlite import SqliteStore
 SAME_PATH = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
-def load_every_table() -> None:
-    """Tables are defined in the store and in the services' `repo` packages."""
-    for module in pkgutil.iter_modules(homeport.store.__path__, "homeport.store."):
-        importlib.import_module(module.name)
-    for module in pkgutil.walk_packages(homeport.services.__path__, "homeport.services."):
-        if ".repo" in module.name:
-            importlib.import_module(module.name)
-
-
-def differences(connection: sa.Connection) -> list[object]:
-    load_every_table()
-    context = MigrationContext.configure(connection, opts={"compare_type": True})
-    return list(compare_metadata(context, metadata))
-
-
 def test_versions_are_one_unbroken_line() -> None:
     found = revisions()
     assert found == tuple(f"{n:04}" for n in range(1, len(found) + 1))
@@ -48,6 +29,11 @@ def test_versions_are_one_unbroken_line() -> None:
         (path,) = (HERE / "versions").glob(f"{after}_*.py")
         module = importlib.import_module(f"homeport.store.migrations.versions.{path.stem}")
         assert (module.revision, module.down_revision) == (after, before)
+
+
+@pytest.fixture(autouse=True)
+def _every_table() -> None:
+    load_every_table()
 
 
 async def test_migrating_makes_exactly_the_tables_of_the_code_on_sqlite(tmp_path: Path) -> None:
@@ -80,7 +66,6 @@ async def test_the_comparison_sees_a_table_that_no_migration_makes(tmp_path: Pat
 
 
 async def test_a_store_in_memory_has_the_same_tables() -> None:
-    load_every_table()
     store = open_memory_store()
     assert differences(store._writer.connection) == []
     await store.close()

@@ -43,6 +43,20 @@ def bridge_of(network: dict[str, Any]) -> Bridge | None:
     return None
 
 
+async def find_bridge(network: dict[str, Any], run: Run) -> Bridge | None:
+    """As `bridge_of`. A daemon that chose the address itself does not tell it: then the link does."""
+    found = bridge_of(network)
+    if found is not None:
+        return found
+    link = (network.get("Options") or {}).get("com.docker.network.bridge.name", "docker0")
+    try:
+        shown = json.loads(await run("ip", "-j", "-4", "address", "show", "dev", link) or "[]")
+    except CommandError:
+        return None
+    addresses = [info["local"] for entry in shown for info in entry.get("addr_info", ())]
+    return Bridge(link=link, gateway=addresses[0]) if addresses else None
+
+
 def slots_of(homeport: str) -> tuple[int, ...]:
     """All slots in the order in which this Homeport would take them."""
     first = sha256(homeport.encode()).digest()[0]
