@@ -8,7 +8,9 @@ environment_for() {
     read -r lock_hash _ <<EOT
 $(sha256sum "$lock")
 EOT
-    environment=$root/.homeport/venv-${lock_hash%"${lock_hash#????????????}"}
+    lock_name=${lock##*/}
+    family=$root/.homeport/venv/${lock_name%.txt}
+    environment=$family-${lock_hash%"${lock_hash#????????????}"}
     environment_is_complete || make_environment
 }
 
@@ -27,7 +29,7 @@ fail() {
 }
 
 make_environment() {
-    mkdir -p "$root/.homeport" 2>/dev/null && [ -w "$root/.homeport" ] || {
+    mkdir -p "$root/.homeport/venv" 2>/dev/null && [ -w "$root/.homeport/venv" ] || {
         fail "cannot write to $root/.homeport, where the virtual environment goes" \
             "Run this as the owner of the checkout (once is enough), or with sudo."
         return 1
@@ -122,6 +124,8 @@ build_environment() {
     printf '%s\n' "$root/src" >"$(echo "$environment"/lib/python3*/site-packages)/homeport-checkout.pth"
     printf '%s\n' "$lock_hash $(readlink -f "$environment/bin/python") $root" >"$environment/complete.new"
     mv "$environment/complete.new" "$environment/complete"
+    # The environment before this one may still run a server; older ones serve nobody.
+    ls -dt "$family"-????????????/ | tail -n +3 | while read -r old; do rm -rf "$old"; done
     say "the environment is ready"
 }
 

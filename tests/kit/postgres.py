@@ -30,7 +30,7 @@ def cluster(*, settings: tuple[str, ...] = ("fsync=off", "full_page_writes=off")
     programs = server_programs()
     if programs is None:
         raise FileNotFoundError("PostgreSQL's server is not installed (Debian: postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="homeport-pg-"))
+    folder = Path(tempfile.mkdtemp(prefix="homeport-pg-", dir=_memory_folder()))
     # The server refuses to run as root.
     account: dict[str, object] = {}
     if os.geteuid() == 0:
@@ -77,6 +77,21 @@ async def create_database(base: str, name: str, *, template: str = "template1") 
     finally:
         await admin.close()
     return f"{base}/{name}"
+
+
+async def drop_database(base: str, name: str) -> None:
+    """Remove a database, whoever is still connected."""
+    admin = await asyncpg.connect(f"{base}/postgres")
+    try:
+        await admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    finally:
+        await admin.close()
+
+
+def _memory_folder() -> str | None:
+    """A file system in memory that is large enough: a database is a thousand files."""
+    shared = Path("/dev/shm")
+    return str(shared) if shared.is_dir() and shutil.disk_usage(shared).free > 600 * 2**20 else None
 
 
 def _free_port() -> int:

@@ -58,8 +58,10 @@ async def _make_template(base: str) -> None:
 
 
 @pytest.fixture
-async def postgres_url(postgres_cluster: str) -> str:
-    return await postgres.create_database(postgres_cluster, f"store{next(_numbers)}", template="migrated")
+async def postgres_url(postgres_cluster: str) -> AsyncIterator[str]:
+    name = f"store{next(_numbers)}"
+    yield await postgres.create_database(postgres_cluster, name, template="migrated")
+    await postgres.drop_database(postgres_cluster, name)
 
 
 @pytest.fixture(params=["file", "memory", POSTGRES])

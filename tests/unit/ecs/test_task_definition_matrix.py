@@ -306,6 +306,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         request(networkMode="awsvpc", proxyConfiguration={"containerName": "x"}),
         None,
     ),
+    (
+        "proxy type unknown [D]",
+        request(networkMode="awsvpc", proxyConfiguration={"type": "ENVOY", "containerName": "web"}),
+        "APPMESH",
+    ),
     ("proxy outside awsvpc [D]", request(proxyConfiguration={"containerName": "web"}), None),
     (
         "net sysctl in host mode [D]",
@@ -347,6 +352,11 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
         "set on the container, such as 'S'.",
     ),
     ("secret twice [O]", request(container(secrets=[SECRET, SECRET]), executionRoleArn=ROLE), "such as 'S'"),
+    (
+        "secret without a name",
+        request(container(secrets=[{"name": "", "valueFrom": "/p"}]), executionRoleArn=ROLE),
+        "needs a name",
+    ),
     (
         "repositoryCredentials without role",
         request(container(repositoryCredentials={"credentialsParameter": "arn:x"})),

@@ -1,0 +1,74 @@
+"""A private Docker daemon that a test may stop and start: own data, own socket, no bridge."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from homeport.app.runtime_wrapper import write_runtime_wrapper
+
+START_SECONDS = 60.0
+
+
+class PrivateDaemon:
+    """Its containers outlive it (live-restore)."""
+
+    def __init__(self, folder: Path) -> None:
+        self.socket = str(folder / "docker.sock")
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._wrapper = write_runtime_wrapper(folder)
+
+    async def start(self) -> None:
+        """Start it, and wait until it answers."""
+        command = [
+            "dockerd", "--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "exec"),
+            "--pidfile", str(self._folder / "pid"), "--host", f"unix://{self.socket}", "--bridge", "none",
+            "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--live-restore",
+        ]  # fmt: skip
+        if self._wrapper is not None:
+            command += ["--add-runtime", f"hp={self._wrapper}", "--default-runtime", "hp"]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        async with asyncio.timeout(START_SECONDS):
+            while not await self._answers():
+                if self._process.poll() is not None:
+                    raise AssertionError((self._folder / "log").read_text()[-2000:])
+                await asyncio.sleep(0.05)  # a daemon says nowhere that it is ready
+
+    async def stop(self) -> None:
+        """Ask it to end, and wait."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.terminate()
+            await asyncio.to_thread(process.wait, START_SECONDS)
+
+    async def _answers(self) -> bool:
+        try:
+            reader, writer = await asyncio.open_unix_connection(self.socket)
+        except OSError:
+            return False
+        writer.write(b"GET /_ping HTTP/1.0\r\n\r\n")
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return b" 200 " in answer
+
+
+@asynccontextmanager
+async def private_daemon(folder: Path) -> AsyncIterator[PrivateDaemon]:
+    """A daemon that is started; stopped and removed at the end."""
+    daemon = PrivateDaemon(folder)
+    await daemon.start()
+    try:
+        yield daemon
+    finally:
+        await daemon.stop()
+        # The daemon mounts its data onto itself, and leaves that behind.
+        await asyncio.to_thread(subprocess.run, ["umount", str(folder / "data")], stderr=subprocess.DEVNULL)
+        shutil.rmtree(folder / "exec", ignore_errors=True)
+        shutil.rmtree(folder / "data", ignore_errors=True)

@@ -1,0 +1,275 @@
+"""A whole Homeport on a free loopback port, in a thread: real gateway, real agents, fake machines.
+
+boto3 blocks, so the server has a loop of its own. `Live.run` runs a coroutine
+on it, for what a test does behind the API's back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import aiohttp
+import boto3
+import uvicorn
+from botocore.config import Config
+
+from homeport.app.bootstrap import Keys, ensure_keys
+from homeport.app.keyring import StoredKeys
+from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
+from homeport.core.clock import Clock, SystemClock
+from homeport.core.ids import SystemIds
+from homeport.core.sigv4 import Credentials
+from homeport.gateway.agent_sockets import AgentSockets
+from homeport.gateway.asgi import Gateway, Metrics
+from homeport.gateway.chain import Anonymous
+from homeport.node.agent import NodeAgent
+from homeport.node.settings import ImageGcSettings, NodeSettings
+from homeport.node.state import VolatileDisk
+from homeport.runtime.supervisor import Supervisor
+from homeport.store.base import Store
+from homeport.store.opening import open_memory_store
+from tests.kit.machine import FakeMachine
+
+T = TypeVar("T")
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+WAIT_SECONDS = 20.0
+
+
+@dataclass(slots=True)
+class Node:
+    """An agent on a machine that is not there."""
+
+    agent: NodeAgent
+    machine: FakeMachine
+    running: asyncio.Task[None]
+    settings: NodeSettings
+    disk: VolatileDisk
+
+
+@dataclass(slots=True)
+class Live:
+    """A running Homeport."""
+
+    endpoint: str
+    loop: asyncio.AbstractEventLoop
+    plane: ControlPlane
+    keys: Keys
+    session: aiohttp.ClientSession
+    clock: Clock
+    group: asyncio.TaskGroup
+    nodes: list[Node] = field(default_factory=list)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run on the server's loop, and wait."""
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(WAIT_SECONDS)
+
+    def client(self, service: str, **changes: Any) -> Any:
+        """A stock boto3 client of this server; no retries, so that nothing is hidden."""
+        options: dict[str, Any] = {
+            "endpoint_url": self.endpoint,
+            "region_name": REGION,
+            "aws_access_key_id": self.keys.root.access_key_id,
+            "aws_secret_access_key": self.keys.root.secret_access_key,
+            "config": Config(retries={"max_attempts": 0}),
+        }
+        return boto3.client(service, **{**options, **changes})
+
+    def add_node(self, **changes: Any) -> Node:
+        """A container instance with a fake machine, registered and connected."""
+        return self.run(self._add_node(changes))
+
+    async def _add_node(self, changes: dict[str, Any]) -> Node:
+        machine = FakeMachine(self.clock, images=("app:1",))
+        settings = NodeSettings(
+            **{
+                "endpoint_url": self.endpoint,
+                "region": REGION,
+                "credentials": self.keys.nodes,
+                "data_dir": None,
+                "availability_zone": f"{REGION}a",
+                "ec2_instance_id": f"i-{len(self.nodes):017x}",
+                "images": ImageGcSettings(enabled=False),
+                "cluster_configured": False,
+                "interim_report_seconds": 0.05,
+                "publish_interval_seconds": 0.2,
+                **changes,
+            }
+        )
+        node = self._start(machine, settings, VolatileDisk())
+        self.nodes.append(node)
+        await self._connected(node)
+        return node
+
+    def _start(self, machine: FakeMachine, settings: NodeSettings, disk: VolatileDisk) -> Node:
+        agent = NodeAgent(
+            settings,
+            machine.drivers,
+            clock=self.clock,
+            ids=SystemIds(),
+            dice=lambda: 0.5,
+            starts=asyncio.Semaphore(8),
+            session=self.session,
+            disk=disk,
+            is_free=lambda port, protocol: True,
+        )
+        return Node(agent, machine, self.group.create_task(agent.run()), settings, disk)
+
+    async def _connected(self, node: Node) -> None:
+        async with asyncio.timeout(WAIT_SECONDS):
+            await node.agent.registered.wait()
+            await self.until(lambda: self._is_connected(node))
+
+    async def _is_connected(self, node: Node) -> bool:
+        from homeport.services.ecs.repo.instances import InstanceRepo
+        from homeport.services.ecs.repo.tables import container_instances
+
+        uid = bytes.fromhex(node.agent.instance_arn.rpartition("/")[2])
+
+        def look(tx: Any) -> bool:
+            row = tx.execute(container_instances.select().where(container_instances.c.uid == uid)).first()
+            found = InstanceRepo(tx).get(row.id)
+            return found is not None and found.agent_connected
+
+        return await self.plane.store.read(look)
+
+    async def until(self, check: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """Return once `check` holds; it is asked again after every commit."""
+        async for _ in self.plane.store.feed.subscribe(None):
+            if await check():
+                return
+
+    def wait_until(self, check: Callable[[], Coroutine[Any, Any, bool]]) -> None:
+        """`until` from the test's thread."""
+
+        async def bounded() -> None:
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self.until(check)
+
+        self.run(bounded())
+
+    def restart(self, node: Node) -> Node:
+        """Kill an agent and start it again on what it remembered; its containers do not notice."""
+
+        async def again() -> Node:
+            node.running.cancel()
+            await asyncio.wait([node.running])
+            fresh = self._start(node.machine, node.settings, node.disk)
+            self.nodes[self.nodes.index(node)] = fresh
+            await self._connected(fresh)
+            return fresh
+
+        return self.run(again())
+
+    def stop_agent(self, node: Node) -> None:
+        """Kill an agent; its containers do not notice."""
+
+        async def stop() -> None:
+            node.running.cancel()
+            await asyncio.wait([node.running])
+            async with asyncio.timeout(WAIT_SECONDS):
+                await self.until(lambda: self._is_away(node))
+
+        self.run(stop())
+
+    async def _is_away(self, node: Node) -> bool:
+        return not await self._is_connected(node)
+
+
+class _Server(uvicorn.Server):
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(
+    ready: Callable[[Live], None], stopping: asyncio.Event, store: Store, anonymous: Anonymous | None
+) -> None:
+    clock, ids = SystemClock(), SystemIds()
+    keys = await ensure_keys(store, clock, ids, account_id=ACCOUNT)
+    plane = build_control_plane(store, clock, ids, page_key=keys.pages)
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    ring = StoredKeys(store, clock, store.feed.subscribe)
+    sockets = AgentSockets(AgentGate(plane.hub), ids=ids)
+    gateway = Gateway(
+        build_chain(plane, ring, anonymous=anonymous),
+        sockets,
+        Metrics(lambda: plane.hub.connected),
+        health=lambda: [],
+    )
+    server = _Server(
+        uvicorn.Config(gateway, lifespan="off", access_log=False, log_config=None, ws="websockets-sansio")
+    )
+    async with Supervisor() as supervisor, aiohttp.ClientSession() as session:
+        supervisor.start("keys", ring.run)
+        plane.start(supervisor)
+        async with asyncio.TaskGroup() as group:
+            serving = group.create_task(server.serve(sockets=[listening]))
+            endpoint = f"http://127.0.0.1:{port}"
+            loop = asyncio.get_running_loop()
+            live = Live(endpoint, loop, plane, keys, session, clock, group)
+            ready(live)
+            await stopping.wait()
+            for node in live.nodes:
+                node.running.cancel()
+            await sockets.close()
+            server.should_exit = True
+            await asyncio.wait([serving])
+    listening.close()
+    await store.close()
+
+
+@contextlib.contextmanager
+def live_server(
+    open_store: Callable[[], Store] = open_memory_store, *, anonymous: Anonymous | None = None
+) -> Iterator[Live]:
+    """Serve in a thread while the block runs."""
+    started = threading.Event()
+    held: dict[str, Any] = {}
+
+    async def main() -> None:
+        held["stopping"] = asyncio.Event()
+
+        def ready(live: Live) -> None:
+            held["live"] = live
+            started.set()
+
+        await _serve(ready, held["stopping"], open_store(), anonymous)
+
+    def serve() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:
+            held["error"] = error
+            raise
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=serve, name="homeport", daemon=True)
+    thread.start()
+    started.wait(WAIT_SECONDS)
+    if "live" not in held:
+        raise RuntimeError("the server did not start") from held.get("error")
+    live: Live = held["live"]
+    try:
+        yield live
+    finally:
+        live.loop.call_soon_threadsafe(held["stopping"].set)
+        thread.join(WAIT_SECONDS)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+def credentials(key: dict[str, str]) -> Credentials:
+    """What CreateAccessKey or GetSessionToken answered, to sign with."""
+    return Credentials(
+        access_key_id=key["AccessKeyId"],
+        secret_access_key=key["SecretAccessKey"],
+        session_token=key.get("SessionToken"),
+    )
