@@ -1,4 +1,4 @@
-"""What holds for every test: no network but this machine's, repeatable properties, time that can be virtual."""
+"""What holds for every test: no network but this machine's, repeatable properties, virtual time."""
 
 from __future__ import annotations
 

@@ -45,13 +45,17 @@ class TestNumbers:
         assert v1_files(Limits())["memory", "memory.limit_in_bytes"] == "-1"
         assert v2_files(Limits()) == {"cpu.max": "max 100000", "cpu.weight": "39", "memory.max": "max"}
 
-    @pytest.mark.parametrize(("shares", "weight"), [(2, 1), (0, 1), (1024, 39), (262144, 10000), (10**6, 10000)])
+    @pytest.mark.parametrize(
+        ("shares", "weight"), [(2, 1), (0, 1), (1024, 39), (262144, 10000), (10**6, 10000)]
+    )
     def test_shares_become_weights_as_runc_does_it(self, shares: int, weight: int) -> None:
         """Source: opencontainers/runc, ConvertCPUSharesToCgroupV2Value."""
         assert weight_of(shares) == weight
 
     @given(st.floats(0.001, 512), st.integers(0, 10**6), st.one_of(st.none(), st.integers(1, 1 << 40)))
-    def test_the_kernel_is_never_given_less_than_it_takes(self, cpus: float, shares: int, memory: int | None) -> None:
+    def test_the_kernel_is_never_given_less_than_it_takes(
+        self, cpus: float, shares: int, memory: int | None
+    ) -> None:
         files = v1_files(Limits(cpus=cpus, shares=shares, memory_bytes=memory))
         assert int(files["cpu", "cpu.cfs_quota_us"]) >= 1000
         assert 2 <= int(files["cpu", "cpu.shares"]) <= 262144
@@ -59,7 +63,9 @@ class TestNumbers:
 
 class TestFiles:
     async def test_a_task_lies_below_its_instance(self, tmp_path: Path) -> None:
-        groups = InstanceCgroups(CgroupfsV1(a_v1_machine(tmp_path)), "hp/i0", Limits(cpus=1, memory_bytes=MIB))
+        groups = InstanceCgroups(
+            CgroupfsV1(a_v1_machine(tmp_path)), "hp/i0", Limits(cpus=1, memory_bytes=MIB)
+        )
         await groups.setup()
         await groups.create("t1", cpus=0.5, shares=2, memory_bytes=None)
         assert groups.parent_of("t1") == "/hp/i0/t1"
@@ -120,7 +126,11 @@ class TestSlices:
 
     @pytest.mark.parametrize(
         ("driver", "version", "kind"),
-        [("systemd", "2", InstanceSlices), ("cgroupfs", "1", InstanceCgroups), ("cgroupfs", "2", InstanceCgroups)],
+        [
+            ("systemd", "2", InstanceSlices),
+            ("cgroupfs", "1", InstanceCgroups),
+            ("cgroupfs", "2", InstanceCgroups),
+        ],
     )
     def test_the_engines_own_driver_decides(self, driver: str, version: str, kind: type) -> None:
         async def run(*command: str, stdin: str = "") -> str:

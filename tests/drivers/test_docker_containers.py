@@ -40,7 +40,9 @@ def a_task(docker: Engine, *containers: Container, **members: object) -> Task:
     return Task(arn=arn, family=f"hpt-{docker.run_id}", version="1", containers=containers, **members)
 
 
-def a_container(name: str, *command: str, host: dict[str, object] | None = None, **members: object) -> Container:
+def a_container(
+    name: str, *command: str, host: dict[str, object] | None = None, **members: object
+) -> Container:
     config = members.pop("config", {})
     texts = DockerConfig(config=json.dumps(config), host_config=json.dumps(host or {}))
     return Container(name=name, image=IMAGE, command=command, docker_config=texts, **members)
@@ -66,7 +68,9 @@ async def test_links_resolve_by_name_and_by_alias(docker: Engine) -> None:
         docker,
         a_container("db", "httpd", "-f", "-p", "80", "-h", "/etc"),
         a_container(
-            "web", *lines("for h in db store; do nc $h 80 </dev/null && echo reached $h; done"), links=("db", "db:store")
+            "web",
+            *lines("for h in db store; do nc $h 80 </dev/null && echo reached $h; done"),
+            links=("db", "db:store"),
         ),
     )
     await docker.run(rendered(docker, task, "db"))
@@ -84,8 +88,14 @@ async def test_volumes_are_shared_and_volumes_from_brings_all_of_them(docker: En
     )
     task = a_task(
         docker,
-        a_container("writer", *lines("echo one >/s/a", "echo two >/m/b", "touch /h/x || echo refused"), mount_points=mounts),
-        a_container("reader", *lines("cat /s/a /m/b /h/given"), volumes_from=(VolumeFrom(source_container="writer"),)),
+        a_container(
+            "writer",
+            *lines("echo one >/s/a", "echo two >/m/b", "touch /h/x || echo refused"),
+            mount_points=mounts,
+        ),
+        a_container(
+            "reader", *lines("cat /s/a /m/b /h/given"), volumes_from=(VolumeFrom(source_container="writer"),)
+        ),
         a_container(
             "onlooker",
             *lines("touch /s/x || echo refused"),
@@ -115,7 +125,9 @@ async def test_volumes_are_shared_and_volumes_from_brings_all_of_them(docker: En
 
 async def test_what_the_control_plane_rendered_reaches_the_container(docker: Engine) -> None:
     script = lines(
-        "id -u; pwd; ulimit -n; hostname", "grep ' /scratch ' /proc/mounts | cut -d' ' -f3", "echo $GREETING $AWS_REGION"
+        "id -u; pwd; ulimit -n; hostname",
+        "grep ' /scratch ' /proc/mounts | cut -d' ' -f3",
+        "echo $GREETING $AWS_REGION",
     )
     container = a_container(
         "all",
@@ -141,13 +153,17 @@ async def test_a_health_check_turns_from_unknown_to_healthy_to_unhealthy(docker:
     assert first is not None
     assert first.health is not None
     assert first.health.status in {"UNKNOWN", "HEALTHY"}
-    healthy = await until(docker.containers, spec.name, lambda s: bool(s and s.health and s.health.status == "HEALTHY"))
+    healthy = await until(
+        docker.containers, spec.name, lambda s: bool(s and s.health and s.health.status == "HEALTHY")
+    )
     assert healthy is not None
     assert healthy.health is not None
     assert (healthy.health.exit_code, healthy.health.output) == (0, "probing\n")
     assert healthy.health.since is not None
     await _exec(docker, spec.name, "touch", "/tmp/go")
-    ill = await until(docker.containers, spec.name, lambda s: bool(s and s.health and s.health.status == "UNHEALTHY"))
+    ill = await until(
+        docker.containers, spec.name, lambda s: bool(s and s.health and s.health.status == "UNHEALTHY")
+    )
     assert ill is not None
     assert ill.health is not None
     assert ill.health.exit_code == 1
@@ -181,7 +197,9 @@ async def test_an_address_for_all_has_no_twin(docker: Engine) -> None:
     task = a_task(docker, a_container("one", "sleep", "3600"))
     context = replace(CONTEXT, host_ip="0.0.0.0")
     port = _free_port()
-    spec = docker.labelled(render_container(task, task.containers[0], context, host_ports=[(80, "tcp", port)]))
+    spec = docker.labelled(
+        render_container(task, task.containers[0], context, host_ports=[(80, "tcp", port)])
+    )
     await docker.run(spec)
     status = await docker.containers.status(spec.name)
     assert status is not None

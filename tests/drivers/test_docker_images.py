@@ -89,7 +89,9 @@ async def test_an_image_in_use_is_not_removed(docker: Engine) -> None:
     async with registry() as published:
         await docker.images.pull(published.image, login=None, progress=lambda _: None)
         name = docker.name("user")
-        await docker.containers.create(ContainerSpec(name=name, image=published.image, config={"Cmd": ["true"]}, host_config={}))
+        await docker.containers.create(
+            ContainerSpec(name=name, image=published.image, config={"Cmd": ["true"]}, host_config={})
+        )
         with pytest.raises(DriverError):
             await docker.images.remove(published.image)
         await docker.containers.remove(name)

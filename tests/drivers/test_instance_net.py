@@ -93,7 +93,9 @@ async def inside() -> AsyncIterator[Run]:
 
 async def _addresses(run: Run) -> set[str]:
     shown = json.loads(await run("ip", "-j", "-4", "address"))
-    return {info["local"] for link in shown for info in link["addr_info"] if not info["local"].startswith("127.")}
+    return {
+        info["local"] for link in shown for info in link["addr_info"] if not info["local"].startswith("127.")
+    }
 
 
 @pytest.mark.root

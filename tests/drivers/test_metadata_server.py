@@ -22,7 +22,9 @@ from homeport.node.render import RenderContext, render_container
 from tests.kit.agent_metadata import FakeSource
 from tests.kit.docker import IMAGE, Engine, lines, nft_tables
 
-ROLE = RoleCredentials(credentials_id="creds-1", role_arn="arn:aws:iam::000000000000:role/x", access_key_id="ASIAX")
+ROLE = RoleCredentials(
+    credentials_id="creds-1", role_arn="arn:aws:iam::000000000000:role/x", access_key_id="ASIAX"
+)
 
 
 def a_source(run_id: str, secret: str, command: tuple[str, ...] = ("true",), **members: object) -> FakeSource:
@@ -60,7 +62,10 @@ async def served() -> AsyncIterator[tuple[str, FakeSource]]:
 class TestOnALoopbackSocket:
     async def test_headers_name_the_limit_and_the_caller(self, served: tuple[str, FakeSource]) -> None:
         base, _ = served
-        async with aiohttp.ClientSession() as session, session.get(f"{base}/v2/credentials/creds-1") as answer:
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(f"{base}/v2/credentials/creds-1") as answer,
+        ):
             assert answer.status == 200
             assert answer.headers["X-Rate-Limit-Limit"] == "40.00"
             assert answer.headers["X-Rate-Limit-Request-Remote-Addr"].startswith("127.0.0.1:")
@@ -103,7 +108,10 @@ class TestOnALoopbackSocket:
             chosen = await server.start(("127.0.0.1", "127.0.0.2"), port=port)
             assert chosen != port
             for address in ("127.0.0.1", "127.0.0.2"):
-                async with aiohttp.ClientSession() as session, session.get(f"http://{address}:{chosen}/x") as answer:
+                async with (
+                    aiohttp.ClientSession() as session,
+                    session.get(f"http://{address}:{chosen}/x") as answer,
+                ):
                     assert answer.status == 404
             await server.stop()
 
@@ -134,7 +142,9 @@ class TestFromContainers:
             assert len(nft_tables() - before) == 2
             for source, _, redirect, slot in homes:
                 assert await redirect.claim() == slot, "a restarted Homeport finds its slot again"
-                context = RenderContext(cluster="default", region="us-east-1", host_ip="127.0.0.1", mac_slot=slot)
+                context = RenderContext(
+                    cluster="default", region="us-east-1", host_ip="127.0.0.1", mac_slot=slot
+                )
                 task = source.known[0].task
                 spec = docker.labelled(render_container(task, task.containers[0], context))
                 said = await docker.finish(spec)
@@ -157,7 +167,10 @@ class TestFromContainers:
         server = metadata_server(MetadataEndpoint([source]))
         port = await server.start(("127.0.0.1",), port=0)
         context = RenderContext(
-            cluster="default", region="us-east-1", host_ip="127.0.0.1", host_metadata=f"http://127.0.0.1:{port}"
+            cluster="default",
+            region="us-east-1",
+            host_ip="127.0.0.1",
+            host_metadata=f"http://127.0.0.1:{port}",
         )
         task = source.known[0].task
         said = await docker.finish(docker.labelled(render_container(task, task.containers[0], context)))

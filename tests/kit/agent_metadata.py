@@ -48,7 +48,9 @@ def recordings(name: str) -> dict[str, Recorded]:
         if not status:
             continue
         headers = dict(line.partition(": ")[::2] for line in lines)
-        found[path] = Recorded(path=path, status=int(status.split()[1]), headers=headers, text=_micro(text.rstrip("\n")))
+        found[path] = Recorded(
+            path=path, status=int(status.split()[1]), headers=headers, text=_micro(text.rstrip("\n"))
+        )
     return found
 
 
@@ -63,8 +65,14 @@ def _micro(text: str) -> str:
 def container_view(body: dict[str, Any]) -> ContainerView:
     """The view whose v4 metadata is `body`."""
     health = body.get("Health")
-    log = {"LogConfig": {"Type": body["LogDriver"], "Config": body["LogOptions"]}} if "LogDriver" in body else {}
-    addresses = tuple(each for each in body["Networks"][0]["IPv4Addresses"] if each) if "Networks" in body else ()
+    log = (
+        {"LogConfig": {"Type": body["LogDriver"], "Config": body["LogOptions"]}}
+        if "LogDriver" in body
+        else {}
+    )
+    addresses = (
+        tuple(each for each in body["Networks"][0]["IPv4Addresses"] if each) if "Networks" in body else ()
+    )
     return ContainerView(
         container=Container(
             name=body["Name"],
@@ -86,7 +94,9 @@ def container_view(body: dict[str, Any]) -> ContainerView:
             created_at=instant(body.get("CreatedAt")),
             started_at=instant(body.get("StartedAt")),
             finished_at=instant(body.get("FinishedAt")),
-            health=Health(status=health["status"], since=instant(health["statusSince"]), exit_code=0, output="ok")
+            health=Health(
+                status=health["status"], since=instant(health["statusSince"]), exit_code=0, output="ok"
+            )
             if health
             else None,
             ports=tuple(
@@ -104,7 +114,11 @@ def container_view(body: dict[str, Any]) -> ContainerView:
             image_id=body["ImageID"],
             labels=body.get("Labels", {}),
             mounts=tuple(
-                {"source": v["Source"], "destination": v["Destination"], **({"name": v["DockerName"]} if "DockerName" in v else {})}
+                {
+                    "source": v["Source"],
+                    "destination": v["Destination"],
+                    **({"name": v["DockerName"]} if "DockerName" in v else {}),
+                }
                 for v in body.get("Volumes", ())
             ),
             log_driver=body.get("LogDriver", "json-file"),

@@ -1,4 +1,4 @@
-"""A loopback server that answers as told, for what talks to AWS over HTTP. It proves every signature with botocore."""
+"""A loopback server that answers as told, to test clients of AWS. It proves every signature with botocore."""
 
 from __future__ import annotations
 

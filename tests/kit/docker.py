@@ -40,7 +40,9 @@ def busybox_layer(mark: bytes = b"") -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
 
-        def add(name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = "") -> None:
+        def add(
+            name: str, data: bytes = b"", *, kind: bytes = tarfile.REGTYPE, mode: int = 0o644, link: str = ""
+        ) -> None:
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode, entry.linkname, entry.size = kind, mode, link, len(data)
             tar.addfile(entry, io.BytesIO(data))
@@ -126,7 +128,9 @@ class Engine:
         found = await self.client.get(
             "/containers/json", params={"all": "1", "filters": filters(label=[f"{LABEL}={self.run_id}"])}
         )
-        volumes = await self.client.get("/volumes", params={"filters": filters(label=[f"{LABEL}={self.run_id}"])})
+        volumes = await self.client.get(
+            "/volumes", params={"filters": filters(label=[f"{LABEL}={self.run_id}"])}
+        )
         names = [each["Names"][0] for each in found]
         return names + [each["Name"] for each in volumes["Volumes"] or ()]
 
@@ -191,12 +195,25 @@ def machine(*command: str) -> str:
 def nft_tables(prefix: str = "homeport-") -> set[str]:
     """Tables of ours in the kernel."""
     listed = json.loads(machine("nft", "-j", "list", "tables", "ip"))["nftables"]
-    return {item["table"]["name"] for item in listed if "table" in item and item["table"]["name"].startswith(prefix)}
+    return {
+        item["table"]["name"]
+        for item in listed
+        if "table" in item and item["table"]["name"].startswith(prefix)
+    }
 
 
 def links(prefix: str) -> set[str]:
     """Network links whose names begin with `prefix`."""
-    return {link["ifname"] for link in json.loads(machine("ip", "-j", "link")) if link["ifname"].startswith(prefix)}
+    return {
+        link["ifname"]
+        for link in json.loads(machine("ip", "-j", "link"))
+        if link["ifname"].startswith(prefix)
+    }
+
+
+def bridges() -> set[str]:
+    """The machine's bridges."""
+    return {link["ifname"] for link in json.loads(machine("ip", "-j", "link", "show", "type", "bridge")) if link}
 
 
 def cgroups(part: str, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:

@@ -1,4 +1,8 @@
-"""A private Docker daemon that a test may stop and start: own data, own socket, no bridge."""
+"""A private Docker daemon that a test may stop and start: own data, own socket, own network namespace.
+
+The namespace is no luxury: a daemon that starts without a bridge deletes the link `docker0`, and in
+the machine's own namespace that one belongs to the machine's own Docker.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,10 @@ import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Self
 
 from homeport.app.runtime_wrapper import write_runtime_wrapper
+from tests.kit.docker import bridges, machine
 
 START_SECONDS = 60.0
 
@@ -22,11 +28,12 @@ class PrivateDaemon:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._wrapper = write_runtime_wrapper(folder)
+        self._namespace = f"hpd-{folder.name}"
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
         command = [
-            "dockerd", "--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "exec"),
+            "nsenter", f"--net=/run/netns/{self._namespace}", "dockerd", "--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "exec"),
             "--pidfile", str(self._folder / "pid"), "--host", f"unix://{self.socket}", "--bridge", "none",
             "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--live-restore",
         ]  # fmt: skip
@@ -39,6 +46,13 @@ class PrivateDaemon:
                 if self._process.poll() is not None:
                     raise AssertionError((self._folder / "log").read_text()[-2000:])
                 await asyncio.sleep(0.05)  # a daemon says nowhere that it is ready
+
+    def __enter__(self) -> Self:
+        machine("ip", "netns", "add", self._namespace)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        machine("ip", "netns", "delete", self._namespace)
 
     async def stop(self) -> None:
         """Ask it to end, and wait."""
@@ -62,13 +76,16 @@ class PrivateDaemon:
 @asynccontextmanager
 async def private_daemon(folder: Path) -> AsyncIterator[PrivateDaemon]:
     """A daemon that is started; stopped and removed at the end."""
-    daemon = PrivateDaemon(folder)
-    await daemon.start()
-    try:
-        yield daemon
-    finally:
-        await daemon.stop()
-        # The daemon mounts its data onto itself, and leaves that behind.
-        await asyncio.to_thread(subprocess.run, ["umount", str(folder / "data")], stderr=subprocess.DEVNULL)
-        shutil.rmtree(folder / "exec", ignore_errors=True)
-        shutil.rmtree(folder / "data", ignore_errors=True)
+    before = bridges()
+    with PrivateDaemon(folder) as daemon:
+        try:
+            await daemon.start()
+            assert before <= bridges(), "a private daemon removed a bridge of the machine"
+            yield daemon
+        finally:
+            await daemon.stop()
+            # The daemon mounts its data onto itself, and leaves that behind.
+            unmount = ["umount", str(folder / "data")]
+            await asyncio.to_thread(subprocess.run, unmount, stderr=subprocess.DEVNULL)
+            shutil.rmtree(folder / "exec", ignore_errors=True)
+            shutil.rmtree(folder / "data", ignore_errors=True)

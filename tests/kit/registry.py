@@ -78,7 +78,9 @@ async def registry(*, login: tuple[str, str] | None = None) -> AsyncIterator[Pub
             return web.Response(body=manifest, headers=headers)
         if (blob := blobs.get(request.path.rpartition("/")[2])) is not None:
             return web.Response(body=blob, content_type="application/octet-stream")
-        return web.json_response({"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}, status=404)
+        return web.json_response(
+            {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]}, status=404
+        )
 
     runner = web.ServerRunner(web.Server(answer, access_log=None), handle_signals=False)
     await runner.setup()

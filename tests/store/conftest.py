@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
@@ -64,9 +65,21 @@ async def postgres_url(postgres_cluster: str) -> AsyncIterator[str]:
     await postgres.drop_database(postgres_cluster, name)
 
 
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("migrated") / "homeport.db"
+
+    async def make() -> None:
+        await (await open_store(f"sqlite:///{path}")).close()
+
+    asyncio.run(make())
+    return path
+
+
 @pytest.fixture(params=["file", "memory", POSTGRES])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path, migrated_file: Path) -> str:
     if request.param == "file":
+        shutil.copy(migrated_file, tmp_path / "homeport.db")
         return f"sqlite:///{tmp_path}/homeport.db"
     if request.param == "memory":
         return "sqlite://"

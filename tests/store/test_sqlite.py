@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -25,7 +26,8 @@ SAME_PATH = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+async def store(tmp_path: Path, migrated_file: Path) -> AsyncIterator[SqliteStore]:
+    shutil.copy(migrated_file, tmp_path / "homeport.db")
     opened = SqliteStore(tmp_path / "homeport.db")
     opened.prepare(upgrade)
     await opened.write(make_thing_table)
@@ -247,7 +249,7 @@ async def test_a_write_that_changes_nothing_waits_for_no_disk(store: SqliteStore
 def test_no_acknowledged_write_is_lost_by_kill_9(tmp_path: Path) -> None:
     """The child prints a number once its write is acknowledged; it is killed in full flight."""
     path = tmp_path / "homeport.db"
-    for round_number in range(3):
+    for round_number in range(2):
         child = subprocess.Popen(
             [sys.executable, "-c", _WRITE_FOR_EVER, str(path), str(round_number)],
             stdout=subprocess.PIPE,

@@ -99,7 +99,7 @@ class DockerClient:
             raise
         return True
 
-    def import_image(self, archive: BinaryIO, *, repository: str, tag: str, changes: list[str]) -> None:
+    def import_image(self, archive: bytes, *, repository: str, tag: str, changes: list[str]) -> None:
         """Make an image of a root file system in a tar archive; `changes` are Dockerfile lines."""
         query = [("fromSrc", "-"), ("repo", repository), ("tag", tag)]
         query += [("changes", change) for change in changes]
@@ -165,14 +165,14 @@ class DockerClient:
         method: str,
         target: str,
         *,
-        body: BinaryIO | None = None,
+        body: bytes | None = None,
         kind: str = "application/json",
         timeout_seconds: float | None = 60,
     ) -> http.client.HTTPResponse:
         connection = self._connect(timeout_seconds)
         headers = {"Content-Type": kind, "Connection": "close"}
         try:
-            connection.request(method, target, body=body, headers=headers, encode_chunked=body is not None)
+            connection.request(method, target, body=body, headers=headers)
             response = connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()

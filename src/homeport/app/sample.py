@@ -74,7 +74,7 @@ def ensure_image(docker: DockerClient, data_dir: Path, report: Report) -> str:
     if not docker.has_image(name):
         report("image.building", {"image": name})
         docker.import_image(
-            io.BytesIO(archive),
+            archive,
             repository=REPOSITORY,
             tag=tag,
             changes=[

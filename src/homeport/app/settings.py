@@ -26,8 +26,8 @@ INSTANCES_MAX = 64
 KNOWN_VARIABLES = frozenset({"HOMEPORT_DATA_DIR", "HOMEPORT_PYTHON", "HOMEPORT_LOG_LEVEL"})
 """`HOMEPORT_PYTHON` is read by `bin/homeport`: the interpreter that its environment is made with."""
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d")
-_ACCOUNT = re.compile(r"\d{12}")
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 
 
 class SettingsError(ValueError):

@@ -118,7 +118,7 @@ def write_blob(value: Any) -> str:
 
 def thaw(value: Any) -> Any:
     """A pre-encoded JSON fragment as values again: only JSON protocols can pass it on."""
-    return orjson.loads(value) if type(value) is msgspec.Raw else value
+    return orjson.loads(memoryview(value)) if type(value) is msgspec.Raw else value
 
 
 def non_finite(value: float) -> str | None:

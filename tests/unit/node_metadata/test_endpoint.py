@@ -59,7 +59,9 @@ def recorded_source() -> FakeSource:
 async def ask(source: FakeSource, path: str, **how: Any) -> Answer:
     path, _, query = path.partition("?")
     pairs = dict(pair.split("=", 1) for pair in query.split("&") if pair)
-    return await MetadataEndpoint([source]).answer(Question(path=path, query=pairs, remote="127.0.0.1", **how))
+    return await MetadataEndpoint([source]).answer(
+        Question(path=path, query=pairs, remote="127.0.0.1", **how)
+    )
 
 
 def in_one_order(value: Any) -> Any:
@@ -98,11 +100,15 @@ async def test_a_tasks_stats_are_keyed_by_docker_id_and_empty_for_the_stopped() 
 
 
 @pytest.mark.parametrize(("seconds", "received", "rate"), [(2.0, 1000, 500.0), (0.0, 1000, 0), (1.0, -5, 0)])
-async def test_rates_are_bytes_a_second_between_two_samples(seconds: float, received: int, rate: float) -> None:
+async def test_rates_are_bytes_a_second_between_two_samples(
+    seconds: float, received: int, rate: float
+) -> None:
     source = recorded_source()
     (name, usage), *_ = source.usages.items()
     before = replace(
-        usage.now, read_at=usage.now.read_at - timedelta(seconds=seconds), rx_bytes=usage.now.rx_bytes - received
+        usage.now,
+        read_at=usage.now.read_at - timedelta(seconds=seconds),
+        rx_bytes=usage.now.rx_bytes - received,
     )
     source.usages[name] = Usage(now=usage.now, before=before)
     rates = json.loads((await ask(source, f"/v4/{OWN}/stats")).body)["network_rate_stats"]
@@ -150,7 +156,9 @@ class TestCredentials:
 
 class TestAssociations:
     async def test_only_the_containers_own_are_shown(self) -> None:
-        mine = Association(name="d1", type="gpu", containers=("app",), content={"value": "aGk=", "encoding": "base64"})
+        mine = Association(
+            name="d1", type="gpu", containers=("app",), content={"value": "aGk=", "encoding": "base64"}
+        )
         others = Association(name="d2", type="gpu", containers=("db",))
         view = task_view(METADATA[f"/v4/{OWN}/task"].body, associations=(mine, others))
         source = FakeSource([view], {OWN: (view, "app")})
@@ -195,13 +203,17 @@ class TestTaskProtection:
 
     async def test_ecs_failures_and_errors_are_passed_on(self) -> None:
         source = recorded_source()
-        source.protected = ProtectionRefusedError(arn=self.ARN, reason="TASK_NOT_VALID", detail="not of a service")
+        source.protected = ProtectionRefusedError(
+            arn=self.ARN, reason="TASK_NOT_VALID", detail="not of a service"
+        )
         answer = await ask(source, self.PATH)
         assert (answer.status, json.loads(answer.body)) == (
             200,
             {"failure": {"Arn": self.ARN, "Reason": "TASK_NOT_VALID", "Detail": "not of a service"}},
         )
-        source.protected = ProtectionFailedError(code="ServerException", message="no", status=500, request_id="r")
+        source.protected = ProtectionFailedError(
+            code="ServerException", message="no", status=500, request_id="r"
+        )
         answer = await ask(source, self.PATH)
         assert answer.status == 500
         assert json.loads(answer.body) == {
@@ -211,7 +223,9 @@ class TestTaskProtection:
 
     async def test_an_unknown_container_is_not_found(self) -> None:
         assert (await ask(recorded_source(), "/api/nobody/task-protection/v1/state")).status == 404
-        assert (await ask(recorded_source(), f"/api/{OWN}/fault/v1/network-latency/start", method="POST")).status == 404
+        assert (
+            await ask(recorded_source(), f"/api/{OWN}/fault/v1/network-latency/start", method="POST")
+        ).status == 404
 
 
 class TestIntrospection:
@@ -224,10 +238,14 @@ class TestIntrospection:
             version=identity["Version"],
         )
         endpoint = IntrospectionEndpoint(source)
-        assert (await endpoint.answer(Question(path="/v1/metadata"))).body.decode() == INTROSPECTION["/v1/metadata"].text
+        assert (await endpoint.answer(Question(path="/v1/metadata"))).body.decode() == INTROSPECTION[
+            "/v1/metadata"
+        ].text
         arn = source.known[0].task.arn
         one = await endpoint.answer(Question(path="/v1/tasks", query={"taskarn": arn}))
-        assert in_one_order(json.loads(one.body)) == in_one_order(INTROSPECTION[f"/v1/tasks?taskarn={arn}"].body)
+        assert in_one_order(json.loads(one.body)) == in_one_order(
+            INTROSPECTION[f"/v1/tasks?taskarn={arn}"].body
+        )
         every = json.loads((await endpoint.answer(Question(path="/v1/tasks"))).body)
         assert every == {"Tasks": [json.loads(one.body)]}
         docker_id = source.known[0].containers[0].status.docker_id  # type: ignore[union-attr]
@@ -241,9 +259,15 @@ class TestIntrospection:
 
     async def test_a_task_that_has_done_nothing_yet_has_no_status(self) -> None:
         container = Container(name="app", image="bb:1")
-        view = ContainerView(container=container, docker_name="ecs-x", desired_status="RUNNING", known_status="NONE")
+        view = ContainerView(
+            container=container, docker_name="ecs-x", desired_status="RUNNING", known_status="NONE"
+        )
         task = TaskView(
-            task=Task(arn="arn:t"), cluster="c", desired_status="RUNNING", known_status="NONE", containers=(view,)
+            task=Task(arn="arn:t"),
+            cluster="c",
+            desired_status="RUNNING",
+            known_status="NONE",
+            containers=(view,),
         )
         answer = await IntrospectionEndpoint(FakeSource([task])).answer(Question(path="/v1/tasks"))
         (shown,) = json.loads(answer.body)["Tasks"]
@@ -287,7 +311,11 @@ def test_times_are_read_back_as_they_were(instant: datetime) -> None:
     assert datetime.fromisoformat(text) == instant
 
 
-@given(st.lists(st.sampled_from(["v1", "v2", "v3", "v4", "task", "stats", "credentials", "api", OWN, "", "..", "%2e"])))
+@given(
+    st.lists(
+        st.sampled_from(["v1", "v2", "v3", "v4", "task", "stats", "credentials", "api", OWN, "", "..", "%2e"])
+    )
+)
 async def test_no_path_makes_it_fail(parts: list[str]) -> None:
     answer = await ask(recorded_source(), "/" + "/".join(parts))
     assert answer.status in {200, 400, 404}

@@ -29,7 +29,12 @@ def inspected(**state: Any) -> dict[str, Any]:
         "Name": "/one",
         "Created": "2026-11-20T22:40:13.796078719Z",
         "Image": "sha256:1",
-        "State": {"Status": "running", "StartedAt": "2026-11-20T22:40:14Z", "FinishedAt": "0001-01-01T00:00:00Z", **state},
+        "State": {
+            "Status": "running",
+            "StartedAt": "2026-11-20T22:40:14Z",
+            "FinishedAt": "0001-01-01T00:00:00Z",
+            **state,
+        },
         "Config": {"Image": "bb:1"},
         "HostConfig": {"NetworkMode": "bridge"},
     }
@@ -63,7 +68,9 @@ class TestStatus:
         again = views.container_status(inspected(FinishedAt="2026-11-20T22:40:13.9Z"))
         assert again.finished_at is None
 
-    @pytest.mark.parametrize(("word", "status"), [("starting", "UNKNOWN"), ("healthy", "HEALTHY"), ("unhealthy", "UNHEALTHY")])
+    @pytest.mark.parametrize(
+        ("word", "status"), [("starting", "UNKNOWN"), ("healthy", "HEALTHY"), ("unhealthy", "UNHEALTHY")]
+    )
     def test_health_is_unknown_until_it_is_known(self, word: str, status: str) -> None:
         found = views.container_status(inspected(Health={"Status": word, "Log": None})).health
         assert found is not None
@@ -82,7 +89,12 @@ class TestStatus:
             }
         }
         (port,) = views.container_status(body).ports
-        assert (port.bind_ip, port.container_port, port.host_port, port.protocol) == ("0.0.0.0", 80, 8080, "tcp")
+        assert (port.bind_ip, port.container_port, port.host_port, port.protocol) == (
+            "0.0.0.0",
+            80,
+            8080,
+            "tcp",
+        )
 
 
 @given(st.datetimes(min_value=datetime(1970, 1, 1), timezones=st.just(UTC)), st.integers(0, 999))
@@ -108,7 +120,12 @@ class TestSamples:
 
     @pytest.mark.parametrize(
         ("details", "memory"),
-        [({"cache": 100, "inactive_file": 7}, 900), ({"inactive_file": 300}, 700), ({"cache": 2000}, 0), ({}, 1000)],
+        [
+            ({"cache": 100, "inactive_file": 7}, 900),
+            ({"inactive_file": 300}, 700),
+            ({"cache": 2000}, 0),
+            ({}, 1000),
+        ],
     )
     def test_memory_is_without_what_can_be_given_back(self, details: dict[str, int], memory: int) -> None:
         """Source: Docker's `docker stats` documentation (cgroup v1 cache, v2 inactive_file)."""
@@ -117,7 +134,13 @@ class TestSamples:
         assert found.memory_bytes == memory
 
     def test_blocks_are_added_up_by_direction(self) -> None:
-        blocks = {"io_service_bytes_recursive": [{"op": "Read", "value": 1}, {"op": "read", "value": 2}, {"op": "Write", "value": 4}]}
+        blocks = {
+            "io_service_bytes_recursive": [
+                {"op": "Read", "value": 1},
+                {"op": "read", "value": 2},
+                {"op": "Write", "value": 4},
+            ]
+        }
         found = views.sample({**self.RAW, "blkio_stats": blocks})
         assert found is not None
         assert (found.read_bytes, found.write_bytes) == (3, 4)
@@ -190,14 +213,17 @@ def test_frames_of_both_streams_become_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(0.4, "0s"), (45, "45s"), (60, "1m0s"), (180, "3m0s"), (5400, "1h30m0s"), (3600, "1h0m0s")]
+    ("seconds", "text"),
+    [(0.4, "0s"), (45, "45s"), (60, "1m0s"), (180, "3m0s"), (5400, "1h30m0s"), (3600, "1h0m0s")],
 )
 def test_durations_are_spelled_as_go_does(seconds: float, text: str) -> None:
     assert go_duration(seconds) == text
 
 
 class TestNegotiation:
-    @pytest.mark.parametrize(("offered", "path"), [("1.41", "/v1.41"), ("1.24", "/v1.24"), ("1.99", "/v1.47")])
+    @pytest.mark.parametrize(
+        ("offered", "path"), [("1.41", "/v1.41"), ("1.24", "/v1.24"), ("1.99", "/v1.47")]
+    )
     def test_the_daemons_version_is_spoken_as_far_as_it_is_known(self, offered: str, path: str) -> None:
         assert negotiate(offered).path == path
 

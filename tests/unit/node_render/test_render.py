@@ -55,7 +55,9 @@ def an_app(**members: Any) -> Container:
     return Container(**{"name": "app", "image": "bb:1", "docker_config": texts, **members})
 
 
-def render(container: Container, *, context: RenderContext = CONTEXT, task: dict[str, Any] | None = None, **how: Any) -> ContainerSpec:
+def render(
+    container: Container, *, context: RenderContext = CONTEXT, task: dict[str, Any] | None = None, **how: Any
+) -> ContainerSpec:
     return render_container(a_task(container, **(task or {})), container, context, **how)
 
 
@@ -76,7 +78,9 @@ def recorded_tasks() -> list[Task]:
             except ValueError:
                 continue
             assert isinstance(frame, PayloadMessage)
-            found |= {f"{path.stem[:2]}-{task_id(task.arn)[-4:]}": task for task in frame.tasks if task.containers}
+            found |= {
+                f"{path.stem[:2]}-{task_id(task.arn)[-4:]}": task for task in frame.tasks if task.containers
+            }
     return list(found.values())
 
 
@@ -129,7 +133,9 @@ class TestBase:
         ("cpu", "shares", "memory", "limit"),
         [(0, 2, 0, None), (1, 2, 1, 4 << 20), (10, 10, 4, 4 << 20), (262145, 262144, 64, 64 << 20)],
     )
-    def test_cpu_and_memory_have_the_agents_bounds(self, cpu: int, shares: int, memory: int, limit: int | None) -> None:
+    def test_cpu_and_memory_have_the_agents_bounds(
+        self, cpu: int, shares: int, memory: int, limit: int | None
+    ) -> None:
         host = render(an_app(cpu=cpu, memory=memory)).host_config
         assert host["CpuShares"] == shares
         assert host.get("Memory") == limit
@@ -149,7 +155,10 @@ class TestBase:
     def test_links_and_volumes_from_use_docker_names(self) -> None:
         app = an_app(
             links=("db", "db:store"),
-            volumes_from=(VolumeFrom(source_container="db"), VolumeFrom(source_container="x", read_only=True)),
+            volumes_from=(
+                VolumeFrom(source_container="db"),
+                VolumeFrom(source_container="x", read_only=True),
+            ),
         )
         host = render(app).host_config
         db = container_name(a_task(), "db")
@@ -271,7 +280,10 @@ class TestDockerConfig:
             render(an_app(health_check_type="docker"))
         assert refused.value.name == "DockerClientConfigError"
         check = {"Test": ["CMD-SHELL", "true"]}
-        assert render(an_app(health_check_type="docker", config={"Healthcheck": check})).config["Healthcheck"] == check
+        assert (
+            render(an_app(health_check_type="docker", config={"Healthcheck": check})).config["Healthcheck"]
+            == check
+        )
 
     @pytest.mark.parametrize("text", ["{", "[]", "1", "null"])
     def test_a_text_that_is_no_object_is_said(self, text: str) -> None:
@@ -299,7 +311,9 @@ class TestDockerConfig:
                 assert container.overrides or "awsfirelens" in container.docker_config.host_config
                 continue
             host = json.loads(container.docker_config.host_config)
-            assert {name: spec.host_config[name] for name in host} | {"LogConfig": 0} == host | {"LogConfig": 0}
+            assert {name: spec.host_config[name] for name in host} | {"LogConfig": 0} == host | {
+                "LogConfig": 0
+            }
             config = json.loads(container.docker_config.config)
             for name in config.keys() - {"Labels"}:
                 assert spec.config[name] == config[name]
@@ -427,11 +441,19 @@ class TestVolumes:
                 Volume(name="empty", host=HostVolume()),
                 Volume(name="shared", type="docker", docker_volume_configuration=shared),
                 Volume(name="found", type="docker", docker_volume_configuration=found),
-                Volume(name="nfs", type="efs", efs_volume_configuration={"fileSystemId": "fs-1", "rootDirectory": "/r"}),
+                Volume(
+                    name="nfs",
+                    type="efs",
+                    efs_volume_configuration={"fileSystemId": "fs-1", "rootDirectory": "/r"},
+                ),
             )
         )
         empty, given, made, nfs = render_volumes(task, region="eu-west-1")
-        assert (empty.spec.name, empty.task_scoped, empty.must_exist) == (volume_name(task, "empty"), True, False)
+        assert (empty.spec.name, empty.task_scoped, empty.must_exist) == (
+            volume_name(task, "empty"),
+            True,
+            False,
+        )
         assert given.spec == VolumeSpec(name="shared", driver="d", driver_opts={"o": "1"}, labels={"l": "2"})
         assert (given.task_scoped, given.must_exist) == (False, True)
         assert (made.spec.name, made.task_scoped, made.must_exist) == ("found", False, False)
@@ -442,8 +464,16 @@ class TestVolumes:
         "volume",
         [
             Volume(name="v", type="fsxWindowsFileServer"),
-            Volume(name="v", type="efs", efs_volume_configuration={"fileSystemId": "f", "transitEncryption": "ENABLED"}),
-            Volume(name="v", type="efs", efs_volume_configuration={"fileSystemId": "f", "authorizationConfig": {"iam": "ENABLED"}}),
+            Volume(
+                name="v",
+                type="efs",
+                efs_volume_configuration={"fileSystemId": "f", "transitEncryption": "ENABLED"},
+            ),
+            Volume(
+                name="v",
+                type="efs",
+                efs_volume_configuration={"fileSystemId": "f", "authorizationConfig": {"iam": "ENABLED"}},
+            ),
         ],
         ids=["fsx", "tls", "iam"],
     )

@@ -103,7 +103,6 @@ class CgroupfsV1:
         gone = [_remove(self._root / controller / group) for controller in self._controllers]
         return all(gone)
 
-
     def remove_empty(self, group: str) -> None:
         """Remove the group where nothing is below it."""
         for controller in self._controllers:

@@ -1,0 +1,149 @@
+"""API calls per second against moto_server and MiniStack, same raw keep-alive client, in turns.
+
+Run as `python -m bench.api [--json] [--seconds 2] [--rounds 3]`. The peers are made on first use, in
+environments of their own below `.homeport/peers`. Ours runs with SigV4 verified, SQLite on disk with
+synchronous=FULL, and one hollow instance (the real agent, a machine in memory).
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.kit import Figure, RawClient, arguments, free_port, median, process, python, rate, tell
+from homeport.core.sigv4 import Credentials
+
+PEERS = Path(__file__).parents[1] / ".homeport" / "peers"
+DUMMY = Credentials(access_key_id="AKIAIOSFODNN7EXAMPLE", secret_access_key="x" * 40)
+TASKS = 20
+DEFINITION = {
+    "family": "bench",
+    "containerDefinitions": [{"name": "app", "image": "app:1", "memory": 4, "command": ["stay"]}],
+}
+
+
+def peer_environment(name: str, requirement: str) -> Path:
+    """The peer's own virtual environment."""
+    home = PEERS / name
+    if not (home / "bin" / "pip").exists():
+        subprocess.run([python(), "-m", "venv", str(home)], check=True)
+        subprocess.run([str(home / "bin" / "pip"), "install", "-q", requirement], check=True)
+    return home / "bin"
+
+
+@contextmanager
+def ours() -> Iterator[RawClient]:
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder, process(
+        python(), "-m", "bench.serve", "--port", str(port), "--data-dir", folder, port=port
+    ):
+        keys = json.loads((Path(folder) / "connection.json").read_text())
+        yield RawClient(
+            port,
+            Credentials(
+                access_key_id=keys["access_key_id"], secret_access_key=keys["secret_access_key"]
+            ),
+        )
+
+
+@contextmanager
+def moto() -> Iterator[RawClient]:
+    port, folder = free_port(), peer_environment("moto", "moto[server]")
+    with process(str(folder / "moto_server"), "-H", "127.0.0.1", "-p", str(port), port=port):
+        yield RawClient(port, DUMMY)
+
+
+@contextmanager
+def ministack() -> Iterator[RawClient]:
+    port, folder = free_port(), peer_environment("ministack", "ministack[full]")
+    env = {"GATEWAY_PORT": str(port), "LOG_LEVEL": "ERROR"}
+    with process(str(folder / "ministack"), port=port, env=env):
+        yield RawClient(port, DUMMY)
+
+
+def prepare(client: RawClient, *, emulator: bool) -> list[str]:
+    """A cluster with one instance and twenty tasks; the tasks' ARNs."""
+    client.call("CreateCluster", clusterName="default")
+    if emulator:
+        register_instance(client)
+    client.call("RegisterTaskDefinition", **DEFINITION)
+    if not emulator:
+        wait_for_agents(client)
+    arns: list[str] = []
+    while len(arns) < TASKS:
+        answer = client.call("RunTask", taskDefinition="bench", count=10)
+        if not answer["tasks"]:
+            raise RuntimeError(f"no task was started: {answer}")
+        arns += [task["taskArn"] for task in answer["tasks"]]
+    return arns[:TASKS]
+
+
+def wait_for_agents(client: RawClient) -> None:
+    """Our instance registers by itself, and is placed on once its agent is connected."""
+    while True:
+        arns = client.call("ListContainerInstances")["containerInstanceArns"]
+        if arns:
+            shown = client.call("DescribeContainerInstances", containerInstances=arns)
+            if all(instance["agentConnected"] for instance in shown["containerInstances"]):
+                return
+        time.sleep(0.05)
+
+
+def register_instance(client: RawClient) -> None:
+    """Emulators take an instance's word for it (MiniStack needs none)."""
+    document = json.dumps({"instanceId": "i-0123456789abcdef0", "region": "us-east-1"})
+    client.send(
+        client.prepared(
+            "RegisterContainerInstance",
+            {"cluster": "default", "instanceIdentityDocument": document},
+        )
+    )
+
+
+def operations(arns: list[str]) -> dict[str, Callable[[int], tuple[str, dict[str, Any]]]]:
+    return {
+        "DescribeTasks of 20": lambda i: ("DescribeTasks", {"tasks": arns}),
+        "ListTasks": lambda i: ("ListTasks", {"maxResults": 20}),
+        "DescribeClusters": lambda i: ("DescribeClusters", {"clusters": ["default"]}),
+        "RegisterTaskDefinition": lambda i: ("RegisterTaskDefinition", {**DEFINITION, "family": f"f{i % 50}"}),
+        "RunTask accepted": lambda i: ("RunTask", {"taskDefinition": "bench"}),
+    }
+
+
+def main() -> None:
+    options = arguments(__doc__ or "", seconds=2.0, rounds=3)
+    found: dict[tuple[str, str], list[float]] = {}
+    for _ in range(options.rounds):
+        for name, open_ in (("ours", ours), ("moto_server", moto), ("MiniStack", ministack)):
+            with open_() as client:
+                arns = prepare(client, emulator=name != "ours")
+                for operation, make in operations(arns).items():
+                    try:
+                        speed = rate(client, make, seconds=options.seconds)
+                    except RuntimeError as error:
+                        print(f"{name} {operation}: {error}")
+                        continue
+                    found.setdefault((operation, name), []).append(speed)
+                client.close()
+    figures = []
+    for operation in operations([]):
+        mine = median(found[operation, "ours"])
+        for peer, target in (("moto_server", ">= 5"), ("MiniStack", ">= 2")):
+            if (operation, peer) in found:
+                theirs = median(found[operation, peer])
+                figures.append(
+                    Figure(
+                        name=operation, ours=mine, unit="/s", peer=peer, theirs=theirs, target=target
+                    )
+                )
+    tell(figures, as_json=options.json)
+
+
+if __name__ == "__main__":
+    main()

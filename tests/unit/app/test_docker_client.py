@@ -1,0 +1,113 @@
+"""Docker's API over a unix socket, against canned answers."""
+
+from __future__ import annotations
+
+import io
+import socketserver
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError, LogChunk, split_streams
+
+
+def framed(chunks: list[tuple[int, bytes]]) -> bytes:
+    return b"".join(struct.pack(">BxxxL", kind, len(data)) + data for kind, data in chunks)
+
+
+@given(st.lists(st.tuples(st.sampled_from([1, 2]), st.binary(max_size=200)), max_size=20), st.integers(1, 50))
+def test_streams_are_split_whatever_the_pieces_they_arrive_in(
+    chunks: list[tuple[int, bytes]], piece: int
+) -> None:
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 0, piece))
+
+    found = list(split_streams(Slow(framed(chunks))))
+    assert found == [LogChunk(stream={1: "stdout", 2: "stderr"}[kind], data=data) for kind, data in chunks]
+
+
+def test_a_stream_cut_in_its_header_ends() -> None:
+    assert list(split_streams(io.BytesIO(framed([(1, b"x")]) + b"\x01\0\0"))) == [
+        LogChunk(stream="stdout", data=b"x")
+    ]
+
+
+@contextmanager
+def docker_at(path: Path, answers: dict[str, tuple[int, bytes]]) -> Iterator[DockerClient]:
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"] or 0))
+            status, body = answers[f"{self.command} {self.path.partition('?')[0]}"]
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_DELETE = answer
+
+        def address_string(self) -> str:
+            return "unix"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with socketserver.ThreadingUnixStreamServer(str(path), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield DockerClient(f"unix://{path}")
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_refusal_carries_dockers_words(tmp_path: Path) -> None:
+    answers = {"GET /info": (500, b'{"message":"no space left"}'), "GET /version": (502, b"bad gateway")}
+    with docker_at(tmp_path / "d.sock", answers) as docker:
+        with pytest.raises(DockerError, match="no space left") as caught:
+            docker.info()
+        assert caught.value.status == 500
+        with pytest.raises(DockerError, match="bad gateway"):
+            docker.version()
+
+
+def test_what_is_gone_already_is_stopped_and_removed(tmp_path: Path) -> None:
+    answers = {
+        "POST /containers/a/stop": (304, b""),
+        "POST /containers/b/stop": (404, b'{"message":"No such container"}'),
+        "DELETE /containers/a": (409, b'{"message":"removal is already in progress"}'),
+        "DELETE /volumes/v": (404, b'{"message":"no such volume"}'),
+        "POST /containers/c/stop": (500, b'{"message":"cannot kill"}'),
+    }
+    with docker_at(tmp_path / "d.sock", answers) as docker:
+        docker.stop("a", grace_seconds=1)
+        docker.stop("b", grace_seconds=1)
+        docker.remove("a")
+        docker.remove_volume("v")
+        with pytest.raises(DockerError, match="cannot kill"):
+            docker.stop("c", grace_seconds=1)
+
+
+def test_a_failed_import_is_an_error_although_its_status_is_200(tmp_path: Path) -> None:
+    answers = {"POST /images/create": (200, b'{"status":"x"}\n{"error":"archive/tar: invalid tar header"}\n')}
+    with (
+        docker_at(tmp_path / "d.sock", answers) as docker,
+        pytest.raises(DockerError, match="invalid tar header"),
+    ):
+        docker.import_image(b"x", repository="r", tag="t", changes=[])
+
+
+@pytest.mark.parametrize(
+    "host", ["unix:///nonexistent/docker.sock", "tcp://127.0.0.1:1", "ssh://host", "fd://"]
+)
+def test_where_nothing_answers_it_says_so(host: str) -> None:
+    with pytest.raises(DockerAwayError, match=host):
+        DockerClient(host).version()
