@@ -8,6 +8,7 @@ synchronous=FULL, and one hollow instance (the real agent, a machine in memory).
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tempfile
 import time
@@ -67,14 +68,14 @@ def ministack() -> Iterator[RawClient]:
         yield RawClient(port, DUMMY)
 
 
-def prepare(client: RawClient, *, emulator: bool) -> list[str]:
-    """A cluster with one instance and twenty tasks; the tasks' ARNs."""
+def prepare(client: RawClient, name: str) -> list[str]:
+    """A cluster with instances and twenty tasks; the tasks' ARNs. MiniStack needs no instances."""
     client.call("CreateCluster", clusterName="default")
-    if emulator:
-        register_instance(client)
     client.call("RegisterTaskDefinition", **DEFINITION)
-    if not emulator:
+    if name == "ours":
         wait_for_agents(client)
+    elif name == "moto_server":
+        register_instances(client)
     arns: list[str] = []
     while len(arns) < TASKS:
         answer = client.call("RunTask", taskDefinition="bench", count=10)
@@ -95,15 +96,13 @@ def wait_for_agents(client: RawClient) -> None:
         time.sleep(0.05)
 
 
-def register_instance(client: RawClient) -> None:
-    """Emulators take an instance's word for it (MiniStack needs none)."""
-    document = json.dumps({"instanceId": "i-0123456789abcdef0", "region": "us-east-1"})
-    client.send(
-        client.prepared(
-            "RegisterContainerInstance",
-            {"cluster": "default", "instanceIdentityDocument": document},
-        )
-    )
+def register_instances(client: RawClient) -> None:
+    """moto registers only instances that its own EC2 has, each with room for some 1,800 tasks."""
+    form = "Action=RunInstances&Version=2016-11-15&ImageId=ami-12c6146b&MinCount=40&MaxCount=40"
+    _, answer = client.send(client.prepared_form("ec2", form))
+    for instance in re.findall(rb"<instanceId>([^<]+)</instanceId>", answer):
+        document = json.dumps({"instanceId": instance.decode(), "region": "us-east-1"})
+        client.call("RegisterContainerInstance", cluster="default", instanceIdentityDocument=document)
 
 
 def operations(arns: list[str]) -> dict[str, Callable[[int], tuple[str, dict[str, Any]]]]:
@@ -122,7 +121,7 @@ def main() -> None:
     for _ in range(options.rounds):
         for name, open_ in (("ours", ours), ("moto_server", moto), ("MiniStack", ministack)):
             with open_() as client:
-                arns = prepare(client, emulator=name != "ours")
+                arns = prepare(client, name)
                 for operation, make in operations(arns).items():
                     try:
                         speed = rate(client, make, seconds=options.seconds)

@@ -99,24 +99,30 @@ class RawClient:
 
     def prepared(self, operation: str, members: dict[str, Any]) -> bytes:
         """The bytes of a signed ECS request."""
-        body = json.dumps(members).encode()
-        host = f"{self._address[0]}:{self._address[1]}"
-        headers = sign_headers(
+        headers = {
+            "content-type": "application/x-amz-json-1.1",
+            "x-amz-target": f"AmazonEC2ContainerServiceV20141113.{operation}",
+        }
+        return self._prepared("ecs", headers, json.dumps(members).encode())
+
+    def prepared_form(self, service: str, form: str) -> bytes:
+        """The bytes of a signed request of a query service."""
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        return self._prepared(service, headers, form.encode())
+
+    def _prepared(self, service: str, headers: dict[str, str], body: bytes) -> bytes:
+        signed = sign_headers(
             self._credentials,
             method="POST",
             path="/",
             query=(),
-            headers={
-                "host": host,
-                "content-type": "application/x-amz-json-1.1",
-                "x-amz-target": f"AmazonEC2ContainerServiceV20141113.{operation}",
-            },
+            headers={"host": f"{self._address[0]}:{self._address[1]}", **headers},
             body=body,
             region="us-east-1",
-            service="ecs",
+            service=service,
             now=datetime.now(UTC),
         )
-        lines = [b"POST / HTTP/1.1", *(f"{k}: {v}".encode() for k, v in headers.items())]
+        lines = [b"POST / HTTP/1.1", *(f"{k}: {v}".encode() for k, v in signed.items())]
         lines.append(f"content-length: {len(body)}".encode())
         return b"\r\n".join(lines) + b"\r\n\r\n" + body
 

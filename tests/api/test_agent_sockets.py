@@ -327,6 +327,8 @@ class Node:
         self.running: tuple[TaskIdentifier, ...] = ()
         self.watermarks: list[int] = []
         self.discoveries = 0
+        self.may_sign = asyncio.Event()
+        self.may_sign.set()
         self.discovery_error: Exception | None = None
         self.endpoint = "http://127.0.0.1:1"
 
@@ -346,6 +348,7 @@ class Node:
         return Endpoints(acs=f"{self.endpoint}/acs", tcs=f"{self.endpoint}/tcs")
 
     async def credentials(self) -> Credentials:
+        await self.may_sign.wait()
         return Credentials(access_key_id="AKID", secret_access_key="S")
 
     def link(self, dial: Dial | None = None, seed: int = 0) -> AgentLink:
@@ -473,6 +476,19 @@ class TestLink:
             await asyncio.sleep(5)
             assert world.link.connected
             assert world.backend.tcs[0].frames == []
+
+    async def test_what_one_connection_left_unsent_is_not_sent_on_the_next(self) -> None:
+        async with joined() as world:
+            world.node.may_sign.clear()
+            for n in range(5):
+                world.link.send(PublishHealthRequest(metadata=MetricsMetadata(message_id=str(n))))
+            await settle()
+            world.backend.tcs[0].outbox.close()
+            await settle()
+            world.node.may_sign.set()
+            await settle()
+            assert [s.frames for s in world.backend.tcs] == [[], []]
+            assert world.link.connected
 
     async def test_a_closed_socket_comes_back_at_once(self) -> None:
         async with joined() as world:

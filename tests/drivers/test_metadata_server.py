@@ -74,9 +74,12 @@ class TestOnALoopbackSocket:
 
     async def test_untidy_paths_are_sent_to_tidy_ones(self, served: tuple[str, FakeSource]) -> None:
         base, _ = served
-        async with aiohttp.ClientSession() as session:
-            async with session.get(f"{base}//v2//credentials/creds-1", allow_redirects=False) as answer:
-                assert (answer.status, answer.headers["Location"]) == (301, "/v2/credentials/creds-1")
+        untidy = f"{base}//v2//credentials/creds-1"
+        async with (
+            aiohttp.ClientSession() as session,
+            session.get(untidy, allow_redirects=False) as answer,
+        ):
+            assert (answer.status, answer.headers["Location"]) == (301, "/v2/credentials/creds-1")
 
     async def test_a_caller_in_a_hurry_is_slowed_down(self, served: tuple[str, FakeSource]) -> None:
         base, _ = served

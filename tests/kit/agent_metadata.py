@@ -151,6 +151,9 @@ def task_view(body: dict[str, Any], **members: Any) -> TaskView:
     )
 
 
+NOBODY = InstanceView(cluster="default", container_instance_arn="", version="")
+
+
 @dataclass(slots=True)
 class FakeSource:
     """A source that knows what it is given. `endpoints`: endpoint id to (task, container's name)."""
@@ -160,10 +163,10 @@ class FakeSource:
     keys: dict[str, RoleCredentials] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
     usages: dict[str, Usage] = field(default_factory=dict)
-    task_tags: Tags = Tags()
+    task_tags: Tags = field(default_factory=Tags)
     protected: Protection | Exception | None = None
     asked: list[tuple[bool, int | None]] = field(default_factory=list)
-    who: InstanceView = InstanceView(cluster="default", container_instance_arn="", version="")
+    who: InstanceView = NOBODY
 
     def instance(self) -> InstanceView:
         return self.who

@@ -1,4 +1,4 @@
-"""Real containers for tests: an image without a registry, names that belong to one test, a count of leftovers."""
+"""Real containers for tests: an image without a registry, names of one test alone, a count of leftovers."""
 
 from __future__ import annotations
 
@@ -26,10 +26,42 @@ from homeport.node.ports import ContainerDriver, ContainerSpec, ContainerStatus,
 IMAGE = "homeport-test/busybox:1"
 LABEL = "homeport.test"
 PATIENCE_SECONDS = 40.0
-APPLETS = (
-    "awk cat chmod cp date dd echo env grep head hostname httpd id ip kill ls mkdir mount nc nproc printf ps rm"
-    " seq sh sleep stat tail test touch tr true false wc"
-).split()
+APPLETS = [
+    "awk",
+    "cat",
+    "chmod",
+    "cp",
+    "date",
+    "dd",
+    "echo",
+    "env",
+    "grep",
+    "head",
+    "hostname",
+    "httpd",
+    "id",
+    "ip",
+    "kill",
+    "ls",
+    "mkdir",
+    "mount",
+    "nc",
+    "nproc",
+    "printf",
+    "ps",
+    "rm",
+    "seq",
+    "sh",
+    "sleep",
+    "stat",
+    "tail",
+    "test",
+    "touch",
+    "tr",
+    "true",
+    "false",
+    "wc",
+]
 
 
 def busybox_layer(mark: bytes = b"") -> bytes:
@@ -213,7 +245,9 @@ def links(prefix: str) -> set[str]:
 
 def bridges() -> set[str]:
     """The machine's bridges."""
-    return {link["ifname"] for link in json.loads(machine("ip", "-j", "link", "show", "type", "bridge")) if link}
+    return {
+        link["ifname"] for link in json.loads(machine("ip", "-j", "link", "show", "type", "bridge")) if link
+    }
 
 
 def cgroups(part: str, root: Path = Path("/sys/fs/cgroup")) -> list[Path]:

@@ -32,15 +32,17 @@ class PrivateDaemon:
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
+        folder = self._folder
         command = [
-            "nsenter", f"--net=/run/netns/{self._namespace}", "dockerd", "--data-root", str(self._folder / "data"), "--exec-root", str(self._folder / "exec"),
-            "--pidfile", str(self._folder / "pid"), "--host", f"unix://{self.socket}", "--bridge", "none",
-            "--iptables=false", "--ip-forward=false", "--ip-masq=false", "--live-restore",
-        ]  # fmt: skip
+            *("nsenter", f"--net=/run/netns/{self._namespace}", "dockerd", "--live-restore"),
+            *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
+            *("--pidfile", str(folder / "pid"), "--host", f"unix://{self.socket}"),
+            *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
+        ]
         if self._wrapper is not None:
             command += ["--add-runtime", f"hp={self._wrapper}", "--default-runtime", "hp"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = await asyncio.to_thread(subprocess.Popen, command, stdout=log, stderr=log)
         async with asyncio.timeout(START_SECONDS):
             while not await self._answers():
                 if self._process.poll() is not None:

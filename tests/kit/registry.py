@@ -1,4 +1,4 @@
-"""A read-only OCI registry of one image on loopback, with a login if wanted. Source: OCI distribution spec."""
+"""A read-only OCI registry of one image on loopback, with a login if wanted."""
 
 from __future__ import annotations
 

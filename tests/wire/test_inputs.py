@@ -389,7 +389,7 @@ TARGETS = [
 
 
 @pytest.mark.parametrize(("service", "operation", "protocol"), TARGETS)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(
     body=st.binary(max_size=60) | JSON.map(lambda v: json.dumps(v).encode()) | JSON.map(cbor2.dumps),
     query=st.text(max_size=20),
@@ -429,11 +429,11 @@ MUTANTS = st.recursive(
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KNOWN), inner, max_size=6),
-    max_leaves=30,
+    max_leaves=15,
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=1500, deadline=None)
 @given(st.dictionaries(st.sampled_from(KNOWN), MUTANTS, max_size=6))
 def test_hostile_values_under_known_names_never_crash(value: dict[str, Any]) -> None:
     try:

@@ -17,7 +17,7 @@ from tests.wire.oracle import SPEAKERS, received, sent, usable, values
 
 ROUTERS = {name: Router([name]) for name, _ in SPEAKERS}
 RELAXED = settings(
-    max_examples=25,
+    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
@@ -64,7 +64,7 @@ def test_what_a_client_sends_is_what_we_read(service: str, protocol: str, data: 
     value = expressible(data.draw(values(shape)), shape, protocol)
     assume(_allowed(value, shape))
     payload = shape.traits.get("payload")
-    if payload and payload not in shape.required and value.get(payload) in {b"", ""}:
+    if payload and payload not in shape.required and value.get(payload) in (b"", ""):
         del value[payload]  # an empty body is an absent one
     request = sent(service, operation, protocol, value)
     routed = ROUTERS[service].route(request, service_api(service).signing_name)

@@ -106,7 +106,7 @@ def run(settings: UpSettings, view: ProgressView, *, demo: bool) -> None:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(supervise(settings, view, run_up, demo=demo))
     except BaseExceptionGroup as group:
-        raise _explained(group, settings) from group
+        raise _explained(group, settings) from None  # its traceback holds the way here
 
 
 async def supervise(settings: UpSettings, view: ProgressView, serve: Serve, *, demo: bool) -> None:

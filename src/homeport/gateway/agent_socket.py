@@ -154,7 +154,7 @@ class AgentSocket:
                 log.warning("agent_socket.abandoned", **self._facts)
             finally:
                 self._end = self._end or (1006, "the agent went away")
-                self._group = self._deadline = None
+                self._group = None
                 if self._writer is not None:
                     self._writer.cancel()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+import os
+from typing import BinaryIO, Protocol
 
 COMMAND_SECONDS_MAX = 30.0
 
@@ -18,20 +19,29 @@ class Run(Protocol):
     async def __call__(self, *command: str, stdin: str = "") -> str: ...
 
 
+def _readable(text: str) -> BinaryIO:
+    """`text` as a file in memory: a pipe would fail when the program ends without having read it."""
+    file = os.fdopen(os.memfd_create("stdin"), "w+b")
+    file.write(text.encode())
+    file.seek(0)
+    return file
+
+
 async def run_command(*command: str, stdin: str = "") -> str:
     """The `Run` of production."""
     try:
-        process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        with _readable(stdin) as source:
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                stdin=source,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
     except OSError as error:
         raise CommandError(f"{command[0]}: {error.strerror}") from error
     try:
         async with asyncio.timeout(COMMAND_SECONDS_MAX):
-            out, said = await process.communicate(stdin.encode())
+            out, said = await process.communicate()
     except TimeoutError as error:
         process.kill()
         await process.wait()

@@ -185,7 +185,7 @@ class TaskOwner:
                 n for n in self.rules.containers if lifecycle.container(self.state, n).phase is Phase.RUNNING
             }
         wake_at: datetime | None = None
-        while True:  # a restarted agent looks before it acts
+        while not self._unseen:  # a restarted agent looks before it acts
             plan = plan_progress(
                 self.rules,
                 self.state,

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from tests.kit.agent_wire import RECORDINGS, recorded, recorded_frames
 
@@ -82,6 +83,20 @@ def test_members_that_go_reads_as_zero_when_absent_are_always_written() -> None:
     task = json.loads(encode_frame(decode_frame(json.dumps(minimal))))["message"]["tasks"][0]
     assert task["desiredStatus"] == "RUNNING"
     assert task["containers"][0]["essential"] is True
+
+
+def frame_types(kind: type[Frame] = Frame) -> list[type[Frame]]:
+    return [kind] + [t for child in kind.__subclasses__() for t in frame_types(child)]
+
+
+@pytest.mark.parametrize("kind", frame_types(), ids=lambda kind: kind.__name__)
+def test_no_default_that_go_would_not_guess_is_left_out(kind: type[Frame]) -> None:
+    """Go reads what is absent as zero, empty or false."""
+    if kind.__struct_config__.omit_defaults:
+        omitted = {
+            f.name: f.default for f in msgspec.structs.fields(kind) if f.default is not msgspec.NODEFAULT
+        }
+        assert {n: d for n, d in omitted.items() if d and not isinstance(d, Frame)} == {}
 
 
 def test_the_invented_type_is_no_frame() -> None:

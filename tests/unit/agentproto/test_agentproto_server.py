@@ -186,6 +186,11 @@ def test_fragments_are_acknowledged_each_and_delivered_once_as_a_whole(count: in
             assert whole.frame.tasks == health.tasks
 
 
+def test_a_publication_that_says_nothing_of_fragments_is_whole() -> None:
+    frame = PublishMetricsRequest(metadata=MetricsMetadata(message_id="m"))
+    assert TcsServer(now=0).received(encode_frame(frame), 0)[1] == Deliver(frame)
+
+
 def test_a_publication_of_large_tasks_is_split_by_its_size() -> None:
     large = tuple(TaskMetric(task_arn=f"{n}" * 400_000) for n in range(3))
     frames = metric_fragments(PublishMetricsRequest(task_metrics=large))
