@@ -44,7 +44,10 @@ def ours() -> Iterator[RawClient]:
     with tempfile.TemporaryDirectory() as folder, process(
         python(), "-m", "bench.serve", "--port", str(port), "--data-dir", folder, port=port
     ):
-        keys = json.loads((Path(folder) / "connection.json").read_text())
+        connection = Path(folder) / "connection.json"
+        while not connection.exists():
+            time.sleep(0.01)
+        keys = json.loads(connection.read_text())
         yield RawClient(
             port,
             Credentials(

@@ -84,6 +84,7 @@ REFUSED: tuple[tuple[str, dict[str, Any], str | None], ...] = (
     ("cpu above range [D]", request(cpu="196609"), f"Invalid 'cpu' setting for task. {GUIDE}"),
     ("cpu no number [D]", request(cpu="many"), f"Invalid 'cpu' setting for task. {GUIDE}"),
     ("cpu not whole [D]", request(cpu=".3 vCPU"), f"Invalid 'cpu' setting for task. {GUIDE}"),
+    ("memory of 3 MiB", request(memory="3"), f"Invalid 'memory' setting for task. {GUIDE}"),
     ("memory no number [D]", request(memory="1 TB"), f"Invalid 'memory' setting for task. {GUIDE}"),
     (
         "no memory at all [D]",
