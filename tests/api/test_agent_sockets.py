@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.kit.agent_wire import CALL, FakeBackend, Network, Peer
 
 from homeport.agentproto.client import AgentIdentity
 from homeport.agentproto.messages import (
@@ -44,6 +43,7 @@ from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.ports import AgentRefusedError
 from homeport.node.sockets import AgentLink, Endpoints, NotTakenError
 from homeport.node.websocket import Dial
+from tests.kit.agent_wire import CALL, FakeBackend, Network, Peer
 
 CLUSTER = "arn:aws:ecs:us-east-1:123456789012:cluster/default"
 INSTANCE = "arn:aws:ecs:us-east-1:123456789012:container-instance/default/i"

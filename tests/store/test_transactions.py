@@ -114,10 +114,15 @@ async def test_a_result_left_half_read_does_not_freeze_later_reads(store: Store)
     for name in "abc":
         await store.write(lambda tx, name=name: add_thing(tx, name))  # type: ignore[misc]
 
-    await store.read(lambda tx: next(iter(tx.execute(sa.select(thing.c.name)))))
-    await store.write(lambda tx: next(iter(tx.execute(sa.select(thing.c.name)))))
+    def begin_to_read(tx: Tx) -> object:
+        result = tx.execute(sa.select(thing.c.name))
+        next(iter(result))
+        return result
+
+    kept = [await store.read(begin_to_read), await store.write(begin_to_read)]
     await store.write(lambda tx: add_thing(tx, "d"))
     assert await store.read(names) == ["a", "b", "c", "d"]
+    del kept
 
 
 async def test_a_transaction_ends_with_its_function(store: Store) -> None:

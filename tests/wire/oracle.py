@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import string
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -11,16 +12,20 @@ from botocore import parsers, serialize
 from botocore.awsrequest import HeadersDict, create_request_object, prepare_request_dict
 from botocore.loaders import Loader
 from botocore.model import ServiceModel
+from botocore.utils import deep_merge
 from hypothesis import strategies as st
 
 from homeport.wire.http import HttpAnswer, HttpRequest
 from homeport.wire.model import Shape, service_api
+from homeport.wire.patches import PATCHES
 from homeport.wire.patterns import compile_pattern
 
 DEEPEST = 4
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PRINTABLE = st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc", "Zs", "Cn"])
 HEADER_CHARS = string.ascii_letters + string.digits + "-_./:"
+BY_HOST = {"ListDirectoryBuckets"}
+"""Told from another operation by the host name only, which is not ours to give."""
 SPEAKERS = [
     ("ecs", "json"),
     ("sqs", "json"),
@@ -45,7 +50,10 @@ SPEAKERS = [
 
 @cache
 def client_model(service: str) -> ServiceModel:
-    return ServiceModel(Loader().load_service_model(service, "service-2"), service)
+    """botocore's model, with what other clients (the ECS agent) are known to send beyond it."""
+    model = Loader().load_service_model(service, "service-2")
+    deep_merge(model, dict(PATCHES.get(service, {})))
+    return ServiceModel(model, service)
 
 
 def sent(service: str, operation: str, protocol: str, value: dict[str, Any]) -> HttpRequest:
@@ -78,13 +86,17 @@ def as_request(prepared: Any) -> HttpRequest:
 def received(service: str, operation: str, protocol: str, answer: HttpAnswer) -> dict[str, Any]:
     """What botocore makes of our answer."""
     model = client_model(service).operation_model(operation)
+    payload = model.output_shape.serialization.get("payload") if model.output_shape else None
+    streams = payload is not None and model.output_shape.members[payload].type_name == "blob"
     response = {
         "status_code": answer.status,
         "headers": HeadersDict(dict(answer.headers)),
-        "body": answer.body,
+        "body": io.BytesIO(answer.body) if streams else answer.body,
         "context": {"operation_name": operation},
     }
     parsed: dict[str, Any] = parsers.create_parser(protocol).parse(response, model.output_shape)
+    if streams:
+        parsed[payload] = parsed[payload].read()
     return parsed
 
 
@@ -95,7 +107,11 @@ def usable(service: str) -> list[str]:
     for name in sorted(api.operation_names):
         operation = api.operation(name)
         tops = [operation.input, *([operation.output] if operation.output else [])]
-        if not operation.deprecated and not any(m.event_stream for top in tops for m in top.members.values()):
+        if (
+            name not in BY_HOST
+            and not operation.deprecated
+            and not any(m.event_stream for top in tops for m in top.members.values())
+        ):
             found.append(name)
     return found
 

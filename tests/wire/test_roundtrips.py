@@ -93,20 +93,10 @@ def test_what_we_write_is_what_a_client_reads(
     if shape is None:
         return
     assert metadata["RequestId"] == "req-1"
-    expected = _as_read(value, shape, protocol)
+    expected = expressible(value, shape, protocol if protocol == "rest-xml" else "json")
     if "ContentType" not in expected and shape.traits.get("payload"):
         found.pop("ContentType", None)  # a blob is sent as some type
     assert _dropped(found, shape) == _dropped(expected, shape)
-
-
-def _as_read(value: Any, shape: Shape, protocol: str) -> Any:
-    """What botocore's parser is known to change: bodies that are blobs come as text."""
-    payload = shape.traits.get("payload")
-    expected = expressible(value, shape, protocol if protocol == "rest-xml" else "json")
-    if payload and payload in expected and shape.members[payload].kind == "blob":
-        assume(expected[payload].isascii())
-        expected[payload] = expected[payload].decode()
-    return expected
 
 
 def _dropped(value: Any, shape: Shape) -> Any:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from homeport.app.settings import DEFAULT_CLUSTER, AgentSettings, UpSettings
+from homeport.app.settings import DEFAULT_CLUSTER, INSTALLATION_LABEL, AgentSettings, UpSettings
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
@@ -42,7 +42,6 @@ from homeport.node.settings import NodeSettings
 log = get_logger("app.nodes")
 
 Report = Callable[[str, Mapping[str, Any]], None]
-INSTALLATION_LABEL = "homeport.installation"
 STARTS_PER_CPU = 2
 MEBIBYTE = 1024 * 1024
 SYSTEM_RESERVED_MIB = 128

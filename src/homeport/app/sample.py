@@ -7,6 +7,7 @@ page. Everything else goes through the public API, as any user's would.
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import tarfile
@@ -28,6 +29,8 @@ REPOSITORY = "localhost/homeport-sample"
 CONTAINER_PORT = 8080
 DESIRED_COUNT = 2
 APPLETS = ("sh", "cat", "echo", "head", "hostname", "httpd", "nc", "printf", "sed", "sleep", "tr", "wget")
+SERVE = f"trap 'exit 0' TERM; httpd -f -p {CONTAINER_PORT} -h /www & wait"
+"""The container's command. Its first process must end at SIGTERM, which httpd there would ignore."""
 POLL_SECONDS = 0.1
 """The public API cannot be waited on, so ask. Ten times a second is idle for a server."""
 
@@ -69,7 +72,7 @@ def ensure_image(docker: DockerClient, data_dir: Path, report: Report) -> str:
     """Build the sample image unless this machine has it; its name."""
     busybox = find_busybox(data_dir, report)
     archive = root_file_system(busybox.read_bytes(), _page())
-    tag = sha256(archive).hexdigest()[:12]
+    tag = sha256(archive + SERVE.encode()).hexdigest()[:12]
     name = f"{REPOSITORY}:{tag}"
     if not docker.has_image(name):
         report("image.building", {"image": name})
@@ -78,7 +81,7 @@ def ensure_image(docker: DockerClient, data_dir: Path, report: Report) -> str:
             repository=REPOSITORY,
             tag=tag,
             changes=[
-                f'CMD ["/bin/httpd", "-f", "-p", "{CONTAINER_PORT}", "-h", "/www"]',
+                f"CMD {json.dumps(['/bin/sh', '-c', SERVE])}",
                 f"EXPOSE {CONTAINER_PORT}",
                 "ENV PATH=/bin",
             ],
@@ -170,7 +173,7 @@ def task_definition(image: str) -> dict[str, Any]:
                 "essential": True,
                 "portMappings": [{"containerPort": CONTAINER_PORT, "hostPort": 0, "protocol": "tcp"}],
                 "healthCheck": {
-                    "command": ["CMD-SHELL", f"nc -z 127.0.0.1 {CONTAINER_PORT}"],
+                    "command": ["CMD-SHELL", f"nc 127.0.0.1 {CONTAINER_PORT} </dev/null"],
                     "interval": 10,
                     "timeout": 3,
                     "retries": 3,

@@ -20,6 +20,8 @@ DEFAULT_REGION = "us-east-1"
 DEFAULT_ACCOUNT_ID = "000000000000"
 DEFAULT_CLUSTER = "default"
 SYSTEM_DATA_DIR = Path("/var/lib/homeport")
+INSTALLATION_LABEL = "homeport.installation"
+"""Label of every container and volume that is made for a data directory: that directory's own id."""
 INSTANCES_MAX = 64
 """Local instances of one machine: each is a slice of it with an address of its own."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import shutil
@@ -17,10 +18,9 @@ from homeport.app.connection import known_installation_id, serving_pid
 from homeport.app.docker_client import DockerAwayError, DockerClient
 from homeport.app.docker_setup import docker_host_of, started_pid, stop_started
 from homeport.app.sample import REPOSITORY
-from homeport.app.settings import environment
+from homeport.app.settings import INSTALLATION_LABEL, environment
 from homeport.cli.common import DataDir, data_dir_for
 from homeport.cli.output import CliError
-from homeport.cli.up import INSTALLATION_LABEL
 
 STOP_TIMEOUT_SECONDS = 60.0
 
@@ -46,6 +46,7 @@ def down(
     docker = DockerClient(docker_host_of(environment()))
     try:
         remove_containers(docker, installation, grace_seconds=grace_seconds)
+        _remove_traces(docker.docker_host, installation, place)
         if started_pid(place):
             if docker.containers(labels={}, running_only=True):
                 _say("Docker Engine stays: containers of others run on it")
@@ -97,10 +98,22 @@ def remove_containers(docker: DockerClient, installation: str, *, grace_seconds:
     volumes = docker.volumes(label=f"{INSTALLATION_LABEL}={installation}")
     for volume in volumes:
         docker.remove_volume(volume)
-    for image in docker.image_names(REPOSITORY):
-        docker.remove_image(image)
+    if not docker.containers(labels={INSTALLATION_LABEL: ""}):
+        for image in docker.image_names(REPOSITORY):  # another Homeport's sample would need it
+            docker.remove_image(image)
     if found or volumes:
         _say(f"removed {len(found)} containers and {len(volumes)} volumes")
+
+
+def _remove_traces(docker_host: str, installation: str, place: Path) -> None:
+    from homeport.app.teardown import remove_traces
+
+    instances = sorted(path.name for path in place.glob("nodes/*") if path.is_dir())
+    problems = asyncio.run(
+        remove_traces(docker_host=docker_host, installation_id=installation, instances=instances)
+    )
+    for problem in problems:
+        _say(f"left behind: {problem}")
 
 
 def _say(text: str) -> None:

@@ -18,14 +18,13 @@ from homeport.cli.output import CliError, print_json
 
 AGENT_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
 """AWS's own policy for what an ECS agent may do."""
-USER_PATH = "/homeport/nodes/"
 
 app = App(name="node", help="Let other machines join.", help_format="plaintext")
 
 
 def make_key(api: AwsClient, name: str) -> tuple[str, str]:
     """A user that may do what an agent needs, and nothing else; its key id and secret."""
-    api.query("iam", "CreateUser", UserName=name, Path=USER_PATH)
+    api.query("iam", "CreateUser", UserName=name)
     try:
         api.query("iam", "AttachUserPolicy", UserName=name, PolicyArn=AGENT_POLICY)
         answer = api.query("iam", "CreateAccessKey", UserName=name)

@@ -29,6 +29,7 @@ from homeport.app.settings import (
     DEFAULT_CLUSTER,
     DEFAULT_PORT,
     DEFAULT_REGION,
+    INSTALLATION_LABEL,
     AuthMode,
     UpSettings,
     environment,
@@ -38,7 +39,6 @@ from homeport.cli.output import CliError, explain_failure
 from homeport.cli.progress import ProgressView
 from homeport.core.ids import SystemIds
 
-INSTALLATION_LABEL = "homeport.installation"
 Serve = Callable[[UpSettings, Callable[[str, Mapping[str, Any]], None]], Any]
 
 

@@ -72,7 +72,7 @@ def observed(
     if status is None:
         if known.phase < Phase.CREATED and not known.start_asked:
             return known
-        return known
+        return stopped(known, reason=VANISHED, at=now)
     known = replace(
         reached(known, Phase.CREATED),
         docker_id=status.docker_id,

@@ -7,22 +7,22 @@ sleeps until a step ends, the engine hints at a change, or an instant that the p
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from homeport.agentproto.messages import Task
 from homeport.core.log import get_logger
 from homeport.node import lifecycle
 from homeport.node.admission import Admission
-from homeport.node.api import Backoff
+from homeport.node.announcer import Announcer
 from homeport.node.credentials import APPLICATION, EXECUTION
 from homeport.node.model import (
     Action,
     Cancel,
     ContainerState,
     Create,
+    Desired,
     MarkStopped,
     Phase,
     Preparation,
@@ -38,19 +38,17 @@ from homeport.node.model import (
     TaskStatus,
 )
 from homeport.node.names import container_name
-from homeport.node.ports import ContainerStatus, DriverError, DriverUnavailableError, RunState
+from homeport.node.ports import ContainerStatus, DriverError, RunState
 from homeport.node.progress import earliest, plan_progress, task_status
 from homeport.node.report import TaskReport, build_report, first_report
 from homeport.node.reporter import Reporter
+from homeport.node.runner import AWAY, StepRunner
 from homeport.node.state import Journal, SavedProgress
 from homeport.node.steps import cleanup, environment, health, pull, start, stop, volumes
 from homeport.node.steps.tools import Extras, Tools
 
 log = get_logger("node.task")
 
-AWAY = Backoff(first_seconds=0.2, factor=2.0, max_seconds=5.0)
-"""Between looks for an engine that does not answer."""
-Work = Callable[[], Coroutine[Any, Any, None]]
 CLEANUP_RETRY = timedelta(seconds=30)
 
 
@@ -83,19 +81,19 @@ class TaskOwner:
         self._reporter = reporter
         self._admission = admission
         self._on_health = on_health
-        self._busy: dict[str, Step] = {}
-        self._step_tasks: dict[str, asyncio.Task[None]] = {}
-        self._steps: asyncio.TaskGroup | None = None
-        self._preparing = False
-        self._cleaning = False
+        self._woken = asyncio.Event()
+        self._steps = StepRunner(task.arn, dice=tools.dice, failed=self._failed, ended=self._woken.set)
+        self._preparing: asyncio.Task[None] | None = None
+        self._cleaning = self._released = False
         self._extras: dict[str, Extras] = {}
         self._image_env: dict[str, tuple[str, ...]] = {}
         self._dirty: set[str] = set(rules.containers) if resumed else set()
         self._unseen: set[str] = set(self._dirty)
         self._asked: set[str] = set()
-        self._woken = asyncio.Event()
-        self._said = progress.unsent[-1] if progress.unsent else progress.acked or first_report(task.arn)
-        self._interim_at: datetime | None = None
+        self._announcer = Announcer(
+            progress.unsent[-1] if progress.unsent else progress.acked or first_report(task.arn),
+            interim=timedelta(seconds=tools.settings.interim_report_seconds),
+        )
         self._cleanup_at: datetime | None = None
         self._inspect_at = tools.clock.now() + self._inspect_interval()
         self._written: TaskState | None = progress.state if resumed else None
@@ -159,8 +157,8 @@ class TaskOwner:
 
     async def run(self) -> None:
         """Until the task is cleaned up. Cancel it to leave everything as it is."""
-        async with asyncio.TaskGroup() as steps:
-            self._steps = steps
+        async with asyncio.TaskGroup() as group:
+            self._steps.enter(group)
             while not self._over:
                 self._woken.clear()
                 wake_at = self._advance()
@@ -189,8 +187,8 @@ class TaskOwner:
             plan = plan_progress(
                 self.rules,
                 self.state,
-                busy=self._busy,
-                preparing=self._preparing,
+                busy=self._steps.busy,
+                preparing=self._preparing is not None,
                 now=now,
                 pull_upfront=self._tools.settings.pull_dependents_upfront,
             )
@@ -199,10 +197,12 @@ class TaskOwner:
                 break
             for action in plan.actions:
                 self._do(action)
-        for name in sorted(self._dirty - self._busy.keys()):
+        for name in sorted(self._dirty - self._steps.busy.keys()):
             self._look(name)
         self.state = lifecycle.noticed(self.rules, self.state, now)
-        if self.status is TaskStatus.STOPPED:
+        if self.state.desired is Desired.STOPPED and self._preparing is not None:
+            self._preparing.cancel()
+        if self.status is TaskStatus.STOPPED and not self._released:
             self._release()
         wake_at = earliest(wake_at, self._report(now))
         self.write_down()
@@ -224,22 +224,20 @@ class TaskOwner:
     def _do(self, action: Action) -> None:
         match action:
             case Prepare():
-                self._prepare()
+                self._preparing = self._steps.spawn(self._prepare())
             case Pull(name):
-                self._step(name, Step.PULL, lambda: self._pull(name))
+                self._steps.begin(name, Step.PULL, lambda: self._pull(name))
             case Create(name):
                 self._begin_create(name)
             case Start(name):
                 self._change(name, lambda known: replace(known, start_asked=True))
-                self._step(name, Step.START, lambda: self._start(name))
+                self._steps.begin(name, Step.START, lambda: self._start(name))
             case Restart(name):
-                self._step(name, Step.START, lambda: self._restart(name))
+                self._steps.begin(name, Step.START, lambda: self._restart(name))
             case Stop(name, grace_seconds):
-                self._step(name, Step.STOP, lambda: self._stop(name, grace_seconds))
+                self._steps.begin(name, Step.STOP, lambda: self._stop(name, grace_seconds))
             case Cancel(name):
-                self._busy.pop(name, None)
-                if (running := self._step_tasks.pop(name, None)) is not None:
-                    running.cancel()
+                self._steps.cancel(name)
             case MarkStopped(name, exit_code, reason):
                 self._change(
                     name,
@@ -250,14 +248,10 @@ class TaskOwner:
             case StopTask():
                 self.state = lifecycle.raised(self.rules, self.state, now=self._now())
 
-    def _prepare(self) -> None:
-        self._preparing = True
-        self._spawn(self._prepare_all())
-
-    async def _prepare_all(self) -> None:
+    async def _prepare(self) -> None:
         try:
-            await self._while_away(lambda: volumes.make_limits(self._tools, self.task))
-            await self._while_away(lambda: volumes.make_volumes(self._tools, self.task))
+            await self._steps.while_away(lambda: volumes.make_limits(self._tools, self.task))
+            await self._steps.while_away(lambda: volumes.make_volumes(self._tools, self.task))
             self._extras = dict(await environment.fetch_environment(self._tools, self.task))
         except (DriverError, environment.FetchError) as error:
             self.want_stopped(str(error))
@@ -267,7 +261,7 @@ class TaskOwner:
         else:
             self.state = replace(self.state, preparation=Preparation.READY)
         finally:
-            self._preparing = False
+            self._preparing = None
             self._woken.set()
 
     async def _pull(self, name: str) -> None:
@@ -297,7 +291,7 @@ class TaskOwner:
                 self._change(name, lambda known: lifecycle.stopped(known, reason=reason, at=self._now()))
                 return
             self._change(name, lambda known: replace(known, host_ports=chosen))
-        self._step(name, Step.CREATE, lambda: self._create(name))
+        self._steps.begin(name, Step.CREATE, lambda: self._create(name))
 
     async def _create(self, name: str) -> None:
         payload = start.payload_container(self.task, name)
@@ -348,7 +342,7 @@ class TaskOwner:
 
     def _look(self, name: str) -> None:
         self._dirty.discard(name)
-        self._step(name, Step.INSPECT, lambda: self._see(name))
+        self._steps.begin(name, Step.INSPECT, lambda: self._see(name))
 
     async def _see(self, name: str) -> None:
         self._dirty.discard(name)
@@ -371,42 +365,7 @@ class TaskOwner:
         if seen.health != known.health or seen.phase is not known.phase:
             self._on_health()
 
-    # ---- running steps ----------------------------------------------------------------------
-
-    def _step(self, name: str, step: Step, work: Work) -> None:
-        self._busy[name] = step
-        self._step_tasks[name] = self._spawn(self._run_step(name, step, work))
-
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        assert self._steps is not None
-        return self._steps.create_task(work)
-
-    async def _run_step(self, name: str, step: Step, work: Work) -> None:
-        me = asyncio.current_task()
-        try:
-            await self._while_away(work)
-        except DriverError as error:
-            await self._failed(name, step, str(error))
-        except Exception as error:  # the edge of a step: the container fails, and nothing else
-            log.exception("step.failed", task=self.task.arn, container=name, step=step)
-            await self._failed(name, step, f"HomeportAgentError: {step}: {error!r}")
-        finally:
-            if self._step_tasks.get(name) is me:
-                del self._step_tasks[name]
-                self._busy.pop(name, None)
-            self._woken.set()
-
-    async def _while_away(self, work: Work) -> None:
-        """Do it as soon as the engine answers."""
-        failures = 0
-        while True:
-            try:
-                return await work()
-            except DriverUnavailableError as error:
-                failures += 1
-                if failures == 1:
-                    log.warning("engine.away", task=self.task.arn, error=str(error))
-            await asyncio.sleep(AWAY.delay(failures, self._tools.dice()))
+    # ---- failing ----------------------------------------------------------------------------
 
     async def _failed(self, name: str, step: Step, reason: str) -> None:
         log.warning("container.failed", task=self.task.arn, container=name, step=step, reason=reason)
@@ -427,7 +386,7 @@ class TaskOwner:
     async def _runs_nevertheless(self, name: str) -> bool:
         """Whether a start that was said to have failed did not."""
         try:
-            await self._while_away(lambda: self._see(name))
+            await self._steps.while_away(lambda: self._see(name))
         except DriverError:
             return False
         known = lifecycle.container(self.state, name)
@@ -436,25 +395,18 @@ class TaskOwner:
     # ---- saying -----------------------------------------------------------------------------
 
     def _report(self, now: datetime) -> datetime | None:
-        """Say what is new: at once when the task's status moved, soon otherwise."""
-        if self._unseen or self._said.final:
+        """Hand in what is new; when there will be more to say although nothing happens."""
+        if self._unseen:
             return None
-        report = build_report(self.task, self.rules, self.state)
-        if report == self._said:
-            self._interim_at = None
-            return None
-        if report.status is self._said.status:
-            wait = timedelta(seconds=self._tools.settings.interim_report_seconds)
-            self._interim_at = self._interim_at or now + wait
-            if now < self._interim_at:
-                return self._interim_at
-        self._interim_at = None
-        self._said = report
-        self._written = None
-        self._reporter.submit(report, self.task, self.settled)
-        return None
+        report, wake_at = self._announcer.hears(build_report(self.task, self.rules, self.state), now)
+        if report is not None:
+            self._written = None
+            self._reporter.submit(report, self.task, self.settled)
+        return wake_at
 
     def _release(self) -> None:
+        """Others may have what it held."""
+        self._released = True
         self._admission.release(self.task.arn)
         self._tools.host_ports.release(self.task.arn)
         self._tools.credentials.drop(self.task.arn, APPLICATION)
@@ -467,22 +419,25 @@ class TaskOwner:
         self._cleanup_at = stopped_at + wait
 
     def _clean_up(self, now: datetime) -> datetime | None:
-        if self._cleanup_at is None or self._cleaning or self._busy:
+        if self._cleanup_at is None or self._cleaning or self._steps.busy:
             return None
         if now < self._cleanup_at:
             return self._cleanup_at
         self._cleaning = True
-        self._spawn(self._remove())
+        self._steps.spawn(self._remove())
         return None
 
     async def _remove(self) -> None:
         try:
-            await self._while_away(lambda: cleanup.remove_task(self._tools, self.task, self.rules.containers))
+            await self._steps.while_away(
+                lambda: cleanup.remove_task(self._tools, self.task, self.rules.containers)
+            )
         except DriverError as error:
             log.warning("task.cleanup_failed", task=self.task.arn, error=str(error))
             self._cleanup_at = self._now() + CLEANUP_RETRY
         else:
-            self._tools.credentials.drop(self.task.arn, EXECUTION)
+            for kind in (APPLICATION, EXECUTION):
+                self._tools.credentials.drop(self.task.arn, kind)
             self._over = True
         finally:
             self._cleaning = False

@@ -7,6 +7,8 @@ from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, CursorResult, Executable
 
+from homeport.store.prepared import Compiled, Prepared
+
 DialectName = Literal["sqlite", "postgresql"]
 
 ONE_STATEMENT = 1
@@ -73,22 +75,65 @@ class Tx:
         the function: it is closed with the transaction. `rowcount` is not
         known for a list on PostgreSQL.
         """
-        if self._connection is None:
-            raise RuntimeError("this transaction is over")
-        if self._allowance is not None:
-            self._allowance -= ONE_STATEMENT
-            if isinstance(params, Sequence):
-                self._allowance -= len(params) // ROWS_PER_STATEMENT
-            if self._allowance < 0:
-                raise TooLongForTheLoop
-        if params is not None and not params and isinstance(params, Sequence):
+        rows = len(params) if isinstance(params, Sequence) else None
+        if rows == 0:
             raise ValueError("no rows to run the statement with")
-        if self._watch is not None:
-            self._watch.stoppable = statement.is_select or not self._writable
-        result = self._connection.execute(statement, params)
+        cost = ONE_STATEMENT + (rows or 0) // ROWS_PER_STATEMENT
+        result = self._admit(cost, reads=statement.is_select).execute(statement, params)
         if result.returns_rows:
             self._results.append(result)
         return result
+
+    def rows(self, statement: Prepared, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+        """All rows of a prepared query."""
+        compiled, raw = self._run(statement, params)
+        return [compiled.row(row) for row in raw] if compiled.converts else [tuple(row) for row in raw]
+
+    def first(self, statement: Prepared, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The first row of a prepared query; `None`: there is none."""
+        found = self.rows(statement, params)
+        return found[0] if found else None
+
+    def change(self, statement: Prepared, params: Mapping[str, Any]) -> int:
+        """Run a prepared statement that writes; how many rows it wrote."""
+        connection = self._admit(ONE_STATEMENT, reads=False)
+        compiled = statement.on(connection.dialect)
+        arguments = compiled.arguments(params)
+        if self.dialect == "sqlite":
+            return int(_driver(connection).execute(compiled.sql, arguments).rowcount)
+        return connection.exec_driver_sql(compiled.sql, arguments).rowcount
+
+    def change_many(self, statement: Prepared, many: Sequence[Mapping[str, Any]]) -> None:
+        """Run a prepared statement that writes once per mapping."""
+        connection = self._admit(ONE_STATEMENT + len(many) // ROWS_PER_STATEMENT, reads=False)
+        compiled = statement.on(connection.dialect)
+        arguments = [compiled.arguments(params) for params in many]
+        if self.dialect == "sqlite":
+            _driver(connection).executemany(compiled.sql, arguments)
+        else:
+            connection.exec_driver_sql(compiled.sql, arguments)
+
+    def _run(
+        self, statement: Prepared, params: Mapping[str, Any]
+    ) -> tuple[Compiled, Sequence[Sequence[Any]]]:
+        connection = self._admit(ONE_STATEMENT, reads=True)
+        compiled = statement.on(connection.dialect)
+        arguments = compiled.arguments(params)
+        if self.dialect == "sqlite":
+            return compiled, _driver(connection).execute(compiled.sql, arguments).fetchall()
+        return compiled, connection.exec_driver_sql(compiled.sql, arguments).all()
+
+    def _admit(self, cost: int, *, reads: bool) -> Connection:
+        """Take `cost` off the allowance; the connection to run on."""
+        if self._connection is None:
+            raise RuntimeError("this transaction is over")
+        if self._allowance is not None:
+            self._allowance -= cost
+            if self._allowance < 0:
+                raise TooLongForTheLoop
+        if self._watch is not None:
+            self._watch.stoppable = reads or not self._writable
+        return self._connection
 
     def touch(self, kind: str, key: str) -> None:
         """Tell the change feed, in this transaction, that the thing `key` of `kind` was written."""
@@ -109,3 +154,8 @@ class Tx:
         for result in self._results:
             result.close()
         self._results.clear()
+
+
+def _driver(connection: Connection) -> Any:
+    """SQLite's own connection below SQLAlchemy's."""
+    return connection.connection.driver_connection

@@ -115,6 +115,19 @@ def test_random_times_rise_beyond_the_layers_that_are_kept(monkeypatch: pytest.M
     assert arrivals._times.shape == (20, 2)
 
 
+@pytest.mark.parametrize("dice", range(5))
+def test_random_draws_until_nobody_else_can_arrive_earlier(dice: int) -> None:
+    """Zone a has few instances, so that each takes more tasks than were drawn at first."""
+    fleet = fleet_of(*(instance(n, az=AZS[n > 2]) for n in range(1, 33)))
+    demand = Demand(strategy=(SPREAD_AZ, RANDOM), group="service:web")
+    rows = placement._in_uid_order(fleet, admit(fleet, demand))
+    passes, steps = (placement._rules(fleet, demand, rows, np.random.default_rng(dice)) for _ in range(2))
+    most = np.full(32, 1000)
+    order = order_group(passes, most, 104)
+    assert order is not None
+    assert order.tolist() == order_steps(steps, most, 104).tolist()
+
+
 def test_random_is_as_likely_for_every_instance() -> None:
     fleet = fleet_of(*(instance(n) for n in range(1, 11)))
     demand = Demand(strategy=(RANDOM,), group="family:job")

@@ -320,7 +320,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(worlds(), st.lists(EXPRESSIONS, min_size=1, max_size=5))
 def test_the_answer_for_all_rows_is_the_answer_for_each(world: World, texts: list[str]) -> None:
     for text in texts:
@@ -330,7 +330,7 @@ def test_the_answer_for_all_rows_is_the_answer_for_each(world: World, texts: lis
             assert bool(mask[world.fleet.row(number)]) == query.matches(machine.facts()), text
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text(alphabet="attribute:x =!~<>()[],'\"ndorinexists&|" + "\n\t", max_size=60))
 def test_any_text_compiles_or_says_where_it_is_wrong(text: str) -> None:
     position = 0

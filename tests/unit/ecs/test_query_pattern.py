@@ -27,7 +27,7 @@ PATTERNS = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(PATTERNS, st.lists(st.text("abAB1.-x", max_size=6), max_size=8), st.booleans())
 def test_matches_what_python_matches(text: str, values: list[str], any_case: bool) -> None:
     ours = Pattern(("(?i)" if any_case else "") + text)

@@ -74,7 +74,7 @@ def one_member(shape: Any, without: str = "") -> st.SearchStrategy[dict[str, Any
 
 
 @given(one_member(REQUEST, "containerDefinitions"), one_member(CONTAINER), st.booleans(), OVERRIDES)
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_hostile_members_are_refused_or_rendered(
     task: dict[str, Any], first: dict[str, Any], plain: bool, overrides: dict[str, Any]
 ) -> None:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kit.task_definitions import FULL, SETTINGS
 
@@ -92,6 +92,7 @@ def registers(asked: Mapping[str, Any]) -> dict[str, Any] | None:
         return None
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_registering_a_document_again_gives_the_same_document(asked: dict[str, Any]) -> None:
     document = registers(asked)
@@ -99,6 +100,7 @@ def test_registering_a_document_again_gives_the_same_document(asked: dict[str, A
         assert normalise(request_part(document), settings=SETTINGS) == document
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_defaults_never_override_what_was_given(asked: dict[str, Any]) -> None:
     document = registers(asked)
@@ -119,6 +121,7 @@ def test_defaults_never_override_what_was_given(asked: dict[str, Any]) -> None:
             assert document[key] == asked[key]
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_a_request_is_not_changed_by_registering_it(asked: dict[str, Any]) -> None:
     before = copy.deepcopy(asked)
@@ -126,6 +129,7 @@ def test_a_request_is_not_changed_by_registering_it(asked: dict[str, Any]) -> No
     assert asked == before
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_the_document_is_json_and_as_long_as_there_are_containers(asked: dict[str, Any]) -> None:
     document = registers(asked)
@@ -134,6 +138,7 @@ def test_the_document_is_json_and_as_long_as_there_are_containers(asked: dict[st
         assert len(document["containerDefinitions"]) == len(asked["containerDefinitions"])
 
 
+@settings(max_examples=40)
 @given(requests())
 def test_demand_is_the_tasks_size_or_the_containers_sum(asked: dict[str, Any]) -> None:
     """The agent's own account: task CPU else the sum; task memory else reservations else limits."""
@@ -161,6 +166,7 @@ def test_enough_of_these_requests_register() -> None:
     """The properties above would hold for nothing, too."""
     seen: list[bool] = []
 
+    @settings(max_examples=40)
     @given(requests())
     def count(asked: dict[str, Any]) -> None:
         seen.append(registers(asked) is not None)

@@ -285,6 +285,11 @@ class TestRateLimit:
         assert [limiter.admit("a", 100.0) for _ in range(61)] == [True] * 60 + [False]
         assert [limiter.admit("a", 101.0) for _ in range(41)] == [True] * 40 + [False]
 
+    def test_patience_is_not_saved_up_beyond_the_burst(self) -> None:
+        limiter = RateLimiter()
+        limiter.admit("a", 0.0)
+        assert sum(limiter.admit("a", 3600.0) for _ in range(200)) == 60
+
     def test_one_callers_haste_is_not_anothers(self) -> None:
         limiter = RateLimiter()
         while limiter.admit("a", 1.0):

@@ -5,7 +5,7 @@ member() { printf '%s' "$metadata" | sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p' 
 
 metadata=''
 if [ -n "${ECS_CONTAINER_METADATA_URI_V4:-}" ]; then
-    metadata=$(wget -q -T 2 -O - "$ECS_CONTAINER_METADATA_URI_V4/task" | tr '\n' ' ' | tr ',' '\n')
+    metadata=$(wget -q -O - "$ECS_CONTAINER_METADATA_URI_V4/task" | tr '\n' ' ' | tr ',' '\n')
 fi
 printf 'Content-Type: text/plain\r\n\r\n'
 echo "Hello from Homeport."

@@ -24,10 +24,12 @@ class Subjects:
         self._bare: list[frozenset[str]] = []
         self._shared: dict[frozenset[str], frozenset[str]] = {}
         self._columns: dict[str, Column] = {}
+        self._cut: dict[str, Column] = {}
 
     def grow(self, size: int) -> None:
         """Make room for `size` rows."""
         more = size - self._size
+        self._cut.clear()
         self._size = size
         self._valued += [{} for _ in range(more)]
         self._bare += [frozenset()] * more
@@ -62,6 +64,7 @@ class Subjects:
             column.codes[row] = self._code(column, row, subject)
             if len(column.values) > 2 * self._size:  # values that no row has any more pile up
                 del self._columns[subject]
+                self._cut.pop(subject, None)
 
     def _code(self, column: Column, row: int, subject: str) -> int:
         value = self._valued[row].get(subject)
@@ -71,11 +74,16 @@ class Subjects:
 
     def column(self, subject: str, size: int) -> Column:
         """One subject of the first `size` rows."""
+        cut = self._cut.get(subject)
+        if cut is not None and len(cut.codes) == size:
+            return cut
         column = self._columns.get(subject)
         if column is None:
             if len(self._columns) >= _COLUMNS_MAX:
                 self._columns.clear()
+                self._cut.clear()
             column = self._columns[subject] = Column(np.full(self._size, -1, dtype=np.int32))
             for row in range(size):
                 column.codes[row] = self._code(column, row, subject)
-        return Column(column.codes[:size], column.values, column.index)
+        cut = self._cut[subject] = Column(column.codes[:size], column.values, column.index)
+        return cut

@@ -1,0 +1,55 @@
+"""Removing what an installation made on this machine besides containers: links, rules, cgroups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from homeport.core.clock import SystemClock
+from homeport.node.commands import CommandError, run_command
+from homeport.node.drivers.cgroups import Limits, instance_cgroups
+from homeport.node.drivers.docker_containers import DockerContainers
+from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.instance_net import InstanceNet
+from homeport.node.metadata.redirect import MetadataRedirect
+from homeport.node.ports import DriverError, DriverUnavailableError, EngineInfo
+
+
+async def remove_traces(
+    *, docker_host: str, installation_id: str, instances: Iterable[str]
+) -> tuple[str, ...]:
+    """Remove them; what could not be removed, and why. Repeating it is fine.
+
+    `instances` are the names of its local instances. Call it when no container
+    of the installation is left: cgroups must be empty.
+    """
+    problems: list[str] = []
+    try:
+        await InstanceNet(run_command, installation_id).down()
+    except CommandError as error:
+        problems.append(str(error))
+    try:
+        await MetadataRedirect(run_command, installation_id).release()
+    except CommandError as error:
+        problems.append(str(error))
+    info = await _engine(docker_host)
+    if info is None:
+        return tuple(problems)
+    for name in instances:
+        groups = instance_cgroups(
+            info, homeport=installation_id[:12], instance=name, limits=Limits(), run=run_command
+        )
+        try:
+            await groups.teardown()
+        except DriverError as error:
+            problems.append(str(error))
+    return tuple(problems)
+
+
+async def _engine(docker_host: str) -> EngineInfo | None:
+    client = EngineClient(docker_host)
+    try:
+        return await DockerContainers(client, SystemClock()).info()
+    except (DriverError, DriverUnavailableError):
+        return None
+    finally:
+        await client.close()

@@ -1,0 +1,106 @@
+"""Statements compiled once.
+
+Building and looking up a statement costs SQLAlchemy ten times what SQLite needs to run it. What runs on every
+request is therefore written as a module constant with `bindparam`s, compiled on first use per database,
+and run on the driver's own connection; types convert as always.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Dialect
+from sqlalchemy.sql.expression import ClauseElement, Executable
+from sqlalchemy.sql.selectable import SelectBase
+
+Processor = Callable[[Any], Any]
+
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+"""For how many items of a list a statement is compiled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compiled:
+    """A statement in one database's SQL. `binds`: name and conversion, in the order of the placeholders."""
+
+    sql: str
+    binds: tuple[tuple[str, Processor | None], ...]
+    results: tuple[Processor | None, ...]
+    converts: bool
+    reads: bool
+
+    def arguments(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
+        """The placeholders' values. Raise `KeyError` for a parameter that is missing."""
+        return tuple(
+            params[name] if convert is None else convert(params[name]) for name, convert in self.binds
+        )
+
+    def row(self, raw: Sequence[Any]) -> tuple[Any, ...]:
+        """A row as Python's values."""
+        return tuple(
+            value if convert is None else convert(value)
+            for value, convert in zip(raw, self.results, strict=True)
+        )
+
+
+class Prepared:
+    """One statement. `column_keys`: what an insert without `values` sets."""
+
+    def __init__(self, statement: Executable, *, column_keys: Sequence[str] | None = None) -> None:
+        self._statement = statement
+        self._column_keys = column_keys
+        self._compiled: dict[str, Compiled] = {}
+
+    def on(self, dialect: Dialect) -> Compiled:
+        """The statement for a database; compiled at the first call."""
+        found = self._compiled.get(dialect.name)
+        if found is None:
+            found = self._compiled[dialect.name] = _compile(self._statement, dialect, self._column_keys)
+        return found
+
+
+class PreparedList:
+    """A statement over a list: `make(names)` builds it for parameters of these names.
+
+    A list is padded with its last item to the next of `SIZES`.
+    """
+
+    def __init__(self, make: Callable[[tuple[str, ...]], Executable]) -> None:
+        self._by_size = {size: Prepared(make(tuple(f"item_{i}" for i in range(size)))) for size in SIZES}
+
+    def chunks(self, items: Sequence[Any]) -> list[tuple[Prepared, dict[str, Any]]]:
+        """The statements to run, each with its parameters; none for an empty list."""
+        found = []
+        for start in range(0, len(items), SIZES[-1]):
+            chunk = items[start : start + SIZES[-1]]
+            size = next(size for size in SIZES if size >= len(chunk))
+            padded = [*chunk, *([chunk[-1]] * (size - len(chunk)))]
+            found.append((self._by_size[size], {f"item_{i}": item for i, item in enumerate(padded)}))
+        return found
+
+
+def _compile(statement: Executable, dialect: Dialect, column_keys: Sequence[str] | None) -> Compiled:
+    assert isinstance(statement, ClauseElement)
+    compiled: Any = statement.compile(
+        dialect=dialect, **({} if column_keys is None else {"column_keys": list(column_keys)})
+    )
+    binds = tuple(
+        (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
+        for name in compiled.positiontup or ()
+    )
+    reads = isinstance(statement, SelectBase)
+    results: tuple[Processor | None, ...] = ()
+    if isinstance(statement, SelectBase):
+        results = tuple(
+            column.type.dialect_impl(dialect).result_processor(dialect, None)
+            for column in statement.selected_columns
+        )
+    return Compiled(
+        sql=str(compiled),
+        binds=binds,
+        results=results,
+        converts=any(results),
+        reads=reads,
+    )
