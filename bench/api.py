@@ -41,8 +41,9 @@ def peer_environment(name: str, requirement: str) -> Path:
 @contextmanager
 def ours() -> Iterator[RawClient]:
     port = free_port()
-    with tempfile.TemporaryDirectory() as folder, process(
-        python(), "-m", "bench.serve", "--port", str(port), "--data-dir", folder, port=port
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        process(python(), "-m", "bench.serve", "--port", str(port), "--data-dir", folder, port=port),
     ):
         connection = Path(folder) / "connection.json"
         while not connection.exists():
@@ -50,9 +51,7 @@ def ours() -> Iterator[RawClient]:
         keys = json.loads(connection.read_text())
         yield RawClient(
             port,
-            Credentials(
-                access_key_id=keys["access_key_id"], secret_access_key=keys["secret_access_key"]
-            ),
+            Credentials(access_key_id=keys["access_key_id"], secret_access_key=keys["secret_access_key"]),
         )
 
 
@@ -110,11 +109,14 @@ def register_instances(client: RawClient) -> None:
 
 def operations(arns: list[str]) -> dict[str, Callable[[int], tuple[str, dict[str, Any]]]]:
     return {
-        "DescribeTasks of 20": lambda i: ("DescribeTasks", {"tasks": arns}),
-        "ListTasks": lambda i: ("ListTasks", {"maxResults": 20}),
-        "DescribeClusters": lambda i: ("DescribeClusters", {"clusters": ["default"]}),
-        "RegisterTaskDefinition": lambda i: ("RegisterTaskDefinition", {**DEFINITION, "family": f"f{i % 50}"}),
-        "RunTask accepted": lambda i: ("RunTask", {"taskDefinition": "bench"}),
+        "DescribeTasks of 20": lambda _: ("DescribeTasks", {"tasks": arns}),
+        "ListTasks": lambda _: ("ListTasks", {"maxResults": 20}),
+        "DescribeClusters": lambda _: ("DescribeClusters", {"clusters": ["default"]}),
+        "RegisterTaskDefinition": lambda i: (
+            "RegisterTaskDefinition",
+            {**DEFINITION, "family": f"f{i % 50}"},
+        ),
+        "RunTask accepted": lambda _: ("RunTask", {"taskDefinition": "bench"}),
     }
 
 
@@ -140,9 +142,7 @@ def main() -> None:
             if (operation, peer) in found:
                 theirs = median(found[operation, peer])
                 figures.append(
-                    Figure(
-                        name=operation, ours=mine, unit="/s", peer=peer, theirs=theirs, target=target
-                    )
+                    Figure(name=operation, ours=mine, unit="/s", peer=peer, theirs=theirs, target=target)
                 )
     tell(figures, as_json=options.json)
 

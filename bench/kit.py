@@ -63,7 +63,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def process(*command: str, port: int, env: dict[str, str] | None = None, seconds: float = 60) -> Iterator[Any]:
+def process(
+    *command: str, port: int, env: dict[str, str] | None = None, seconds: float = 60
+) -> Iterator[Any]:
     """A server that answers on `port`, ended with the block."""
     running = subprocess.Popen(
         command, env={**os.environ, **(env or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL

@@ -11,6 +11,7 @@ from pathlib import Path
 from unittest import mock
 
 import uvloop
+from tests.kit.machine import GIB, FakeMachine
 
 from bench.kit import arguments
 from homeport.app import server
@@ -18,7 +19,6 @@ from homeport.app.settings import AuthMode, UpSettings
 from homeport.core.sigv4 import Credentials
 from homeport.node.agent import NodeAgent
 from homeport.node.settings import ImageGcSettings, NodeSettings
-from tests.kit.machine import GIB, FakeMachine
 
 
 class HollowNodes:
@@ -52,7 +52,7 @@ class HollowNodes:
             ids=self._ids,
             dice=lambda: 0.5,
             starts=asyncio.Semaphore(1000),
-            is_free=lambda port, protocol: True,
+            is_free=lambda _port, _protocol: True,
         )
         async with asyncio.TaskGroup() as group:
             group.create_task(node.run())
@@ -71,7 +71,7 @@ async def main() -> None:
         log_level="error",
     )
     with mock.patch.object(server, "LocalNodes", HollowNodes):
-        serving = asyncio.ensure_future(server.run_up(settings, lambda event, fields: None))
+        serving = asyncio.ensure_future(server.run_up(settings, lambda _event, _fields: None))
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
         await asyncio.wait([serving])
 

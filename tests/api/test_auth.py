@@ -90,7 +90,7 @@ def test_an_agents_key_can_do_only_what_an_agent_needs(live: Live, agent_key: di
     for call in (
         lambda: ecs.run_task(taskDefinition="x"),
         lambda: ecs.delete_cluster(cluster="default"),
-        lambda: ecs.list_tasks(),
+        ecs.list_tasks,
         lambda: ecs.register_task_definition(family="x", containerDefinitions=[]),
     ):
         with pytest.raises(ClientError) as caught:

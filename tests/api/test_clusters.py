@@ -23,7 +23,9 @@ def test_a_deleted_cluster_is_described_but_not_used(ecs: Any) -> None:
     assert ecs.delete_cluster(cluster="gone")["cluster"]["status"] == "INACTIVE"
     assert ecs.describe_clusters(clusters=["gone"])["clusters"][0]["status"] == "INACTIVE"
     assert "gone" not in str(ecs.list_clusters()["clusterArns"])
-    with pytest.raises(ecs.exceptions.ClusterNotFoundException, match="The referenced cluster was inactive."):
+    with pytest.raises(
+        ecs.exceptions.ClusterNotFoundException, match=r"The referenced cluster was inactive."
+    ):
         ecs.list_tasks(cluster="gone")
     assert ecs.create_cluster(clusterName="gone")["cluster"]["status"] == "ACTIVE"
 
@@ -79,7 +81,7 @@ def test_custom_attributes_are_limited_to_ten(live: Live, ecs: Any) -> None:
         ecs.put_attributes(
             attributes=[{"name": "x", "targetId": "0" * 32, "targetType": "container-instance"}]
         )
-    with pytest.raises(ClientError, match="reserved"):
+    with pytest.raises(ClientError, match=r"reserved"):
         ecs.put_attributes(attributes=[{"name": "ecs.os-type", "value": "x", **target}])
 
 
@@ -110,7 +112,7 @@ def test_tags_are_laid_over_and_taken_away(ecs: Any) -> None:
     assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "b", "value": "2"}]
     with pytest.raises(ecs.exceptions.LimitExceededException):
         ecs.tag_resource(resourceArn=arn, tags=[{"key": f"k{n}", "value": ""} for n in range(50)])
-    with pytest.raises(ClientError, match="aws:"):
+    with pytest.raises(ClientError, match=r"aws:"):
         ecs.tag_resource(resourceArn=arn, tags=[{"key": "AWS:x", "value": ""}])
     with pytest.raises(ClientError):
         ecs.list_tags_for_resource(resourceArn="arn:aws:ecs:us-east-1:000000000000:task/tagged/" + "0" * 32)

@@ -193,7 +193,7 @@ def test_unknown_tasks_are_missing_and_malformed_ids_are_errors(ecs: Any) -> Non
     assert answer["failures"][0]["reason"] == "MISSING"
     with pytest.raises(ClientError, match=r"taskId length should be one of \[32,36\]"):
         ecs.describe_tasks(tasks=["short"])
-    with pytest.raises(ClientError, match="The referenced task was not found."):
+    with pytest.raises(ClientError, match=r"The referenced task was not found."):
         ecs.stop_task(task="0" * 32)
 
 
@@ -231,7 +231,7 @@ def test_a_lost_agent_stops_nothing_and_gets_no_tasks(live: Live, ecs: Any) -> N
     assert described(ecs, task)["lastStatus"] == "RUNNING"
     answer = ecs.run_task(taskDefinition="stay", placementConstraints=only_there)
     assert "AGENT" in [failure["reason"] for failure in answer["failures"]]
-    with pytest.raises(ClientError, match="Found running tasks on the instance."):
+    with pytest.raises(ClientError, match=r"Found running tasks on the instance."):
         ecs.deregister_container_instance(containerInstance=node.agent.instance_arn)
     gone = ecs.deregister_container_instance(containerInstance=node.agent.instance_arn, force=True)
     assert gone["containerInstance"]["status"] == "INACTIVE"

@@ -202,7 +202,7 @@ async def _serve(
         build_chain(plane, ring, anonymous=anonymous),
         sockets,
         Metrics(lambda: plane.hub.connected),
-        health=lambda: [],
+        health=list,
     )
     server = _Server(
         uvicorn.Config(gateway, lifespan="off", access_log=False, log_config=None, ws="websockets-sansio")

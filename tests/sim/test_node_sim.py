@@ -15,8 +15,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.kit.machine import FakeContainer
-from tests.kit.node import FakeControlPlane, FakeMachine, container, make_agent, task
 
 from homeport.agentproto.messages import (
     Container,
@@ -32,6 +30,8 @@ from homeport.core.clock import LoopClock
 from homeport.node.names import container_name
 from homeport.node.ports import RunState
 from homeport.node.state import VolatileDisk
+from tests.kit.machine import FakeContainer
+from tests.kit.node import FakeControlPlane, FakeMachine, container, make_agent, task
 
 
 def seeds() -> range:
@@ -81,7 +81,15 @@ class World:
 
     def _some_container(self, name: str, before: list[str]) -> Container:
         command = self.dice.choice(
-            (("stay",), ("deaf",), ("exit", "0"), ("exit", "3"), ("run", "20", "0"), ("run", "90", "1"), ("missing",))
+            (
+                ("stay",),
+                ("deaf",),
+                ("exit", "0"),
+                ("exit", "3"),
+                ("run", "20", "0"),
+                ("run", "90", "1"),
+                ("missing",),
+            )
             if self.dice.random() < 0.5
             else (("stay",), ("run", "30", "0"))
         )
@@ -95,7 +103,9 @@ class World:
         if self.dice.random() < 0.2:
             members["restart_policy"] = RestartPolicy(enabled=True, restart_attempt_period=15)
         if self.dice.random() < 0.3:
-            members["port_mappings"] = (PortMapping(container_port=80, host_port=self.dice.choice((0, 0, 8080))),)
+            members["port_mappings"] = (
+                PortMapping(container_port=80, host_port=self.dice.choice((0, 0, 8080))),
+            )
         if self.dice.random() < 0.3:
             members["mount_points"] = (MountPoint(source_volume="v", container_path="/v"),)
         image = self.dice.choice(("app:1", "app:1", "app:1", "quick:1", "slow:1", "nothing:1"))
@@ -114,7 +124,9 @@ class World:
     def _started(self, started: FakeContainer) -> None:
         labels = started.spec.config["Labels"]
         wanted = self.wanted[labels["com.amazonaws.ecs.task-arn"]]
-        mine = next((c for c in wanted.containers if c.name == labels["com.amazonaws.ecs.container-name"]), None)
+        mine = next(
+            (c for c in wanted.containers if c.name == labels["com.amazonaws.ecs.container-name"]), None
+        )
         if mine is None:
             return
         if started.starts > 1 and mine.restart_policy is None:
@@ -223,7 +235,11 @@ async def trouble(world: World) -> None:
                 for wire in list(world.plane.wires):
                     wire.hang_up(None)
             case "crash" if running := _running(world):
-                world.machine.end(world.dice.choice(running), world.dice.choice((1, 137, 139)), oom=world.dice.random() < 0.3)
+                world.machine.end(
+                    world.dice.choice(running),
+                    world.dice.choice((1, 137, 139)),
+                    oom=world.dice.random() < 0.3,
+                )
             case "vanish" if world.dice.random() < 0.3 and (running := _running(world)):
                 name = world.dice.choice(running).spec.name
                 world.meddled.add(name)
@@ -255,7 +271,7 @@ async def drama(world: World) -> None:
         for arn in world.plane.tasks:
             world.plane.stop_task(arn)
         async with asyncio.timeout(3600):
-            while any(record.status != "STOPPED" for record in world.plane.tasks.values()):
+            while any(record.status != "STOPPED" for record in world.plane.tasks.values()):  # noqa: ASYNC110 - time is virtual
                 await asyncio.sleep(10)
         await asyncio.sleep(600)  # everything is cleaned up
         life.cancel()

@@ -98,9 +98,7 @@ def _values(info: EngineInfo, settings: NodeSettings) -> dict[str, str]:
     values = {
         "ecs.os-type": "linux",
         "ecs.os-family": "LINUX",
-        "ecs.cpu-architecture": {"aarch64": "arm64", "amd64": "x86_64"}.get(
-            info.architecture, info.architecture
-        ),
+        "ecs.cpu-architecture": architecture,
     }
     if settings.availability_zone:
         values["ecs.availability-zone"] = settings.availability_zone

@@ -20,8 +20,7 @@ async def open_store(url: str) -> Store:
         return open_memory_store()
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)  # it holds secrets; the journal files take its mode
+        _make_private(path)
         store = SqliteStore(path)
         try:
             store.prepare(upgrade)
@@ -52,3 +51,9 @@ def open_memory_store() -> SqliteStore:
     store = SqliteStore(None)
     store.prepare(metadata.create_all)
     return store
+
+
+def _make_private(path: Path) -> None:
+    """Make the file before SQLite does: it holds secrets, and the journal files take its mode."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)

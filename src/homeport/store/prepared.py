@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Dialect
 from sqlalchemy.sql.expression import ClauseElement, Executable
@@ -83,8 +83,8 @@ class PreparedList:
 
 def _compile(statement: Executable, dialect: Dialect, column_keys: Sequence[str] | None) -> Compiled:
     assert isinstance(statement, ClauseElement)
-    compiled: Any = statement.compile(
-        dialect=dialect, **({} if column_keys is None else {"column_keys": list(column_keys)})
+    compiled: Any = cast("Any", statement).compile(
+        dialect=dialect, column_keys=None if column_keys is None else list(column_keys)
     )
     binds = tuple(
         (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
