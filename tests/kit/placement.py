@@ -74,7 +74,8 @@ class Machine:
             "gpus": len(self.view.gpu_ids),
             "enis": 2**30 if self.view.enis is None else self.view.enis,
         }
-        return totals[resource] - sum(getattr(task.demand, resource) for task in self.tasks)
+        left = totals[resource] - sum(getattr(task.demand, resource) for task in self.tasks)
+        return max(left, 0) if resource == "gpus" else left  # GPUs have names: none is held twice
 
     def ports(self, protocol: str) -> list[int]:
         own = list(getattr(self.view, protocol))

@@ -24,6 +24,7 @@ DEEPEST = 4
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PRINTABLE = st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=["Cs", "Cc", "Zs", "Cn"])
 HEADER_CHARS = string.ascii_letters + string.digits + "-_./:"
+HOST_CHARS = string.ascii_letters + string.digits + "-"
 BY_HOST = {"ListDirectoryBuckets"}
 """Told from another operation by the host name only, which is not ours to give."""
 SPEAKERS = [
@@ -166,8 +167,11 @@ def _strings(shape: Shape, *, textual: bool) -> st.SearchStrategy[str]:
     if choices := traits.get("enum"):
         return st.sampled_from(choices)
     low, high = traits.get("min", 0), traits.get("max")
-    low = max(low, 1) if textual else low
+    host_label = traits.get("hostLabel")
+    low = max(low, 1) if textual or host_label else low
     high = min(high or low + 8, low + 8)
+    if host_label:  # becomes part of the host name: a client refuses what a host name cannot hold
+        return st.text(HOST_CHARS, min_size=low, max_size=high)
     if pattern := traits.get("pattern"):
         matches = compile_pattern(pattern).fullmatch
         if matches("a" * max(low, 1)) and matches("0" * max(low, 1)):  # regexes are slow to draw from
@@ -203,7 +207,10 @@ def _structures(shape: Shape, depth: int) -> st.SearchStrategy[dict[str, Any]]:
         for name in members:
             if name in chosen:
                 member = members[name]
-                found[name] = draw(values(member, textual=member.location is not None, depth=depth + 1))
+                value = draw(values(member, textual=member.location is not None, depth=depth + 1))
+                if member.location == "headers":  # their names have no case on the wire
+                    value = {key.lower(): held for key, held in value.items()}
+                found[name] = value
         return found
 
     return structure()

@@ -17,7 +17,6 @@ from tests.wire.oracle import SPEAKERS, received, sent, usable, values
 
 ROUTERS = {name: Router([name]) for name, _ in SPEAKERS}
 RELAXED = settings(
-    max_examples=400,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large],
 )
