@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Dialect
+from sqlalchemy import BindParameter, ColumnElement, Dialect, bindparam
 from sqlalchemy.sql.expression import ClauseElement, Executable
 from sqlalchemy.sql.selectable import SelectBase
 
@@ -23,16 +23,22 @@ SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compiled:
-    """A statement in one database's SQL. `binds`: name and conversion, in the order of the placeholders."""
+    """A statement in one database's SQL.
+
+    `binds`: name and conversion, in the order of the placeholders; `constants`:
+    the values of those that the statement itself says.
+    """
 
     sql: str
     binds: tuple[tuple[str, Processor | None], ...]
+    constants: Mapping[str, Any]
     results: tuple[Processor | None, ...]
     converts: bool
-    reads: bool
 
     def arguments(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
         """The placeholders' values. Raise `KeyError` for a parameter that is missing."""
+        if self.constants:
+            params = {**self.constants, **params}
         return tuple(
             params[name] if convert is None else convert(params[name]) for name, convert in self.binds
         )
@@ -62,13 +68,17 @@ class Prepared:
 
 
 class PreparedList:
-    """A statement over a list: `make(names)` builds it for parameters of these names.
+    """A statement over a list of values of `column`: `make(items)` builds it for so many parameters.
 
-    A list is padded with its last item to the next of `SIZES`.
+    A list is padded with its last item to the next of `SIZES`, so that few statements are compiled.
     """
 
-    def __init__(self, make: Callable[[tuple[str, ...]], Executable]) -> None:
-        self._by_size = {size: Prepared(make(tuple(f"item_{i}" for i in range(size)))) for size in SIZES}
+    def __init__(
+        self, column: ColumnElement[Any], make: Callable[[list[BindParameter[Any]]], Executable]
+    ) -> None:
+        self._type = column.type
+        self._make = make
+        self._by_size: dict[int, Prepared] = {}
 
     def chunks(self, items: Sequence[Any]) -> list[tuple[Prepared, dict[str, Any]]]:
         """The statements to run, each with its parameters; none for an empty list."""
@@ -77,7 +87,14 @@ class PreparedList:
             chunk = items[start : start + SIZES[-1]]
             size = next(size for size in SIZES if size >= len(chunk))
             padded = [*chunk, *([chunk[-1]] * (size - len(chunk)))]
-            found.append((self._by_size[size], {f"item_{i}": item for i, item in enumerate(padded)}))
+            found.append((self._of_size(size), {f"item_{i}": item for i, item in enumerate(padded)}))
+        return found
+
+    def _of_size(self, size: int) -> Prepared:
+        found = self._by_size.get(size)
+        if found is None:
+            items = [bindparam(f"item_{i}", type_=self._type) for i in range(size)]
+            found = self._by_size[size] = Prepared(self._make(items))
         return found
 
 
@@ -90,7 +107,6 @@ def _compile(statement: Executable, dialect: Dialect, column_keys: Sequence[str]
         (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
         for name in compiled.positiontup or ()
     )
-    reads = isinstance(statement, SelectBase)
     results: tuple[Processor | None, ...] = ()
     if isinstance(statement, SelectBase):
         results = tuple(
@@ -100,7 +116,9 @@ def _compile(statement: Executable, dialect: Dialect, column_keys: Sequence[str]
     return Compiled(
         sql=str(compiled),
         binds=binds,
+        constants={
+            name: compiled.binds[name].value for name, _ in binds if not compiled.binds[name].required
+        },
         results=results,
         converts=any(results),
-        reads=reads,
     )

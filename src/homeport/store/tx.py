@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, Protocol
 
 from sqlalchemy import Connection, CursorResult, Executable
 
-from homeport.store.prepared import Compiled, Prepared
+from homeport.store.prepared import Compiled, Prepared, PreparedList
 
 DialectName = Literal["sqlite", "postgresql"]
 
@@ -94,6 +94,15 @@ class Tx:
         found = self.rows(statement, params)
         return found[0] if found else None
 
+    def rows_of(
+        self, statement: PreparedList, items: Iterable[Any], params: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """All rows of a prepared query over a list; `params` are its other parameters."""
+        found: list[tuple[Any, ...]] = []
+        for prepared, listed in statement.chunks(tuple(items)):
+            found += self.rows(prepared, {**listed, **(params or {})})
+        return found
+
     def change(self, statement: Prepared, params: Mapping[str, Any]) -> int:
         """Run a prepared statement that writes; how many rows it wrote."""
         connection = self._admit(ONE_STATEMENT, reads=False)
@@ -102,6 +111,17 @@ class Tx:
         if self.dialect == "sqlite":
             return int(_driver(connection).execute(compiled.sql, arguments).rowcount)
         return connection.exec_driver_sql(compiled.sql, arguments).rowcount
+
+    def insert(self, statement: Prepared, params: Mapping[str, Any]) -> int:
+        """Run a prepared `INSERT ... RETURNING id`; the id."""
+        connection = self._admit(ONE_STATEMENT, reads=False)
+        compiled = statement.on(connection.dialect)
+        arguments = compiled.arguments(params)
+        if self.dialect == "sqlite":
+            (row,) = _driver(connection).execute(compiled.sql, arguments).fetchall()
+        else:
+            row = connection.exec_driver_sql(compiled.sql, arguments).one()
+        return int(row[0])
 
     def change_many(self, statement: Prepared, many: Sequence[Mapping[str, Any]]) -> None:
         """Run a prepared statement that writes once per mapping."""

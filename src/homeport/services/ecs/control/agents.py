@@ -9,7 +9,7 @@ everything unreported is sent again, which agents take as no news.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import msgspec
@@ -44,6 +44,7 @@ from homeport.store.tx import Tx
 log = get_logger("ecs.agents")
 PAYLOAD_TASKS_MAX = 10
 DEFINITIONS_KEPT = 2000
+NUMBERS_RESERVED = 1000
 
 
 @dataclass(slots=True)
@@ -55,6 +56,8 @@ class _Session:
     cluster_arn: str
     instance_arn: str
     sent: set[tuple[int, str]] = field(default_factory=set)
+    numbers: Iterator[int] = field(default_factory=lambda: iter(()))
+    """Reserved numbers of payloads and manifests, not used yet."""
 
 
 class AgentHub:
@@ -167,8 +170,8 @@ class AgentHub:
             instance = InstanceRepo(tx).get(session.instance_id)
             news = tuple(
                 task
-                for task in TaskRepo(tx).live_of_instance(session.instance_id)
-                if (task.id, task.desired_status) not in session.sent and _concerns_agent(task)
+                for task in TaskRepo(tx).due_of_instance(session.instance_id)
+                if (task.id, task.desired_status) not in session.sent
             )
             unknown = {task.task_definition_id for task in news} - self._definitions.keys()
             found = TaskDefinitionRepo(tx).by_ids(unknown) if unknown else {}
@@ -206,7 +209,15 @@ class AgentHub:
         log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
 
     async def _next_number(self, session: _Session) -> int:
-        return await self._store.write(lambda tx: InstanceRepo(tx).next_payload(session.instance_id))
+        """The next number of payloads and manifests. They only rise; a crash leaves a hole."""
+        found = next(session.numbers, None)
+        if found is None:
+            first = await self._store.write(
+                lambda tx: InstanceRepo(tx).reserve_payloads(session.instance_id, NUMBERS_RESERVED)
+            )
+            session.numbers = iter(range(first, first + NUMBERS_RESERVED))
+            found = next(session.numbers)
+        return found
 
     async def _send_manifest(self, session: _Session) -> None:
         """Everything that should be on the instance: the agent asks back about anything else."""
@@ -286,10 +297,6 @@ class AgentHub:
                 repo.save(msgspec.structs.replace(instance, health=rows))
 
         await decide_again(lambda: self._store.write(work))
-
-
-def _concerns_agent(task: Task) -> bool:
-    return task.desired_status == "STOPPED" or task.last_status in ("PROVISIONING", "PENDING")
 
 
 class AcsSession:

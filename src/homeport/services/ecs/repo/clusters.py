@@ -2,26 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Cluster
 from homeport.services.ecs.repo.tables import clusters, container_instances, services, tasks
+from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
-_COLUMNS = (
-    clusters.c.id,
-    clusters.c.version,
-    clusters.c.placement_epoch,
-    clusters.c.fleet_epoch,
-    clusters.c.body,
+_C = clusters.c
+_I = container_instances.c
+_S = services.c
+_T = tasks.c
+_COLUMNS = (_C.id, _C.version, _C.placement_epoch, _C.fleet_epoch, _C.body)
+
+_FIND = Prepared(
+    select(*_COLUMNS).where(
+        _C.account_id == bindparam("account_id"),
+        _C.region == bindparam("region"),
+        _C.name == bindparam("name"),
+    )
+)
+_GET = Prepared(select(*_COLUMNS).where(_C.id == bindparam("row_id")))
+_PAGE = Prepared(
+    select(*_COLUMNS)
+    .where(
+        _C.account_id == bindparam("account_id"),
+        _C.region == bindparam("region"),
+        _C.status != "INACTIVE",
+        _C.id > bindparam("after_id"),
+    )
+    .order_by(_C.id)
+    .limit(bindparam("rows"))
+)
+_INSERT = Prepared(
+    clusters.insert().returning(_C.id),
+    column_keys=("version", "account_id", "region", "name", "status", "body"),
+)
+_SAVE = Prepared(
+    update(clusters)
+    .where(_C.id == bindparam("row_id"), _C.version == bindparam("read_version"))
+    .values(status=bindparam("status"), version=_C.version + 1, body=bindparam("body"))
+)
+_GUARD_PLACEMENT = Prepared(
+    update(clusters)
+    .where(
+        _C.id == bindparam("row_id"),
+        _C.placement_epoch == bindparam("read_placement"),
+        _C.fleet_epoch == bindparam("read_fleet"),
+        _C.status == "ACTIVE",
+    )
+    .values(placement_epoch=_C.placement_epoch + 1)
+)
+_BUMP_FLEET = Prepared(
+    update(clusters).where(_C.id == bindparam("row_id")).values(fleet_epoch=_C.fleet_epoch + 1)
+)
+_FLEET_EPOCH = Prepared(select(_C.fleet_epoch).where(_C.id == bindparam("row_id")))
+_TASK_COUNTS = PreparedList(
+    _T.cluster_id,
+    lambda ids: (
+        select(_T.cluster_id, _T.last_status, _T.launch_type, func.count())
+        .where(_T.cluster_id.in_(ids), _T.stopped_at.is_(None))
+        .group_by(_T.cluster_id, _T.last_status, _T.launch_type)
+    ),
+)
+_INSTANCE_COUNTS = PreparedList(
+    _I.cluster_id,
+    lambda ids: (
+        select(_I.cluster_id, func.count())
+        .where(_I.cluster_id.in_(ids), (_I.status == "ACTIVE") | (_I.status == "DRAINING"))
+        .group_by(_I.cluster_id)
+    ),
+)
+_SERVICE_COUNTS = PreparedList(
+    _S.cluster_id,
+    lambda ids: (
+        select(_S.cluster_id, _S.status, _S.launch_type, func.count())
+        .where(_S.cluster_id.in_(ids), _S.status != "INACTIVE")
+        .group_by(_S.cluster_id, _S.status, _S.launch_type)
+    ),
 )
 
 
-def _noun(row: tuple[int, int, int, int, Cluster]) -> Cluster:
+def _noun(row: Sequence[Any]) -> Cluster:
+    body: Cluster
     row_id, version, placement_epoch, fleet_epoch, body = row
     return msgspec.structs.replace(
         body, id=row_id, version=version, placement_epoch=placement_epoch, fleet_epoch=fleet_epoch
@@ -36,122 +104,91 @@ class ClusterRepo:
 
     def find(self, account_id: str, region: str, name: str) -> Cluster | None:
         """The cluster of that name, whatever its status."""
-        row = self._tx.execute(
-            select(*_COLUMNS).where(
-                clusters.c.account_id == account_id, clusters.c.region == region, clusters.c.name == name
-            )
-        ).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_FIND, {"account_id": account_id, "region": region, "name": name})
+        return None if row is None else _noun(row)
 
     def get(self, cluster_id: int) -> Cluster | None:
         """The cluster of that row."""
-        row = self._tx.execute(select(*_COLUMNS).where(clusters.c.id == cluster_id)).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_GET, {"row_id": cluster_id})
+        return None if row is None else _noun(row)
 
     def add(self, cluster: Cluster) -> Cluster:
         """Insert; the row's id is filled in."""
-        result = self._tx.execute(
-            clusters.insert().values(
-                version=1,
-                account_id=cluster.account_id,
-                region=cluster.region,
-                name=cluster.name,
-                status=cluster.status,
-                body=cluster,
-            )
+        row_id = self._tx.insert(
+            _INSERT,
+            {
+                "version": 1,
+                "account_id": cluster.account_id,
+                "region": cluster.region,
+                "name": cluster.name,
+                "status": cluster.status,
+                "body": cluster,
+            },
         )
-        assert result.inserted_primary_key is not None
-        row_id = int(result.inserted_primary_key[0])
         self._tx.touch("ecs.cluster", str(row_id))
         return msgspec.structs.replace(cluster, id=row_id, version=1)
 
     def save(self, cluster: Cluster) -> Cluster:
         """Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(clusters)
-            .where(clusters.c.id == cluster.id, clusters.c.version == cluster.version)
-            .values(status=cluster.status, version=cluster.version + 1, body=cluster)
+        saved = self._tx.change(
+            _SAVE,
+            {
+                "row_id": cluster.id,
+                "read_version": cluster.version,
+                "status": cluster.status,
+                "body": cluster,
+            },
         )
-        if result.rowcount != 1:
+        if saved != 1:
             raise StaleWriteError(cluster.arn)
         self._tx.touch("ecs.cluster", str(cluster.id))
         return msgspec.structs.replace(cluster, version=cluster.version + 1)
 
     def page(self, account_id: str, region: str, *, after_id: int, limit: int) -> tuple[Cluster, ...]:
         """Clusters that are not INACTIVE, by age."""
-        rows = self._tx.execute(
-            select(*_COLUMNS)
-            .where(
-                clusters.c.account_id == account_id,
-                clusters.c.region == region,
-                clusters.c.status != "INACTIVE",
-                clusters.c.id > after_id,
-            )
-            .order_by(clusters.c.id)
-            .limit(limit)
+        rows = self._tx.rows(
+            _PAGE, {"account_id": account_id, "region": region, "after_id": after_id, "rows": limit}
         )
-        return tuple(_noun(tuple(row)) for row in rows)
+        return tuple(map(_noun, rows))
 
     def guard_placement(self, cluster: Cluster) -> None:
         """Claim the next placement, decided on the cluster's epochs as read.
 
         Raise `StaleWriteError` when an instance changed or another replica placed meanwhile.
         """
-        result = self._tx.execute(
-            update(clusters)
-            .where(
-                clusters.c.id == cluster.id,
-                clusters.c.placement_epoch == cluster.placement_epoch,
-                clusters.c.fleet_epoch == cluster.fleet_epoch,
-                clusters.c.status == "ACTIVE",
-            )
-            .values(placement_epoch=cluster.placement_epoch + 1)
+        claimed = self._tx.change(
+            _GUARD_PLACEMENT,
+            {
+                "row_id": cluster.id,
+                "read_placement": cluster.placement_epoch,
+                "read_fleet": cluster.fleet_epoch,
+            },
         )
-        if result.rowcount != 1:
+        if claimed != 1:
             raise StaleWriteError(cluster.arn)
 
     def bump_fleet(self, cluster_id: int) -> int:
         """Say that an instance of the cluster changed; the new epoch."""
-        self._tx.execute(
-            update(clusters).where(clusters.c.id == cluster_id).values(fleet_epoch=clusters.c.fleet_epoch + 1)
-        )
-        epoch = self._tx.execute(
-            select(clusters.c.fleet_epoch).where(clusters.c.id == cluster_id)
-        ).scalar_one()
-        return int(epoch)
+        self._tx.change(_BUMP_FLEET, {"row_id": cluster_id})
+        row = self._tx.first(_FLEET_EPOCH, {"row_id": cluster_id})
+        if row is None:
+            raise StaleWriteError(f"cluster {cluster_id}")
+        return int(row[0])
 
     def task_counts(self, cluster_ids: Iterable[int]) -> dict[int, dict[tuple[str, str], int]]:
         """Live tasks per cluster by (lastStatus, launchType)."""
         counts: dict[int, dict[tuple[str, str], int]] = {}
-        rows = self._tx.execute(
-            select(tasks.c.cluster_id, tasks.c.last_status, tasks.c.launch_type, func.count())
-            .where(tasks.c.cluster_id.in_(list(cluster_ids)), tasks.c.stopped_at.is_(None))
-            .group_by(tasks.c.cluster_id, tasks.c.last_status, tasks.c.launch_type)
-        )
-        for cluster_id, status, launch_type, count in rows:
+        for cluster_id, status, launch_type, count in self._tx.rows_of(_TASK_COUNTS, cluster_ids):
             counts.setdefault(cluster_id, {})[(status, launch_type)] = count
         return counts
 
     def instance_counts(self, cluster_ids: Iterable[int]) -> dict[int, int]:
         """Registered (ACTIVE or DRAINING) instances per cluster."""
-        rows = self._tx.execute(
-            select(container_instances.c.cluster_id, func.count())
-            .where(
-                container_instances.c.cluster_id.in_(list(cluster_ids)),
-                container_instances.c.status.in_(("ACTIVE", "DRAINING")),
-            )
-            .group_by(container_instances.c.cluster_id)
-        )
-        return {row[0]: row[1] for row in rows}
+        return {row[0]: row[1] for row in self._tx.rows_of(_INSTANCE_COUNTS, cluster_ids)}
 
     def service_counts(self, cluster_ids: Iterable[int]) -> dict[int, dict[tuple[str, str], int]]:
         """Services per cluster by (status, launchType)."""
         counts: dict[int, dict[tuple[str, str], int]] = {}
-        rows = self._tx.execute(
-            select(services.c.cluster_id, services.c.status, services.c.launch_type, func.count())
-            .where(services.c.cluster_id.in_(list(cluster_ids)), services.c.status != "INACTIVE")
-            .group_by(services.c.cluster_id, services.c.status, services.c.launch_type)
-        )
-        for cluster_id, status, launch_type, count in rows:
+        for cluster_id, status, launch_type, count in self._tx.rows_of(_SERVICE_COUNTS, cluster_ids):
             counts.setdefault(cluster_id, {})[(status, launch_type)] = count
         return counts

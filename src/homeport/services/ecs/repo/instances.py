@@ -2,23 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import ContainerInstance
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.tables import container_instances, tasks
+from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
 _I = container_instances.c
+_T = tasks.c
 _COLUMNS = (_I.id, _I.version, _I.changed_epoch, _I.body)
 
+_FIND = Prepared(
+    select(*_COLUMNS).where(_I.uid == bindparam("uid"), _I.cluster_id == bindparam("cluster_id"))
+)
+_FIND_MANY = PreparedList(
+    _I.uid,
+    lambda uids: select(*_COLUMNS).where(_I.uid.in_(uids), _I.cluster_id == bindparam("cluster_id")),
+)
+_GET = Prepared(select(*_COLUMNS).where(_I.id == bindparam("row_id")))
+_CHANGED_SINCE = Prepared(
+    select(*_COLUMNS).where(_I.cluster_id == bindparam("cluster_id"), _I.changed_epoch > bindparam("epoch"))
+)
+_INSERT = Prepared(
+    container_instances.insert().returning(_I.id),
+    column_keys=("version", "cluster_id", "uid", "status", "changed_epoch", "body"),
+)
+_SAVE = Prepared(
+    update(container_instances)
+    .where(_I.id == bindparam("row_id"), _I.version == bindparam("read_version"))
+    .values(
+        status=bindparam("status"),
+        version=_I.version + 1,
+        changed_epoch=bindparam("changed_epoch"),
+        body=bindparam("body"),
+    )
+)
+_RESERVE = Prepared(
+    update(container_instances)
+    .where(_I.id == bindparam("row_id"))
+    .values(payloads=_I.payloads + bindparam("count"))
+)
+_PAYLOADS = Prepared(select(_I.payloads).where(_I.id == bindparam("row_id")))
+_DRAINING = Prepared(select(_I.id).where(_I.cluster_id == bindparam("cluster_id"), _I.status == "DRAINING"))
+_TASK_COUNTS = PreparedList(
+    _T.instance_id,
+    lambda ids: (
+        select(_T.instance_id, _T.last_status, _T.desired_status, func.count())
+        .where(_T.instance_id.in_(ids), _T.stopped_at.is_(None))
+        .group_by(_T.instance_id, _T.last_status, _T.desired_status)
+    ),
+)
 
-def _noun(row: tuple[int, int, int, ContainerInstance]) -> ContainerInstance:
-    return msgspec.structs.replace(row[3], id=row[0], version=row[1], changed_epoch=row[2])
+
+def _noun(row: Sequence[Any]) -> ContainerInstance:
+    body: ContainerInstance = row[3]
+    return msgspec.structs.replace(body, id=row[0], version=row[1], changed_epoch=row[2])
 
 
 class InstanceRepo:
@@ -30,37 +75,33 @@ class InstanceRepo:
 
     def find(self, cluster_id: int, uid: str) -> ContainerInstance | None:
         """The instance with that 32-character id, whatever its status."""
-        row = self._tx.execute(
-            select(*_COLUMNS).where(_I.uid == bytes.fromhex(uid), _I.cluster_id == cluster_id)
-        ).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_FIND, {"uid": bytes.fromhex(uid), "cluster_id": cluster_id})
+        return None if row is None else _noun(row)
 
     def find_many(self, cluster_id: int, uids: Iterable[str]) -> dict[str, ContainerInstance]:
         """Those of the ids that exist, by id."""
-        wanted = [bytes.fromhex(uid) for uid in uids]
-        rows = self._tx.execute(select(*_COLUMNS).where(_I.uid.in_(wanted), _I.cluster_id == cluster_id))
-        return {noun.uid: noun for noun in (_noun(tuple(row)) for row in rows)}
+        rows = self._tx.rows_of(_FIND_MANY, map(bytes.fromhex, uids), {"cluster_id": cluster_id})
+        return {noun.uid: noun for noun in map(_noun, rows)}
 
     def get(self, instance_id: int) -> ContainerInstance | None:
         """The instance of that row."""
-        row = self._tx.execute(select(*_COLUMNS).where(_I.id == instance_id)).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_GET, {"row_id": instance_id})
+        return None if row is None else _noun(row)
 
     def add(self, instance: ContainerInstance) -> ContainerInstance:
         """Insert; the row's id is filled in."""
         epoch = self._clusters.bump_fleet(instance.cluster_id)
-        result = self._tx.execute(
-            container_instances.insert().values(
-                version=1,
-                cluster_id=instance.cluster_id,
-                uid=bytes.fromhex(instance.uid),
-                status=instance.status,
-                changed_epoch=epoch,
-                body=instance,
-            )
+        row_id = self._tx.insert(
+            _INSERT,
+            {
+                "version": 1,
+                "cluster_id": instance.cluster_id,
+                "uid": bytes.fromhex(instance.uid),
+                "status": instance.status,
+                "changed_epoch": epoch,
+                "body": instance,
+            },
         )
-        assert result.inserted_primary_key is not None
-        row_id = int(result.inserted_primary_key[0])
         self._tx.touch("ecs.instance", str(row_id))
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
         return msgspec.structs.replace(instance, id=row_id, version=1, changed_epoch=epoch)
@@ -68,30 +109,29 @@ class InstanceRepo:
     def save(self, instance: ContainerInstance) -> ContainerInstance:
         """Raise `StaleWriteError` when someone else wrote first."""
         epoch = self._clusters.bump_fleet(instance.cluster_id)
-        result = self._tx.execute(
-            update(container_instances)
-            .where(_I.id == instance.id, _I.version == instance.version)
-            .values(
-                status=instance.status,
-                version=instance.version + 1,
-                changed_epoch=epoch,
-                body=instance,
-            )
+        saved = self._tx.change(
+            _SAVE,
+            {
+                "row_id": instance.id,
+                "read_version": instance.version,
+                "status": instance.status,
+                "changed_epoch": epoch,
+                "body": instance,
+            },
         )
-        if result.rowcount != 1:
+        if saved != 1:
             raise StaleWriteError(instance.arn)
         self._tx.touch("ecs.instance", str(instance.id))
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
         return msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
 
-    def next_payload(self, instance_id: int) -> int:
-        """Take the next number of the counter that payloads and manifests share."""
-        self._tx.execute(
-            update(container_instances)
-            .where(_I.id == instance_id)
-            .values(payloads=container_instances.c.payloads + 1)
-        )
-        return int(self._tx.execute(select(_I.payloads).where(_I.id == instance_id)).scalar_one())
+    def reserve_payloads(self, instance_id: int, count: int) -> int:
+        """Take the next `count` numbers that payloads and manifests share; the first of them."""
+        self._tx.change(_RESERVE, {"row_id": instance_id, "count": count})
+        row = self._tx.first(_PAYLOADS, {"row_id": instance_id})
+        if row is None:
+            raise StaleWriteError(f"container instance {instance_id}")
+        return int(row[0]) - count + 1
 
     def of_cluster(
         self, cluster_id: int, *, after_id: int = 0, limit: int | None = None, status: str | None = None
@@ -101,19 +141,15 @@ class InstanceRepo:
         query = select(*_COLUMNS).where(_I.cluster_id == cluster_id, _I.id > after_id, chosen).order_by(_I.id)
         if limit is not None:
             query = query.limit(limit)
-        return tuple(_noun(tuple(row)) for row in self._tx.execute(query))
+        return tuple(_noun(row) for row in self._tx.execute(query))
 
     def changed_since(self, cluster_id: int, epoch: int) -> tuple[ContainerInstance, ...]:
         """Instances written after the fleet epoch `epoch`, INACTIVE ones included."""
-        rows = self._tx.execute(
-            select(*_COLUMNS).where(_I.cluster_id == cluster_id, _I.changed_epoch > epoch)
-        )
-        return tuple(_noun(tuple(row)) for row in rows)
+        return tuple(map(_noun, self._tx.rows(_CHANGED_SINCE, {"cluster_id": cluster_id, "epoch": epoch})))
 
     def draining_ids(self, cluster_id: int) -> frozenset[int]:
         """Rows of a cluster's DRAINING instances."""
-        rows = self._tx.execute(select(_I.id).where(_I.cluster_id == cluster_id, _I.status == "DRAINING"))
-        return frozenset(row[0] for row in rows)
+        return frozenset(row[0] for row in self._tx.rows(_DRAINING, {"cluster_id": cluster_id}))
 
     def connected_ids(self) -> tuple[int, ...]:
         """Rows of all instances that are not INACTIVE."""
@@ -123,11 +159,7 @@ class InstanceRepo:
     def task_counts(self, instance_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
         """(running, pending) per instance: by lastStatus, of tasks that should run."""
         counts: dict[int, tuple[int, int]] = {}
-        rows = self._tx.execute(
-            select(tasks.c.instance_id, tasks.c.last_status, tasks.c.desired_status, func.count())
-            .where(tasks.c.instance_id.in_(list(instance_ids)), tasks.c.stopped_at.is_(None))
-            .group_by(tasks.c.instance_id, tasks.c.last_status, tasks.c.desired_status)
-        )
+        rows = self._tx.rows_of(_TASK_COUNTS, instance_ids)
         for instance_id, last, desired, count in rows:
             running, pending = counts.get(instance_id, (0, 0))
             if last in ("PROVISIONING", "PENDING", "ACTIVATING") and desired == "RUNNING":

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Service
 from homeport.services.ecs.repo.tables import services
+from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
 _S = services.c
 _COLUMNS = (_S.id, _S.version, _S.body)
 
+_FIND = Prepared(
+    select(*_COLUMNS)
+    .where(_S.cluster_id == bindparam("cluster_id"), _S.name == bindparam("name"))
+    .order_by(_S.id.desc())
+    .limit(1)
+)
+_GET = Prepared(select(*_COLUMNS).where(_S.id == bindparam("row_id")))
+_GET_MANY = PreparedList(_S.id, lambda ids: select(*_COLUMNS).where(_S.id.in_(ids)))
+_VERSION = Prepared(select(_S.version).where(_S.id == bindparam("row_id")))
+_INSERT = Prepared(
+    services.insert().returning(_S.id),
+    column_keys=("version", "cluster_id", "name", "status", "launch_type", "body"),
+)
+_SAVE = Prepared(
+    update(services)
+    .where(_S.id == bindparam("row_id"), _S.version == bindparam("read_version"))
+    .values(
+        status=bindparam("status"),
+        launch_type=bindparam("launch_type"),
+        version=_S.version + 1,
+        body=bindparam("body"),
+    )
+)
 
-def _noun(row: tuple[int, int, Service]) -> Service:
-    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
+
+def _noun(row: Sequence[Any]) -> Service:
+    body: Service = row[2]
+    return msgspec.structs.replace(body, id=row[0], version=row[1])
 
 
 class ServiceRepo:
@@ -28,62 +55,54 @@ class ServiceRepo:
 
     def find(self, cluster_id: int, name: str) -> Service | None:
         """The newest service of that name, whatever its status."""
-        row = self._tx.execute(
-            select(*_COLUMNS)
-            .where(_S.cluster_id == cluster_id, _S.name == name)
-            .order_by(_S.id.desc())
-            .limit(1)
-        ).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_FIND, {"cluster_id": cluster_id, "name": name})
+        return None if row is None else _noun(row)
 
     def get(self, service_id: int) -> Service | None:
         """The service of that row."""
-        row = self._tx.execute(select(*_COLUMNS).where(_S.id == service_id)).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_GET, {"row_id": service_id})
+        return None if row is None else _noun(row)
 
     def get_many(self, ids: Iterable[int]) -> dict[int, Service]:
         """Those rows, by id."""
-        rows = self._tx.execute(select(*_COLUMNS).where(_S.id.in_(list(ids))))
-        return {row[0]: _noun(tuple(row)) for row in rows}
+        return {row[0]: _noun(row) for row in self._tx.rows_of(_GET_MANY, ids)}
 
     def add(self, service: Service) -> Service:
         """Insert; the row's id is filled in."""
-        result = self._tx.execute(
-            services.insert().values(
-                version=1,
-                cluster_id=service.cluster_id,
-                name=service.name,
-                status=service.status,
-                launch_type=service.launch_type,
-                body=service,
-            )
+        row_id = self._tx.insert(
+            _INSERT,
+            {
+                "version": 1,
+                "cluster_id": service.cluster_id,
+                "name": service.name,
+                "status": service.status,
+                "launch_type": service.launch_type,
+                "body": service,
+            },
         )
-        assert result.inserted_primary_key is not None
-        row_id = int(result.inserted_primary_key[0])
         self._tx.touch("ecs.service", str(row_id))
         return msgspec.structs.replace(service, id=row_id, version=1)
 
     def save(self, service: Service) -> Service:
         """Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(services)
-            .where(_S.id == service.id, _S.version == service.version)
-            .values(
-                status=service.status,
-                launch_type=service.launch_type,
-                version=service.version + 1,
-                body=service,
-            )
+        saved = self._tx.change(
+            _SAVE,
+            {
+                "row_id": service.id,
+                "read_version": service.version,
+                "status": service.status,
+                "launch_type": service.launch_type,
+                "body": service,
+            },
         )
-        if result.rowcount != 1:
+        if saved != 1:
             raise StaleWriteError(service.arn)
         self._tx.touch("ecs.service", str(service.id))
         return msgspec.structs.replace(service, version=service.version + 1)
 
     def is_current(self, service: Service) -> bool:
         """Whether nobody wrote the service since it was read."""
-        version = self._tx.execute(select(_S.version).where(_S.id == service.id)).scalar()
-        return version == service.version
+        return self._tx.first(_VERSION, {"row_id": service.id}) == (service.version,)
 
     def page(
         self, cluster_id: int, *, launch_type: str | None, after_id: int, limit: int

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, bindparam, select
 
 from homeport.services.ecs.repo.tables import account_settings, client_tokens
+from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
+
+_S = account_settings.c
+_C = client_tokens.c
+_EXPLICIT = PreparedList(
+    _S.principal_arn,
+    lambda arns: select(_S.principal_arn, _S.name, _S.value).where(
+        _S.account_id == bindparam("account_id"), _S.region == bindparam("region"), _S.principal_arn.in_(arns)
+    ),
+)
+_FIND_TOKEN = Prepared(
+    select(_C.request_digest, _C.result).where(_C.scope == bindparam("scope"), _C.token == bindparam("token"))
+)
+_INSERT_TOKEN = Prepared(
+    client_tokens.insert().returning(_C.id),
+    column_keys=("scope", "token", "request_digest", "result", "created_at"),
+)
 
 
 class SettingRepo:
@@ -18,14 +35,8 @@ class SettingRepo:
 
     def explicit(self, principal_arns: tuple[str, ...]) -> dict[tuple[str, str], str]:
         """(principal, name) -> value of those principals."""
-        c = account_settings.c
-        rows = self._tx.execute(
-            select(c.principal_arn, c.name, c.value).where(
-                c.account_id == self._account_id,
-                c.region == self._region,
-                c.principal_arn.in_(principal_arns),
-            )
-        )
+        home = {"account_id": self._account_id, "region": self._region}
+        rows = self._tx.rows_of(_EXPLICIT, principal_arns, home)
         return {(row[0], row[1]): row[2] for row in rows}
 
     def put(self, principal_arn: str, name: str, value: str) -> None:
@@ -43,14 +54,13 @@ class SettingRepo:
 
     def delete(self, principal_arn: str, name: str) -> str | None:
         """Remove one; its value, if it was set."""
-        c = account_settings.c
         where = and_(
-            c.account_id == self._account_id,
-            c.region == self._region,
-            c.principal_arn == principal_arn,
-            c.name == name,
+            _S.account_id == self._account_id,
+            _S.region == self._region,
+            _S.principal_arn == principal_arn,
+            _S.name == name,
         )
-        value = self._tx.execute(select(c.value).where(where)).scalar()
+        value = self._tx.execute(select(_S.value).where(where)).scalar()
         self._tx.execute(account_settings.delete().where(where))
         return None if value is None else str(value)
 
@@ -63,20 +73,22 @@ class TokenRepo:
 
     def find(self, scope: str, token: str) -> tuple[str, str] | None:
         """(request digest, result) of an earlier request."""
-        c = client_tokens.c
-        row = self._tx.execute(
-            select(c.request_digest, c.result).where(c.scope == scope, c.token == token)
-        ).first()
+        row = self._tx.first(_FIND_TOKEN, {"scope": scope, "token": token})
         return None if row is None else (row[0], row[1])
 
     def add(self, scope: str, token: str, *, digest: str, result: str, created_at: float) -> None:
         """Remember a request."""
-        self._tx.execute(
-            client_tokens.insert().values(
-                scope=scope, token=token, request_digest=digest, result=result, created_at=created_at
-            )
+        self._tx.insert(
+            _INSERT_TOKEN,
+            {
+                "scope": scope,
+                "token": token,
+                "request_digest": digest,
+                "result": result,
+                "created_at": created_at,
+            },
         )
 
     def purge(self, created_before: float) -> None:
         """Forget tokens older than the instant, in epoch seconds."""
-        self._tx.execute(client_tokens.delete().where(client_tokens.c.created_at < created_before))
+        self._tx.execute(client_tokens.delete().where(_C.created_at < created_before))

@@ -91,14 +91,29 @@ tasks = sa.Table(
     sa.Column("desired_status", sa.String(16), nullable=False),
     sa.Column("last_status", sa.String(16), nullable=False),
     sa.Column("stopped_at", sa.Float),
+    sa.Column("agent_due", sa.Boolean, nullable=False),
     sa.Column("body", Document(model.Task), nullable=False),
 )
 sa.Index(
     "ix_ecs_task_live",
     tasks.c.cluster_id,
     tasks.c.last_status,
+    tasks.c.launch_type,
     sqlite_where=tasks.c.stopped_at.is_(None),
     postgresql_where=tasks.c.stopped_at.is_(None),
+)
+sa.Index(
+    "ix_ecs_task_live_cluster",
+    tasks.c.cluster_id,
+    tasks.c.id,
+    sqlite_where=tasks.c.stopped_at.is_(None),
+    postgresql_where=tasks.c.stopped_at.is_(None),
+)
+sa.Index(
+    "ix_ecs_task_agent_due",
+    tasks.c.instance_id,
+    sqlite_where=tasks.c.agent_due,
+    postgresql_where=tasks.c.agent_due,
 )
 sa.Index(
     "ix_ecs_task_live_instance",

@@ -2,22 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import TaskDefinition
 from homeport.services.ecs.repo.tables import task_definitions, task_families, tasks
+from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
 _T = task_definitions.c
+_F = task_families.c
 _COLUMNS = (_T.id, _T.version, _T.body)
 
 
-def _noun(row: tuple[int, int, TaskDefinition]) -> TaskDefinition:
-    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
+def _in_family(columns: Any) -> ColumnElement[bool]:
+    return and_(
+        columns.account_id == bindparam("account_id"),
+        columns.region == bindparam("region"),
+        columns.family == bindparam("family"),
+    )
+
+
+_NEXT_REVISION = Prepared(
+    update(task_families).where(_in_family(_F)).values(last_revision=_F.last_revision + 1)
+)
+_LAST_REVISION = Prepared(select(_F.last_revision).where(_in_family(_F)))
+_INSERT_FAMILY = Prepared(
+    task_families.insert().returning(_F.id), column_keys=("account_id", "region", "family", "last_revision")
+)
+_INSERT = Prepared(
+    task_definitions.insert().returning(_T.id),
+    column_keys=("version", "account_id", "region", "family", "revision", "status", "body"),
+)
+_SAVE = Prepared(
+    update(task_definitions)
+    .where(_T.id == bindparam("row_id"), _T.version == bindparam("read_version"))
+    .values(status=bindparam("status"), version=_T.version + 1, body=bindparam("body"))
+)
+_EXACT = Prepared(select(*_COLUMNS).where(_in_family(_T), _T.revision == bindparam("revision")))
+_LATEST_ACTIVE = Prepared(
+    select(*_COLUMNS).where(_in_family(_T), _T.status == "ACTIVE").order_by(_T.revision.desc()).limit(1)
+)
+_BY_IDS = PreparedList(_T.id, lambda ids: select(*_COLUMNS).where(_T.id.in_(ids)))
+
+
+def _noun(row: Sequence[Any]) -> TaskDefinition:
+    body: TaskDefinition = row[2]
+    return msgspec.structs.replace(body, id=row[0], version=row[1])
 
 
 class TaskDefinitionRepo:
@@ -28,84 +63,63 @@ class TaskDefinitionRepo:
 
     def next_revision(self, account_id: str, region: str, family: str) -> int:
         """Take the family's next number."""
-        where = and_(
-            task_families.c.account_id == account_id,
-            task_families.c.region == region,
-            task_families.c.family == family,
-        )
-        raised = self._tx.execute(
-            update(task_families).where(where).values(last_revision=task_families.c.last_revision + 1)
-        )
-        if raised.rowcount == 0:
-            self._tx.execute(
-                task_families.insert().values(
-                    account_id=account_id, region=region, family=family, last_revision=1
-                )
-            )
-            return 1
-        return int(self._tx.execute(select(task_families.c.last_revision).where(where)).scalar_one())
+        params = {"account_id": account_id, "region": region, "family": family}
+        self._tx.change(_NEXT_REVISION, params)
+        row = self._tx.first(_LAST_REVISION, params)
+        if row is not None:
+            return int(row[0])
+        self._tx.insert(_INSERT_FAMILY, {**params, "last_revision": 1})
+        return 1
 
     def add(self, definition: TaskDefinition) -> TaskDefinition:
         """Insert; the row's id is filled in."""
-        result = self._tx.execute(
-            task_definitions.insert().values(
-                version=1,
-                account_id=definition.account_id,
-                region=definition.region,
-                family=definition.family,
-                revision=definition.revision,
-                status=definition.status,
-                body=definition,
-            )
+        row_id = self._tx.insert(
+            _INSERT,
+            {
+                "version": 1,
+                "account_id": definition.account_id,
+                "region": definition.region,
+                "family": definition.family,
+                "revision": definition.revision,
+                "status": definition.status,
+                "body": definition,
+            },
         )
-        assert result.inserted_primary_key is not None
-        row_id = int(result.inserted_primary_key[0])
         self._tx.touch("ecs.task-definition", str(row_id))
         return msgspec.structs.replace(definition, id=row_id, version=1)
 
     def save(self, definition: TaskDefinition) -> TaskDefinition:
         """Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(task_definitions)
-            .where(_T.id == definition.id, _T.version == definition.version)
-            .values(status=definition.status, version=definition.version + 1, body=definition)
+        saved = self._tx.change(
+            _SAVE,
+            {
+                "row_id": definition.id,
+                "read_version": definition.version,
+                "status": definition.status,
+                "body": definition,
+            },
         )
-        if result.rowcount != 1:
+        if saved != 1:
             raise StaleWriteError(definition.arn)
         self._tx.touch("ecs.task-definition", str(definition.id))
         return msgspec.structs.replace(definition, version=definition.version + 1)
 
     def exact(self, account_id: str, region: str, family: str, revision: int) -> TaskDefinition | None:
         """That revision, whatever its status."""
-        row = self._tx.execute(
-            select(*_COLUMNS).where(
-                _T.account_id == account_id,
-                _T.region == region,
-                _T.family == family,
-                _T.revision == revision,
-            )
-        ).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(
+            _EXACT,
+            {"account_id": account_id, "region": region, "family": family, "revision": revision},
+        )
+        return None if row is None else _noun(row)
 
     def latest_active(self, account_id: str, region: str, family: str) -> TaskDefinition | None:
         """The highest ACTIVE revision of a family."""
-        row = self._tx.execute(
-            select(*_COLUMNS)
-            .where(
-                _T.account_id == account_id,
-                _T.region == region,
-                _T.family == family,
-                _T.status == "ACTIVE",
-            )
-            .order_by(_T.revision.desc())
-            .limit(1)
-        ).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_LATEST_ACTIVE, {"account_id": account_id, "region": region, "family": family})
+        return None if row is None else _noun(row)
 
     def by_ids(self, ids: Iterable[int]) -> dict[int, TaskDefinition]:
         """Those rows, by id."""
-        rows = self._tx.execute(select(*_COLUMNS).where(_T.id.in_(list(ids))))
-        return {row[0]: _noun(tuple(row)) for row in rows}
+        return {row[0]: _noun(row) for row in self._tx.rows_of(_BY_IDS, ids)}
 
     def page(
         self,

@@ -4,21 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
+from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
 from homeport.services.ecs.repo.tables import tasks
+from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
 _T = tasks.c
 _COLUMNS = (_T.id, _T.version, _T.body)
+_LIVE = _T.stopped_at.is_(None)
 
 
-def _noun(row: tuple[int, int, Task]) -> Task:
-    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
+def _by_age(*conditions: ColumnElement[bool]) -> Prepared:
+    return Prepared(select(*_COLUMNS).where(*conditions).order_by(_T.id))
+
+
+_FIND = Prepared(
+    select(*_COLUMNS).where(_T.uid == bindparam("uid"), _T.cluster_id == bindparam("cluster_id"))
+)
+_FIND_MANY = PreparedList(
+    _T.uid,
+    lambda uids: select(*_COLUMNS).where(_T.uid.in_(uids), _T.cluster_id == bindparam("cluster_id")),
+)
+_VERSIONS = PreparedList(
+    _T.uid,
+    lambda uids: select(_T.uid, _T.version).where(_T.uid.in_(uids), _T.cluster_id == bindparam("cluster_id")),
+)
+_IDS = PreparedList(_T.uid, lambda uids: select(_T.uid, _T.id).where(_T.uid.in_(uids)))
+_GET = Prepared(select(*_COLUMNS).where(_T.id == bindparam("row_id")))
+_DUE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due)
+_LIVE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _LIVE)
+_LIVE_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _LIVE)
+_STOPPED_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _T.stopped_at > bindparam("after"))
+_PLACED_AFTER = _by_age(
+    _T.cluster_id == bindparam("cluster_id"), _T.id > bindparam("row_id"), _LIVE, _T.instance_id.is_not(None)
+)
+_ANY_LIVE = Prepared(select(_T.id).where(_T.cluster_id == bindparam("cluster_id"), _LIVE).limit(1))
+_OLDEST_STOP = Prepared(
+    select(_T.stopped_at).where(_T.stopped_at.is_not(None)).order_by(_T.stopped_at).limit(1)
+)
+_STOPPED_BEFORE = Prepared(select(_T.id).where(_T.stopped_at < bindparam("before")).limit(bindparam("rows")))
+_DELETE = Prepared(delete(tasks).where(_T.id == bindparam("row_id")))
+_INSERT = Prepared(
+    tasks.insert().inline(), column_keys=[column.name for column in tasks.c if column.name != "id"]
+)
+_SAVE = Prepared(
+    update(tasks)
+    .where(_T.id == bindparam("row_id"), _T.version == bindparam("read_version"))
+    .values(
+        version=_T.version + 1,
+        instance_id=bindparam("instance_id"),
+        desired_status=bindparam("desired_status"),
+        last_status=bindparam("last_status"),
+        stopped_at=bindparam("stopped_at"),
+        agent_due=bindparam("agent_due"),
+        body=bindparam("body"),
+    )
+)
+
+
+@cache
+def _page(columns: tuple[str, ...], *, live: bool) -> Prepared:
+    """A page of those that match each of `columns`; few combinations are ever asked for."""
+    wanted = [_T[name] == bindparam(name) for name in columns]
+    if live:
+        wanted.append(_LIVE)
+    return Prepared(
+        select(_T.id, _T.uid)
+        .where(_T.cluster_id == bindparam("cluster_id"), _T.id > bindparam("after_id"), *wanted)
+        .order_by(_T.id)
+        .limit(bindparam("rows"))
+    )
+
+
+def _noun(row: Sequence[Any]) -> Task:
+    body: Task = row[2]
+    return msgspec.structs.replace(body, id=row[0], version=row[1])
+
+
+def concerns_agent(task: Task) -> bool:
+    """Whether the agent of its instance has something to hear: start it, or stop it."""
+    return task.stopped_at is None and (
+        task.desired_status == "STOPPED" or task.last_status in ("PROVISIONING", "PENDING")
+    )
 
 
 class TaskRepo:
@@ -33,29 +107,23 @@ class TaskRepo:
 
     def find(self, cluster_id: int, uid: str) -> Task | None:
         """The task with that 32-character id."""
-        row = self._tx.execute(
-            select(*_COLUMNS).where(_T.uid == bytes.fromhex(uid), _T.cluster_id == cluster_id)
-        ).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_FIND, {"uid": bytes.fromhex(uid), "cluster_id": cluster_id})
+        return None if row is None else _noun(row)
 
     def find_many(self, cluster_id: int, uids: Iterable[str]) -> dict[str, Task]:
         """Those of the ids that exist, by id."""
-        wanted = [bytes.fromhex(uid) for uid in uids]
-        rows = self._tx.execute(select(*_COLUMNS).where(_T.uid.in_(wanted), _T.cluster_id == cluster_id))
-        return {noun.uid: noun for noun in (_noun(tuple(row)) for row in rows)}
+        rows = self._tx.rows_of(_FIND_MANY, map(bytes.fromhex, uids), {"cluster_id": cluster_id})
+        return {noun.uid: noun for noun in map(_noun, rows)}
 
-    def versions(self, cluster_id: int, uids: Iterable[str]) -> dict[str, tuple[int, int]]:
-        """(row, version) of those of the ids that exist: enough to know whether a view is current."""
-        wanted = [bytes.fromhex(uid) for uid in uids]
-        rows = self._tx.execute(
-            select(_T.uid, _T.id, _T.version).where(_T.uid.in_(wanted), _T.cluster_id == cluster_id)
-        )
-        return {row[0].hex(): (row[1], row[2]) for row in rows}
+    def versions(self, cluster_id: int, uids: Iterable[str]) -> dict[str, int]:
+        """Versions of those of the ids that exist: enough to know whether a view is current."""
+        rows = self._tx.rows_of(_VERSIONS, map(bytes.fromhex, uids), {"cluster_id": cluster_id})
+        return {row[0].hex(): row[1] for row in rows}
 
     def get(self, task_id: int) -> Task | None:
         """The task of that row."""
-        row = self._tx.execute(select(*_COLUMNS).where(_T.id == task_id)).first()
-        return None if row is None else _noun(tuple(row))
+        row = self._tx.first(_GET, {"row_id": task_id})
+        return None if row is None else _noun(row)
 
     def add_all(self, new: Sequence[Task]) -> tuple[Task, ...]:
         """Insert; the rows' ids are filled in. All in one statement where there are many."""
@@ -74,17 +142,16 @@ class TaskRepo:
                 "desired_status": task.desired_status,
                 "last_status": task.last_status,
                 "stopped_at": None,
+                "agent_due": task.instance_id is not None,
                 "body": task,
             }
             for task in new
         ]
-        self._tx.execute(tasks.insert(), values)
-        ids: dict[bytes, int] = {}
-        for start in range(0, len(new), 500):
-            chunk = [row["uid"] for row in values[start : start + 500]]
-            found = self._tx.execute(select(_T.uid, _T.id).where(_T.uid.in_(chunk)))
-            ids.update({row[0]: row[1] for row in found})
-        added = tuple(msgspec.structs.replace(t, id=ids[bytes.fromhex(t.uid)]) for t in new)
+        self._tx.change_many(_INSERT, values)
+        ids = dict(self._tx.rows_of(_IDS, [row["uid"] for row in values]))
+        added = tuple(
+            msgspec.structs.replace(task, id=ids[row["uid"]]) for task, row in zip(new, values, strict=True)
+        )
         for instance_id in {task.instance_id for task in new if task.instance_id is not None}:
             self._tx.touch("ecs.dispatch", str(instance_id))
         for task in added:
@@ -93,20 +160,20 @@ class TaskRepo:
 
     def save(self, task: Task) -> Task:
         """Raise `StaleWriteError` when someone else wrote first."""
-        stopped_at = None if task.stopped_at is None else task.stopped_at.timestamp()
-        result = self._tx.execute(
-            update(tasks)
-            .where(_T.id == task.id, _T.version == task.version)
-            .values(
-                version=task.version + 1,
-                instance_id=task.instance_id,
-                desired_status=task.desired_status,
-                last_status=task.last_status,
-                stopped_at=stopped_at,
-                body=task,
-            )
+        saved = self._tx.change(
+            _SAVE,
+            {
+                "row_id": task.id,
+                "read_version": task.version,
+                "instance_id": task.instance_id,
+                "desired_status": task.desired_status,
+                "last_status": task.last_status,
+                "stopped_at": None if task.stopped_at is None else task.stopped_at.timestamp(),
+                "agent_due": task.instance_id is not None and concerns_agent(task),
+                "body": task,
+            },
         )
-        if result.rowcount != 1:
+        if saved != 1:
             raise StaleWriteError(task.arn)
         self._tx.touch("ecs.task", f"{task.cluster_id}/{task.uid}")
         if task.service_id is not None:
@@ -117,34 +184,30 @@ class TaskRepo:
             self._tx.touch("ecs.dispatch", str(task.instance_id))
         return msgspec.structs.replace(task, version=task.version + 1)
 
+    def due_of_instance(self, instance_id: int) -> tuple[Task, ...]:
+        """Tasks of an instance about which its agent has something to hear."""
+        return self._all(_DUE_OF_INSTANCE, instance_id=instance_id)
+
     def live_of_instance(self, instance_id: int) -> tuple[Task, ...]:
         """Tasks on an instance that are not STOPPED."""
-        return self._where(_T.instance_id == instance_id, _T.stopped_at.is_(None))
+        return self._all(_LIVE_OF_INSTANCE, instance_id=instance_id)
 
     def live_of_service(self, service_id: int) -> tuple[Task, ...]:
         """Tasks of a service that are not STOPPED."""
-        return self._where(_T.service_id == service_id, _T.stopped_at.is_(None))
+        return self._all(_LIVE_OF_SERVICE, service_id=service_id)
 
     def stopped_of_service(self, service_id: int, *, after: datetime) -> tuple[Task, ...]:
         """Tasks of a service that stopped after an instant, by when they did."""
-        found = self._where(_T.service_id == service_id, _T.stopped_at > after.timestamp())
+        found = self._all(_STOPPED_OF_SERVICE, service_id=service_id, after=after.timestamp())
         return tuple(sorted(found, key=lambda task: (task.stopped_at or after, task.id)))
 
     def placed_after(self, cluster_id: int, task_id: int) -> tuple[Task, ...]:
         """Live tasks of a cluster that are newer than `task_id` and sit on an instance."""
-        return self._where(
-            _T.cluster_id == cluster_id,
-            _T.id > task_id,
-            _T.stopped_at.is_(None),
-            _T.instance_id.is_not(None),
-        )
+        return self._all(_PLACED_AFTER, cluster_id=cluster_id, row_id=task_id)
 
     def any_live(self, cluster_id: int) -> bool:
         """Whether the cluster has a task that is not STOPPED."""
-        row = self._tx.execute(
-            select(_T.id).where(_T.cluster_id == cluster_id, _T.stopped_at.is_(None)).limit(1)
-        ).first()
-        return row is not None
+        return self._tx.first(_ANY_LIVE, {"cluster_id": cluster_id}) is not None
 
     def page(
         self,
@@ -160,43 +223,32 @@ class TaskRepo:
         limit: int,
     ) -> tuple[tuple[int, str], ...]:
         """(row, 32-character id) pairs by age that match every filter given."""
-        wanted: list[ColumnElement[bool]] = [
-            _T.cluster_id == cluster_id,
-            _T.id > after_id,
-            _T.desired_status == desired_status,
-        ]
-        if desired_status == "RUNNING":
-            wanted.append(_T.stopped_at.is_(None))
-        filters = (
-            (_T.instance_id, instance_id),
-            (_T.service_id, service_id),
-            (_T.family, family),
-            (_T.launch_type, launch_type),
-            (_T.started_by, started_by),
+        filters = {
+            "desired_status": desired_status,
+            "instance_id": instance_id,
+            "service_id": service_id,
+            "family": family,
+            "launch_type": launch_type,
+            "started_by": started_by,
+        }
+        given = {name: value for name, value in filters.items() if value is not None}
+        statement = _page(tuple(given), live=desired_status == "RUNNING")
+        rows = self._tx.rows(
+            statement, {**given, "cluster_id": cluster_id, "after_id": after_id, "rows": limit}
         )
-        wanted += [column == value for column, value in filters if value is not None]
-        rows = self._tx.execute(select(_T.id, _T.uid).where(*wanted).order_by(_T.id).limit(limit))
         return tuple((row[0], row[1].hex()) for row in rows)
 
     def purge(self, stopped_before: datetime, *, limit: int) -> int:
         """Forget tasks that stopped before the instant; how many."""
-        ids = [
-            row[0]
-            for row in self._tx.execute(
-                select(_T.id).where(_T.stopped_at < stopped_before.timestamp()).limit(limit)
-            )
-        ]
-        if ids:
-            self._tx.execute(tasks.delete().where(_T.id.in_(ids)))
-        return len(ids)
+        rows = self._tx.rows(_STOPPED_BEFORE, {"before": stopped_before.timestamp(), "rows": limit})
+        if rows:
+            self._tx.change_many(_DELETE, [{"row_id": row[0]} for row in rows])
+        return len(rows)
 
     def oldest_stop(self) -> float | None:
         """When the oldest STOPPED task stopped, in epoch seconds."""
-        value = self._tx.execute(
-            select(_T.stopped_at).where(_T.stopped_at.is_not(None)).order_by(_T.stopped_at).limit(1)
-        ).scalar()
-        return None if value is None else float(value)
+        row = self._tx.first(_OLDEST_STOP, {})
+        return None if row is None else float(row[0])
 
-    def _where(self, *conditions: ColumnElement[bool]) -> tuple[Task, ...]:
-        rows = self._tx.execute(select(*_COLUMNS).where(*conditions).order_by(_T.id))
-        return tuple(_noun(tuple(row)) for row in rows)
+    def _all(self, statement: Prepared, **params: Any) -> tuple[Task, ...]:
+        return tuple(map(_noun, self._tx.rows(statement, params)))

@@ -109,6 +109,7 @@ def upgrade() -> None:
         sa.Column("desired_status", sa.String(length=16), nullable=False),
         sa.Column("last_status", sa.String(length=16), nullable=False),
         sa.Column("stopped_at", sa.Float(), nullable=True),
+        sa.Column("agent_due", sa.Boolean(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_ecs_task")),
         sa.UniqueConstraint("uid", name=op.f("uq_ecs_task_uid")),
@@ -116,7 +117,23 @@ def upgrade() -> None:
     op.create_index(
         "ix_ecs_task_live",
         "ecs_task",
-        ["cluster_id", "last_status"],
+        ["cluster_id", "last_status", "launch_type"],
+        unique=False,
+        sqlite_where=sa.text("stopped_at IS NULL"),
+        postgresql_where=sa.text("stopped_at IS NULL"),
+    )
+    op.create_index(
+        "ix_ecs_task_agent_due",
+        "ecs_task",
+        ["instance_id"],
+        unique=False,
+        sqlite_where=sa.text("agent_due"),
+        postgresql_where=sa.text("agent_due"),
+    )
+    op.create_index(
+        "ix_ecs_task_live_cluster",
+        "ecs_task",
+        ["cluster_id", "id"],
         unique=False,
         sqlite_where=sa.text("stopped_at IS NULL"),
         postgresql_where=sa.text("stopped_at IS NULL"),
