@@ -277,7 +277,8 @@ def _run(command: tuple[str, ...], purpose: str, remedy: str) -> None:
 def _start_daemon(
     dockerd: str, wrap_runtime: bool, data_dir: Path, place: DaemonPlace, report: Report
 ) -> None:
-    home = data_dir / "docker"
+    # The daemon runs in another directory: a relative path in its arguments would lead nowhere.
+    home = data_dir.absolute() / "docker"
     home.mkdir(parents=True, exist_ok=True)
     arguments = [dockerd, "--host", place.docker_host, *place.extra_arguments]
     if place.data_root:

@@ -56,7 +56,8 @@ with open(sys.argv[1], "w") as file:
 
 
 def write_runtime_wrapper(home: Path, *, runc: str | None = None) -> Path | None:
-    """Write the wrapper into `home`; its path. `None`: there is no runc to wrap."""
+    """Write the wrapper into `home`; its absolute path. `None`: there is no runc to wrap."""
+    home = home.absolute()  # it is run in directories that are not ours
     runc = runc or shutil.which("runc", path=SYSTEM_PATH)
     if runc is None:
         return None

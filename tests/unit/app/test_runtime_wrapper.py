@@ -94,3 +94,20 @@ def test_other_commands_read_nothing(wrapper: Path, tmp_path: Path) -> None:
     for command in ("state", "kill", "delete", "--version"):
         call(wrapper, command, "id", cwd=place)
     assert read(place) == PRIVILEGED
+
+
+def test_a_relative_folder_is_no_obstacle_to_a_daemon_that_runs_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runc = tmp_path / "runc"
+    runc.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\nexit 7\n')
+    runc.chmod(0o755)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "config.json").write_text(json.dumps(PRIVILEGED))
+    monkeypatch.chdir(tmp_path)
+    made = write_runtime_wrapper(Path(), runc=str(runc))
+    assert made is not None
+    assert made.is_absolute()
+    assert call(made, "create", "--bundle", str(bundle), cwd=Path("/")) == ["create", "--bundle", str(bundle)]
+    assert json.loads((bundle / "config.json").read_text())["process"]["oomScoreAdj"] == 0
