@@ -22,10 +22,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple, Self
 
-from sqlalchemy import bindparam, delete, func, insert, select, text
+from sqlalchemy import bindparam, delete, func, insert, literal_column, select, text, tuple_
 from sqlalchemy import types as sa_types
 
 from homeport.runtime.changes import Batch, Change
+from homeport.store.prepared import Prepared
 from homeport.store.schema import change
 from homeport.store.tx import Tx
 
@@ -57,16 +58,34 @@ class Page(NamedTuple):
     gap: bool = False
 
 
+class _Row(NamedTuple):
+    xid: int
+    seq: int
+    kind: str
+    key: str
+    settled: bool
+
+
 _SETTLED = "xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
+_COLUMNS = (change.c.xid, change.c.seq, change.c.kind, change.c.key)
 _READ = {
-    "sqlite": text(
-        "SELECT xid, seq, kind, key, 1 AS settled FROM change"
-        " WHERE xid = :xid AND seq >= :seq ORDER BY seq LIMIT :rows"
+    "sqlite": Prepared(
+        select(*_COLUMNS, literal_column("1").label("settled"))
+        .where(change.c.xid == bindparam("after_xid"), change.c.seq >= bindparam("after_seq"))
+        .order_by(change.c.seq)
+        .limit(bindparam("rows"))
     ),
-    "postgresql": text(
-        f"SELECT xid, seq, kind, key, {_SETTLED} AS settled FROM change"  # noqa: S608 - constants
-        " WHERE (xid, seq) >= (CAST(:xid AS bigint), CAST(:seq AS bigint))"
-        " ORDER BY xid, seq LIMIT CAST(:rows AS integer)"
+    "postgresql": Prepared(
+        select(*_COLUMNS, literal_column(_SETTLED).label("settled"))
+        .where(
+            tuple_(change.c.xid, change.c.seq)
+            >= tuple_(
+                bindparam("after_xid", type_=change.c.xid.type),
+                bindparam("after_seq", type_=change.c.seq.type),
+            )
+        )
+        .order_by(change.c.xid, change.c.seq)
+        .limit(bindparam("rows"))
     ),
 }
 _LAST = {
@@ -112,7 +131,9 @@ def last_position(tx: Tx) -> Position:
 
 def read_page(tx: Tx, after: Position, rows: int = PAGE_ROWS) -> Page:
     """The settled rows after `after`, at most `rows`."""
-    found = tx.execute(_READ[tx.dialect], {"xid": after.xid, "seq": after.seq, "rows": rows + 1}).all()
+    statement = _READ[tx.dialect]
+    params = {"after_xid": after.xid, "after_seq": after.seq, "rows": rows + 1}
+    found = [_Row._make(row) for row in tx.rows(statement, params)]
     settled = [row for row in found if row.settled]
     unsettled = len(settled) < len(found)
     if after == Position(0, 0):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
+from homeport.services.ecs.api.task_views import TaskViews
 from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import Cluster, TaskDefinition
 from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, cluster_name
+from homeport.services.ecs.plan.launch import Launches
 from homeport.services.ecs.ports import Pages, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -34,6 +36,8 @@ class Ecs:
     ids: Ids
     placer: TaskPlacer
     pages: Pages
+    launches: Launches = field(default_factory=Launches)
+    views: TaskViews = field(default_factory=TaskViews)
 
 
 def home(call: Call) -> Home:

@@ -32,7 +32,6 @@ from homeport.services.ecs.plan.identifiers import (
     task_uid,
 )
 from homeport.services.ecs.plan.launch import check_launch, request_digest, task_tags, task_template
-from homeport.services.ecs.plan.overrides import demand_of
 from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -86,19 +85,19 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
 
     cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
+    launch = ecs.launches.of(definition, req.get("overrides"))
     check_constraints(tuple(req.get("placementConstraints") or ()))
     check_strategy(tuple(req.get("placementStrategy") or ()))
     template = task_template(
         cluster=cluster,
         definition=definition,
-        overrides=req.get("overrides") or {},
+        launch=launch,
         group=req.get("group"),
         started_by=req.get("startedBy"),
         tags=task_tags(req, cluster, definition),
         log_mode=log_mode,
         now=ecs.clock.now(),
     )
-    asked = demand_of(definition.body, req.get("overrides"))
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
@@ -106,8 +105,8 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             template=template,
             demand=template.demand,
             count=count,
-            required_attributes=asked.required_attributes,
-            constraints=(*asked.constraints, *(req.get("placementConstraints") or ())),
+            required_attributes=launch.demand.required_attributes,
+            constraints=(*launch.demand.constraints, *(req.get("placementConstraints") or ())),
             strategy=tuple(req.get("placementStrategy") or ()),
             client_token=None
             if token is None
@@ -130,10 +129,11 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
         raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
     cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
+    launch = ecs.launches.of(definition, req.get("overrides"))
     template = task_template(
         cluster=cluster,
         definition=definition,
-        overrides=req.get("overrides") or {},
+        launch=launch,
         group=req.get("group"),
         started_by=req.get("startedBy"),
         tags=task_tags(req, cluster, definition),
@@ -150,7 +150,6 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             uids.append(uid)
     if not uids:
         return {"tasks": [], "failures": missing}
-    asked = demand_of(definition.body, req.get("overrides"))
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
@@ -158,7 +157,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             template=template,
             demand=template.demand,
             instance_uids=tuple(uids),
-            required_attributes=asked.required_attributes,
+            required_attributes=launch.demand.required_attributes,
         )
     )
     return {
@@ -223,9 +222,9 @@ async def describe_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
         asked = _asked_uids(call, cluster, references)
-        known = TaskRepo(tx).find_many(cluster.id, [uid for uid in asked.values() if uid])
+        known = ecs.views.describe(tx, cluster.id, [uid for uid in asked.values() if uid], include)
         return {
-            "tasks": [task_view(known[uid], include=include) for uid in asked.values() if uid in known],
+            "tasks": [known[uid] for uid in asked.values() if uid in known],
             "failures": [
                 _missing(call, cluster, reference) for reference, uid in asked.items() if uid not in known
             ],

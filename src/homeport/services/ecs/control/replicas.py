@@ -16,8 +16,7 @@ from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
 from homeport.services.ecs.plan.account_settings import SETTINGS
-from homeport.services.ecs.plan.launch import service_template
-from homeport.services.ecs.plan.overrides import demand_of
+from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.replica import SERVICE_EVENTS_MAX, ServicePlan, ServiceSnapshot, plan_service
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -116,8 +115,10 @@ class ReplicaController:
         self, service: Service, cluster: Cluster, definition: TaskDefinition, count: int
     ) -> Next:
         mode = await self._store.read(lambda tx: log_mode(tx, service))
-        template = service_template(service, cluster, definition, log_mode=mode, now=self._clock.now())
-        asked = demand_of(definition.body, None)
+        launch = launch_of(definition, {})
+        template = service_template(
+            service, cluster, definition, launch, log_mode=mode, now=self._clock.now()
+        )
         try:
             outcome = await self._placer.place(
                 PlacementRequest(
@@ -126,8 +127,8 @@ class ReplicaController:
                     template=template,
                     demand=template.demand,
                     count=count,
-                    required_attributes=asked.required_attributes,
-                    constraints=(*asked.constraints, *service.placement_constraints),
+                    required_attributes=launch.demand.required_attributes,
+                    constraints=(*launch.demand.constraints, *service.placement_constraints),
                     strategy=service.placement_strategy,
                     service=service,
                 )

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -20,9 +21,10 @@ from homeport.services.ecs.model import Cluster, Container, Demand, Service, Tas
 from homeport.services.ecs.plan.overrides import demand_of, echo, effective, validate_overrides
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import Tags, checked, merged
-from homeport.services.ecs.plan.task_definition import unsupported_at_run
+from homeport.services.ecs.plan.task_definition import TaskDemand, unsupported_at_run
 
 _STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{0,128}")
+LAUNCHES_KEPT = 2000
 _UNSUPPORTED = ("capacityProviderStrategy", "platformVersion", "volumeConfigurations", "referenceId")
 
 
@@ -65,17 +67,60 @@ def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None
         raise InvalidParameterException("The group prefix 'service:' is reserved for services.")
     if len(group) > 255:
         raise InvalidParameterException("group has at most 255 characters.")
-    check_runnable(definition, request.get("overrides") or {})
 
 
-def check_runnable(definition: TaskDefinition, overrides: Mapping[str, Any]) -> None:
-    """Raise unless the definition is ACTIVE and Homeport can run it with these overrides."""
-    if definition.status != "ACTIVE":
-        raise ClientException("TaskDefinition is inactive")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What a definition comes to with a task's overrides.
+
+    `body` is the definition with the overrides merged in, `refusal` why this
+    Homeport does not run it, `echo` the overrides as DescribeTasks shows them.
+    """
+
+    body: Mapping[str, Any]
+    refusal: str | None
+    demand: TaskDemand
+    containers: tuple[Container, ...]
+    echo: Mapping[str, Any]
+    overrides: Mapping[str, Any]
+
+
+def launch_of(definition: TaskDefinition, overrides: Mapping[str, Any]) -> Launch:
+    """Raise `InvalidParameterException` for overrides that cannot be made."""
     validate_overrides(definition.body, overrides)
-    missing = unsupported_at_run(effective(definition.body, overrides))
-    if missing is not None:
-        raise ClientException(missing)
+    body = effective(definition.body, overrides)
+    return Launch(
+        body=body,
+        refusal=unsupported_at_run(body),
+        demand=demand_of(definition.body, overrides),
+        containers=_containers(body),
+        echo=echo(definition.body, overrides),
+        overrides=overrides,
+    )
+
+
+class Launches:
+    """Launches without overrides, remembered: a revision's body never changes."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, Launch] = {}
+
+    def of(self, definition: TaskDefinition, overrides: Mapping[str, Any] | None = None) -> Launch:
+        """The launch. Raise when the definition is not ACTIVE or Homeport cannot run it like that."""
+        if definition.status != "ACTIVE":
+            raise ClientException("TaskDefinition is inactive")
+        launch = launch_of(definition, overrides) if overrides else self._plain_of(definition)
+        if launch.refusal is not None:
+            raise ClientException(launch.refusal)
+        return launch
+
+    def _plain_of(self, definition: TaskDefinition) -> Launch:
+        found = self._plain.get(definition.arn)
+        if found is None:
+            if len(self._plain) >= LAUNCHES_KEPT:
+                self._plain.clear()
+            found = self._plain[definition.arn] = launch_of(definition, {})
+        return found
 
 
 def task_tags(request: Mapping[str, Any], cluster: Cluster, definition: TaskDefinition) -> Tags:
@@ -118,7 +163,7 @@ def task_template(
     *,
     cluster: Cluster,
     definition: TaskDefinition,
-    overrides: Mapping[str, Any],
+    launch: Launch,
     group: str | None,
     started_by: str | None,
     tags: Tags,
@@ -126,8 +171,7 @@ def task_template(
     now: datetime,
 ) -> Task:
     """A task without id, instance and container ids; `with_identity` completes it."""
-    body = effective(definition.body, overrides)
-    asked = demand_of(definition.body, overrides)
+    body, asked = launch.body, launch.demand
     return Task(
         cluster_id=cluster.id,
         cluster_name=cluster.name,
@@ -142,15 +186,15 @@ def task_template(
         demand=Demand(
             cpu=asked.cpu,
             memory=asked.memory,
-            ports_tcp=tuple(asked.ports_tcp),
-            ports_udp=tuple(asked.ports_udp),
+            ports_tcp=asked.ports_tcp,
+            ports_udp=asked.ports_udp,
             gpus=asked.gpus,
         ),
         cpu=body.get("cpu") or str(asked.cpu),
         memory=body.get("memory") or str(asked.memory),
-        containers=_containers(body),
-        overrides=echo(definition.body, overrides),
-        asked_overrides=overrides,
+        containers=launch.containers,
+        overrides=launch.echo,
+        asked_overrides=launch.overrides,
         tags=tags,
         log_mode=log_mode,
         created_at=now,
@@ -158,7 +202,13 @@ def task_template(
 
 
 def service_template(
-    service: Service, cluster: Cluster, definition: TaskDefinition, *, log_mode: str, now: datetime
+    service: Service,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    launch: Launch,
+    *,
+    log_mode: str,
+    now: datetime,
 ) -> Task:
     """A task of a service's primary deployment, without what `with_identity` adds."""
     tags: Tags = ()
@@ -177,7 +227,7 @@ def service_template(
     template = task_template(
         cluster=cluster,
         definition=definition,
-        overrides={},
+        launch=launch,
         group=f"service:{service.name}",
         started_by=service.primary.id,
         tags=tags,

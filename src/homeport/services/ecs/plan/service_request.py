@@ -8,7 +8,7 @@ from typing import Any
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import TaskDefinition
-from homeport.services.ecs.plan.launch import check_runnable
+from homeport.services.ecs.plan.launch import Launches
 from homeport.services.ecs.plan.placement_types import Constraint, Strategy
 from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
 from homeport.services.ecs.plan.support import refuse
@@ -140,4 +140,4 @@ def check_definition(request: Mapping[str, Any], definition: TaskDefinition) -> 
         raise InvalidParameterException(
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
-    check_runnable(definition, {})
+    Launches().of(definition)
