@@ -28,7 +28,6 @@ from homeport.node.credentials import CredentialStore
 from homeport.node.engine import Engine
 from homeport.node.hostports import HostPorts, IsFree, free_on
 from homeport.node.images import ImageCleaner
-from homeport.node.lifecycle import container
 from homeport.node.model import Phase
 from homeport.node.ports import Drivers, DriverUnavailableError, EngineInfo
 from homeport.node.render import RenderContext
@@ -260,7 +259,7 @@ class NodeAgent:
             for owner in engine.tasks:
                 for payload in owner.task.containers:
                     used.add(payload.image)
-                    known = container(owner.state, payload.name)
+                    known = owner.record.of(payload.name)
                     if known.image_id and known.phase >= Phase.CREATED:
                         used.add(known.image_id)
             return frozenset(used - {""})

@@ -10,7 +10,7 @@ from homeport.agentproto.messages import Task, TaskIdentifier
 from homeport.core.log import get_logger
 from homeport.node.admission import Admission, claim_of
 from homeport.node.credentials import APPLICATION, EXECUTION
-from homeport.node.model import Desired, TaskRules, TaskState, TaskStatus
+from homeport.node.model import Desired, TaskRules, TaskState
 from homeport.node.names import endpoint_id
 from homeport.node.owner import TaskOwner
 from homeport.node.ports import DriverError, DriverUnavailableError
@@ -72,7 +72,7 @@ class Engine:
         return tuple(
             TaskIdentifier(task_arn=arn, task_cluster_arn=owner.task.task_cluster_arn)
             for arn, owner in self._owners.items()
-            if owner.state.desired is Desired.RUNNING and owner.status is not TaskStatus.STOPPED
+            if owner.state.desired is Desired.RUNNING and owner.record.alive
         )
 
     async def run(self) -> None:
@@ -93,7 +93,7 @@ class Engine:
                 fresh.append(owner)
         await self._journal.sync()
         for owner in fresh:
-            owner.durable.set()
+            owner.record.durable.set()
 
     def stop_task(self, arn: str) -> None:
         """Raise a known task's desired status."""
@@ -158,7 +158,7 @@ class Engine:
 
     def _enter(self, owner: TaskOwner) -> None:
         self._owners[owner.task.arn] = owner
-        self._by_name |= dict.fromkeys(owner.docker_names, owner)
+        self._by_name |= dict.fromkeys(owner.record.docker_names.values(), owner)
         for payload in owner.task.containers:
             self._by_endpoint[endpoint_id(owner.task.arn, payload.name)] = (owner, payload.name)
 
@@ -182,7 +182,7 @@ class Engine:
                 on_health=self.health_changed.set,
                 resumed=True,
             )
-            owner.durable.set()
+            owner.record.durable.set()
             self._enter(owner)
             if not known.state.admitted and known.state.desired is Desired.RUNNING:
                 self._admission.request(arn, claim_of(task), owner.admitted)
@@ -223,7 +223,7 @@ class Engine:
         if finished is not None:
             self._finished[arn] = finished
         del self._owners[arn]
-        for name in owner.docker_names:
+        for name in owner.record.docker_names.values():
             self._by_name.pop(name, None)
         for payload in owner.task.containers:
             self._by_endpoint.pop(endpoint_id(arn, payload.name), None)

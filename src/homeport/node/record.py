@@ -36,6 +36,11 @@ class TaskRecord:
         return task_status(self.rules, self.state)
 
     @property
+    def alive(self) -> bool:
+        """Whether any of its containers may still run."""
+        return self.status is not TaskStatus.STOPPED
+
+    @property
     def least_phase(self) -> Phase:
         """That of the container which is least far."""
         return min((self.of(name).phase for name in self.rules.containers), default=Phase.STOPPED)
@@ -43,6 +48,10 @@ class TaskRecord:
     def of(self, name: str) -> ContainerState:
         """What is known of a container."""
         return lifecycle.container(self.state, name)
+
+    def runs(self, name: str) -> bool:
+        """Whether a container runs, as far as is known."""
+        return self.of(name).phase is Phase.RUNNING
 
     def change(self, name: str, change: Callable[[ContainerState], ContainerState]) -> None:
         """Something became known of a container."""

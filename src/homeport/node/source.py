@@ -8,7 +8,6 @@ from typing import Any
 
 from homeport.agentproto.messages import RoleCredentials
 from homeport.core.sigv4 import Credentials
-from homeport.node import lifecycle
 from homeport.node.api import ApiError, ApiUnreachableError
 from homeport.node.credentials import APPLICATION, signing
 from homeport.node.engine import Engine
@@ -23,7 +22,6 @@ from homeport.node.metadata.source import (
     TaskView,
     Usage,
 )
-from homeport.node.names import container_name
 from homeport.node.owner import TaskOwner
 from homeport.node.ports import DriverError, DriverUnavailableError
 from homeport.node.steps.tools import Tools
@@ -50,7 +48,7 @@ class EngineSource:
 
     def tasks(self) -> tuple[TaskView, ...]:
         """Every task until it is cleaned up, except those that were refused."""
-        return tuple(self._task_view(owner) for owner in self._engine.tasks if owner.rules.containers)
+        return tuple(self._task_view(owner) for owner in self._engine.tasks if owner.record.rules.containers)
 
     def by_endpoint(self, endpoint_id: str) -> tuple[TaskView, ContainerView] | None:
         """The container that owns the endpoint id."""
@@ -67,7 +65,7 @@ class EngineSource:
             return found
         for owner in self._engine.tasks:
             for named in (owner.task.role_credentials, owner.task.execution_role_credentials):
-                if named is not None and named.credentials_id == credentials_id and owner.alive:
+                if named is not None and named.credentials_id == credentials_id and owner.record.alive:
                     raise CredentialsPendingError(credentials_id)
         return None
 
@@ -159,7 +157,7 @@ class EngineSource:
             task=task,
             cluster=self._tools.settings.cluster,
             desired_status=state.desired.value,
-            known_status=owner.metadata_status,
+            known_status=owner.record.least_phase.name,
             containers=tuple(self._container_view(owner, payload.name) for payload in task.containers),
             pull_started_at=state.pull_started_at,
             pull_stopped_at=state.pull_stopped_at,
@@ -167,13 +165,13 @@ class EngineSource:
         )
 
     def _container_view(self, owner: TaskOwner, name: str) -> ContainerView:
-        known = lifecycle.container(owner.state, name)
-        rule = owner.rules.containers[name]
+        known = owner.record.of(name)
+        rule = owner.record.rules.containers[name]
         return ContainerView(
             container=next(c for c in owner.task.containers if c.name == name),
-            docker_name=container_name(owner.task, name),
+            docker_name=owner.record.docker_names[name],
             desired_status=owner.state.desired.value,
             known_status=known.phase.name,
-            status=owner.statuses.get(name),
+            status=owner.record.statuses.get(name),
             restart_count=known.restarts if rule.restarts is not None else None,
         )

@@ -28,11 +28,9 @@ from homeport.agentproto.messages import (
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
-from homeport.node import lifecycle
 from homeport.node.admission import MEBIBYTE
 from homeport.node.engine import Engine
 from homeport.node.model import ContainerState, Phase
-from homeport.node.names import container_name
 from homeport.node.owner import TaskOwner
 from homeport.node.ports import ContainerDriver, DriverError, DriverUnavailableError, Sample
 
@@ -114,8 +112,8 @@ def network_counters(raw: Mapping[str, Any]) -> dict[str, int]:
 def health_of(owner: TaskOwner) -> TaskHealth | None:
     """A task's containers with health checks; `None`: it has none that run."""
     containers = []
-    for name, rule in owner.rules.containers.items():
-        known = lifecycle.container(owner.state, name)
+    for name, rule in owner.record.rules.containers.items():
+        known = owner.record.of(name)
         if rule.health_checked and known.phase is Phase.RUNNING:
             since = known.health.since or known.started_at
             containers.append(
@@ -203,7 +201,9 @@ class Telemetry:
 
     async def publish_metrics(self) -> None:
         """One interval's metrics. A node that is not idle and has no two samples yet says nothing."""
-        owners = [o for o in self._engine.tasks if any(_runs(o, name) for name in o.rules.containers)]
+        owners = [
+            o for o in self._engine.tasks if any(o.record.runs(name) for name in o.record.rules.containers)
+        ]
         await self._sample(owners)
         tasks = [metric for owner in owners if (metric := self._task_metric(owner)) is not None]
         if owners and not tasks:
@@ -228,9 +228,8 @@ class Telemetry:
     async def _sample(self, owners: list[TaskOwner]) -> None:
         fresh: dict[str, Usage] = {}
         for owner in owners:
-            for name in owner.rules.containers:
-                docker_name = container_name(owner.task, name)
-                if not _runs(owner, name):
+            for name, docker_name in owner.record.docker_names.items():
+                if not owner.record.runs(name):
                     continue
                 try:
                     sample = await self._containers.sample(docker_name)
@@ -244,14 +243,14 @@ class Telemetry:
 
     def _task_metric(self, owner: TaskOwner) -> TaskMetric | None:
         metrics = []
-        for name, rule in owner.rules.containers.items():
-            usage = self._usage.get(container_name(owner.task, name))
+        for name, rule in owner.record.rules.containers.items():
+            usage = self._usage.get(owner.record.docker_names[name])
             if usage is None or rule.internal:
                 continue
             metric = metric_of(
                 name,
                 usage,
-                lifecycle.container(owner.state, name),
+                owner.record.of(name),
                 network=owner.task.network_mode in {"", "bridge", "awsvpc"},
                 restarts=rule.restarts is not None,
             )
@@ -274,7 +273,3 @@ class Telemetry:
             fin=True,
             message_id=uuid(self._ids),
         )
-
-
-def _runs(owner: TaskOwner, name: str) -> bool:
-    return lifecycle.container(owner.state, name).phase is Phase.RUNNING
