@@ -1,6 +1,6 @@
 """Getting Docker Engine to answer on this machine, where there is none.
 
-`plan_docker` decides from facts; `ensure_docker` gathers them, says what is
+`docker_plan` decides from facts; `ensure_docker` gathers them, says what is
 going to happen, and does it. A Docker that somebody else started is used and
 never touched. One that we start is a process of its own, with its log and pid
 in the data directory, and outlives us: containers outlive the control plane.
@@ -25,14 +25,27 @@ from homeport.app.docker_client import (
     DockerAwayError,
     DockerClient,
     DockerError,
+    socket_path,
+)
+from homeport.app.docker_plan import (
+    DockerFacts,
+    InstallPackage,
+    Refuse,
+    RestoreRuntime,
+    StartDaemon,
+    StartService,
+    UseRunning,
+    lost_runtime,
+    may_exceed_limits,
+    plan_docker,
 )
 from homeport.app.runtime_wrapper import RUNTIME_NAME, SYSTEM_PATH, write_runtime_wrapper
 from homeport.app.settings import environment
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
-CAP_SYS_RESOURCE = 24
-"""Bit of the capability sets. Source: linux/capability.h."""
+DOCKER_DIRECTORY = "docker"
+"""Where in the data directory everything about an engine of ours lies."""
 START_TIMEOUT_SECONDS = 60.0
 STOP_TIMEOUT_SECONDS = 60.0
 
@@ -44,111 +57,6 @@ class DockerSetupError(Exception):
         super().__init__(message)
         self.message = message
         self.remedy = remedy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DockerFacts:
-    """What decides how Docker Engine is had."""
-
-    answers: bool
-    away_because: str = ""
-    refused_by_permissions: bool = False
-    address_was_chosen: bool = False
-    """Somebody set `DOCKER_HOST`, so starting another Docker would not be what they meant."""
-    is_root: bool = True
-    dockerd: str | None = None
-    apt_get: str | None = None
-    init: str = ""
-    """What manages services: `systemd`, `service`, or nothing."""
-    unit_exists: bool = False
-    may_exceed_limits: bool = True
-    """Whether CAP_SYS_RESOURCE is in the bounding set, without which plain runc refuses some containers."""
-
-
-@dataclass(frozen=True, slots=True)
-class UseRunning:
-    """It answers: nothing to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class InstallPackage:
-    """Install Debian's `docker.io`, then look again."""
-
-
-@dataclass(frozen=True, slots=True)
-class StartService:
-    """Let the machine's own init start it, as it would at boot."""
-
-    command: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class StartDaemon:
-    """Start dockerd ourselves, detached."""
-
-    dockerd: str
-    wrap_runtime: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """It cannot be had here."""
-
-    message: str
-    remedy: str
-
-
-Step = UseRunning | InstallPackage | StartService | StartDaemon | Refuse
-
-
-def plan_docker(facts: DockerFacts) -> Step:
-    """The next step towards a Docker Engine that answers."""
-    if facts.answers:
-        return UseRunning()
-    if refusal := _why_not(facts):
-        return refusal
-    if facts.dockerd is None:
-        return InstallPackage()
-    if facts.init == "systemd" and facts.unit_exists:
-        return StartService(("systemctl", "start", "docker.service"))
-    if facts.init == "service" and facts.unit_exists:
-        return StartService(("service", "docker", "start"))
-    return StartDaemon(facts.dockerd, wrap_runtime=not facts.may_exceed_limits)
-
-
-def _why_not(facts: DockerFacts) -> Refuse | None:
-    if facts.refused_by_permissions:
-        return Refuse(
-            "Docker Engine runs, but this user may not use it",
-            "Run with sudo, or join its group: sudo usermod -aG docker $USER, then log in again.",
-        )
-    if facts.address_was_chosen:
-        return Refuse(
-            f"no Docker Engine answers at DOCKER_HOST: {facts.away_because}",
-            "Start that Docker Engine, or unset DOCKER_HOST to let Homeport start one.",
-        )
-    if not facts.is_root:
-        how = "start it" if facts.dockerd else "install and start it"
-        return Refuse(
-            "no Docker Engine answers, and only root may " + how,
-            "Run again with sudo"
-            + (", or: sudo systemctl start docker" if facts.init == "systemd" and facts.dockerd else "")
-            + ".",
-        )
-    if facts.dockerd is None and facts.apt_get is None:
-        return Refuse(
-            "Docker Engine is not installed, and this machine has no apt-get to install it with",
-            "Install Docker Engine with this system's package manager and run again.",
-        )
-    return None
-
-
-def may_exceed_limits(proc_status: str) -> bool:
-    """Whether CAP_SYS_RESOURCE is in the bounding set that `/proc/self/status` shows."""
-    for line in proc_status.splitlines():
-        if line.startswith("CapBnd:"):
-            return bool(int(line.split()[1], 16) >> CAP_SYS_RESOURCE & 1)
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,15 +87,16 @@ def ensure_docker(
     `report` hears `docker.installing`, `docker.starting` and `docker.ready`.
     `confirm` is asked before anything is installed.
     """
+    data_dir = data_dir.absolute()  # a daemon runs elsewhere
     host = place.docker_host if place else docker_host_of(environ)
     tried: set[type] = set()
     while True:
         facts = gather(host, environ, chosen=place is None and "DOCKER_HOST" in environ)
         step = plan_docker(facts)
         if type(step) in tried:
-            raise DockerSetupError(
-                f"Docker Engine still does not answer: {facts.away_because}", f"See {data_dir / 'docker'}."
-            )
+            why = facts.away_because or f"{facts.lost_runtime} is not there"
+            place_of_logs = data_dir / DOCKER_DIRECTORY
+            raise DockerSetupError(f"Docker Engine still does not work: {why}", f"See {place_of_logs}.")
         tried.add(type(step))
         match step:
             case UseRunning():
@@ -195,6 +104,10 @@ def ensure_docker(
                 return host
             case Refuse(message, remedy):
                 raise DockerSetupError(message, remedy)
+            case RestoreRuntime(path):
+                report("runtime.restoring", {"path": str(path)})
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_runtime_wrapper(path.parent)
             case InstallPackage():
                 _install(data_dir, report, confirm)
             case StartService(command):
@@ -214,6 +127,7 @@ def gather(host: str, environ: Mapping[str, str], *, chosen: bool) -> DockerFact
         unit_exists = False  # the machine's own unit would answer somewhere else
     return DockerFacts(
         answers=answers,
+        lost_runtime=lost_runtime(DockerClient(host).info()) if answers and socket_path(host) else "",
         away_because=because,
         refused_by_permissions=refused,
         address_was_chosen=chosen,
@@ -251,7 +165,7 @@ def _install(data_dir: Path, report: Report, confirm: Callable[[str], bool]) -> 
     if not confirm(question):
         raise DockerSetupError("Docker Engine is not installed", "Run: sudo apt-get install docker.io")
     report("docker.installing", {"package": "docker.io"})
-    log = data_dir / "docker" / "apt.log"
+    log = data_dir / DOCKER_DIRECTORY / "apt.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     environ = {"PATH": SYSTEM_PATH, "DEBIAN_FRONTEND": "noninteractive"}
     install = ("apt-get", "install", "-y", "--no-install-recommends", "docker.io")
@@ -278,7 +192,7 @@ def _start_daemon(
     dockerd: str, wrap_runtime: bool, data_dir: Path, place: DaemonPlace, report: Report
 ) -> None:
     # The daemon runs in another directory: a relative path in its arguments would lead nowhere.
-    home = data_dir.absolute() / "docker"
+    home = data_dir.absolute() / DOCKER_DIRECTORY
     home.mkdir(parents=True, exist_ok=True)
     arguments = [dockerd, "--host", place.docker_host, *place.extra_arguments]
     if place.data_root:
@@ -350,7 +264,7 @@ def _await_answer(host: str, timeout_seconds: float, check: Callable[[], None]) 
 def started_pid(data_dir: Path) -> int | None:
     """The dockerd that we started for `data_dir` and that still runs."""
     try:
-        pid_text, started_at = (data_dir / "docker" / "dockerd.pid").read_text().split()
+        pid_text, started_at = (data_dir / DOCKER_DIRECTORY / "dockerd.pid").read_text().split()
     except (FileNotFoundError, ValueError):
         return None
     pid = int(pid_text)
@@ -374,7 +288,7 @@ def stop_started(data_dir: Path) -> bool:
             os.waitpid(pid, os.WNOHANG)
     finally:
         os.close(descriptor)
-    (data_dir / "docker" / "dockerd.pid").unlink(missing_ok=True)
+    (data_dir / DOCKER_DIRECTORY / "dockerd.pid").unlink(missing_ok=True)
     return True
 
 

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 import aiohttp
 
+from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import DEFAULT_CLUSTER, INSTALLATION_LABEL, AgentSettings, UpSettings
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
@@ -31,6 +32,7 @@ from homeport.node.drivers.docker_containers import DockerContainers
 from homeport.node.drivers.docker_images import DockerImages
 from homeport.node.drivers.docker_volumes import DockerVolumes
 from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.drivers.known_images import KnownImages
 from homeport.node.drivers.pause_image import ensure_pause_image
 from homeport.node.instance_net import InstanceAddress, InstanceNet
 from homeport.node.metadata.endpoint import MetadataEndpoint
@@ -60,7 +62,10 @@ class Metadata:
 class NodeHost:
     """What all nodes of one installation on one Docker Engine share."""
 
-    def __init__(self, *, docker_host: str, installation_id: str, clock: Clock, ids: Ids) -> None:
+    def __init__(
+        self, *, docker_host: str, installation_id: str, clock: Clock, ids: Ids, report: Report
+    ) -> None:
+        self._report = report
         self.installation_id = installation_id
         self.clock = clock
         self.ids = ids
@@ -69,8 +74,9 @@ class NodeHost:
         self.endpoint = MetadataEndpoint()
         self._client = EngineClient(docker_host)
         self._stack = AsyncExitStack()
-        self.containers = DockerContainers(self._client, clock)
-        self.images = DockerImages(self._client)
+        known = KnownImages()
+        self.containers = DockerContainers(self._client, clock, images=known)
+        self.images = DockerImages(self._client, known=known)
         self.volumes = DockerVolumes(self._client)
         self.info: EngineInfo
         self.metadata: Metadata
@@ -134,7 +140,8 @@ class NodeHost:
 
     def drivers(self, cgroups: InstanceCgroups | InstanceSlices | None) -> Drivers:
         """A node's drivers."""
-        return Drivers(containers=self.containers, images=self.images, volumes=self.volumes, cgroups=cgroups)
+        images = ReportedImages(self.images, self._report)
+        return Drivers(containers=self.containers, images=images, volumes=self.volumes, cgroups=cgroups)
 
     def settings(self, settings: NodeSettings) -> NodeSettings:
         """A node's settings with what the machine decides."""
@@ -163,7 +170,7 @@ class NodeHost:
             return None
         return found
 
-    async def run_node(self, node: NodeAgent, report: Report) -> None:
+    async def run_node(self, node: NodeAgent) -> None:
         """One agent until it ends, with its tasks on the metadata endpoint."""
         async with asyncio.TaskGroup() as group:
             running = group.create_task(node.run())
@@ -174,7 +181,7 @@ class NodeHost:
                 return
             if node.source is not None:
                 self.endpoint.add(node.source)
-            report("node.registered", {"instance": node.instance_arn})
+            self._report("node.registered", {"instance": node.instance_arn})
             await running
 
 
@@ -200,6 +207,7 @@ class LocalNodes:
             installation_id=self._settings.installation_id,
             clock=self._clock,
             ids=self._ids,
+            report=self._report,
         )
         async with host, asyncio.TaskGroup() as group:
             net = InstanceNet(run_command, self._settings.installation_id)
@@ -239,7 +247,7 @@ class LocalNodes:
             starts=host.starts,
             session=host.session,
         )
-        await host.run_node(node, self._report)
+        await host.run_node(node)
 
 
 async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report: Report) -> None:
@@ -249,6 +257,7 @@ async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report
         installation_id=settings.installation_id,
         clock=clock,
         ids=ids,
+        report=report,
     )
     async with host:
         node_settings = NodeSettings(
@@ -274,7 +283,7 @@ async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report
             starts=host.starts,
             session=host.session,
         )
-        await host.run_node(node, report)
+        await host.run_node(node)
 
 
 def _directory(path: Path) -> Path:

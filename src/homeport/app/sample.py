@@ -29,8 +29,10 @@ REPOSITORY = "localhost/homeport-sample"
 CONTAINER_PORT = 8080
 DESIRED_COUNT = 2
 APPLETS = ("sh", "cat", "echo", "head", "hostname", "httpd", "nc", "printf", "sed", "sleep", "tr", "wget")
-SERVE = f"trap 'exit 0' TERM; httpd -f -p {CONTAINER_PORT} -h /www & wait"
+SERVE = f"trap 'exit 0' TERM; httpd -f -v -p {CONTAINER_PORT} -h /www & wait"
 """The container's command. Its first process must end at SIGTERM, which httpd there would ignore."""
+FAILURES_MAX = 2 * DESIRED_COUNT
+"""A service tries for ever. Whoever waits for the sample may know the reason after the second round."""
 POLL_SECONDS = 0.1
 """The public API cannot be waited on, so ask. Ten times a second is idle for a server."""
 
@@ -61,6 +63,8 @@ class Standing:
     """`host:port` of each running task's web server."""
     trouble: str = ""
     """Why the youngest stopped task stopped."""
+    failed: int = 0
+    """Tasks of the service that stopped, while none runs."""
 
     @property
     def is_up(self) -> bool:
@@ -229,7 +233,7 @@ def wait_until_up(
             shown = standing
         if standing.is_up:
             return standing
-        if monotonic() > deadline:
+        if monotonic() > deadline or standing.failed > FAILURES_MAX:
             why = standing.trouble or f"{standing.running} of {standing.desired} tasks run"
             raise SampleError(f"the sample did not come up: {why}", "See: bin/homeport status")
         sleep(POLL_SECONDS)
@@ -242,9 +246,10 @@ def look(api: Api, *, cluster: str) -> Standing:
     addresses = tuple(
         sorted(a for task in tasks if task["lastStatus"] == "RUNNING" for a in addresses_of(task))
     )
-    trouble = ""
+    trouble, failed = "", 0
     if not addresses:
         stopped = sorted(_tasks(api, cluster, "STOPPED"), key=lambda task: float(task.get("stoppedAt", 0)))
+        failed = len(stopped)
         trouble = stopped[-1].get("stoppedReason", "") if stopped else ""
         trouble = trouble or next((e["message"] for e in service.get("events", ())), "")
     return Standing(
@@ -253,6 +258,7 @@ def look(api: Api, *, cluster: str) -> Standing:
         pending=service.get("pendingCount", 0),
         addresses=addresses,
         trouble=trouble,
+        failed=failed,
     )
 
 

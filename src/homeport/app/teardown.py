@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from homeport.core.clock import SystemClock
 from homeport.node.commands import CommandError, run_command
@@ -14,26 +15,37 @@ from homeport.node.metadata.redirect import MetadataRedirect
 from homeport.node.ports import DriverError, DriverUnavailableError, EngineInfo
 
 
-async def remove_traces(
-    *, docker_host: str, installation_id: str, instances: Iterable[str]
-) -> tuple[str, ...]:
-    """Remove them; what could not be removed, and why. Repeating it is fine.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removed:
+    """What came of it."""
+
+    problems: tuple[str, ...]
+    """What could not be removed, and why."""
+    is_alone: bool
+    """Whether no other Homeport is known on this machine."""
+
+
+async def remove_traces(*, docker_host: str, installation_id: str, instances: Iterable[str]) -> Removed:
+    """Remove them. Repeating it is fine.
 
     `instances` are the names of its local instances. Call it when no container
     of the installation is left: cgroups must be empty.
     """
     problems: list[str] = []
+    is_alone = True
+    redirect = MetadataRedirect(run_command, installation_id)
     try:
         await InstanceNet(run_command, installation_id).down()
     except CommandError as error:
         problems.append(str(error))
     try:
-        await MetadataRedirect(run_command, installation_id).release()
+        await redirect.release()
+        is_alone = not await redirect.others()
     except CommandError as error:
         problems.append(str(error))
     info = await _engine(docker_host)
     if info is None:
-        return tuple(problems)
+        return Removed(problems=tuple(problems), is_alone=is_alone)
     for name in instances:
         groups = instance_cgroups(
             info, homeport=installation_id[:12], instance=name, limits=Limits(), run=run_command
@@ -42,7 +54,7 @@ async def remove_traces(
             await groups.teardown()
         except DriverError as error:
             problems.append(str(error))
-    return tuple(problems)
+    return Removed(problems=tuple(problems), is_alone=is_alone)
 
 
 async def _engine(docker_host: str) -> EngineInfo | None:

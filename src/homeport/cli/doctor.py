@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from homeport.app.connection import serving_pid
-from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError
-from homeport.app.docker_setup import docker_host_of, may_exceed_limits
+from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError, socket_path
+from homeport.app.docker_plan import lost_runtime, may_exceed_limits
+from homeport.app.docker_setup import docker_host_of
 from homeport.app.runtime_wrapper import SYSTEM_PATH
 from homeport.app.settings import DEFAULT_PORT, environment
 from homeport.cli.common import AsJson, DataDir, data_dir_for
@@ -49,6 +50,7 @@ class Machine:
     docker_because: str
     docker_version: str
     docker_api: tuple[int, int]
+    lost_runtime: str
     dockerd: bool
     apt_get: bool
     tools: frozenset[str]
@@ -103,6 +105,13 @@ def check_docker(machine: Machine) -> Finding:
                 verdict=Verdict.MISSING,
                 found=f"Docker Engine {machine.docker_version}, whose API is older than {wanted}",
                 remedy="Install Docker Engine 20.10 or newer.",
+            )
+        if machine.lost_runtime:
+            return Finding(
+                check="docker",
+                verdict=Verdict.MISSING,
+                found=f"Docker Engine {machine.docker_version}, whose runtime {machine.lost_runtime} is gone",
+                remedy="Put it back, or restart Docker Engine with another default runtime.",
             )
         return Finding(check="docker", verdict=Verdict.OK, found=f"Docker Engine {machine.docker_version}")
     if "ermission denied" in machine.docker_because:
@@ -225,7 +234,7 @@ def examine(machine: Machine) -> tuple[Finding, ...]:
 def look(data_dir: Path, environ: Mapping[str, str]) -> Machine:
     """Gather the facts."""
     path = os.pathsep.join([environ.get("PATH", ""), SYSTEM_PATH])
-    answers, because, version = _docker(docker_host_of(environ))
+    answers, because, version, runtime = _docker(docker_host_of(environ))
     existing = next(place for place in (data_dir, *data_dir.parents) if place.exists())
     api = tuple(int(part) for part in str(version.get("ApiVersion", "0.0")).split("."))
     return Machine(
@@ -236,6 +245,7 @@ def look(data_dir: Path, environ: Mapping[str, str]) -> Machine:
         docker_because=because,
         docker_version=str(version.get("Version", "")),
         docker_api=(api[0], api[1]),
+        lost_runtime=runtime,
         dockerd=shutil.which("dockerd", path=path) is not None,
         apt_get=shutil.which("apt-get", path=path) is not None,
         tools=frozenset(tool for tool in ("aws",) if shutil.which(tool, path=path)),
@@ -249,11 +259,12 @@ def look(data_dir: Path, environ: Mapping[str, str]) -> Machine:
     )
 
 
-def _docker(host: str) -> tuple[bool, str, Mapping[str, Any]]:
+def _docker(host: str) -> tuple[bool, str, Mapping[str, Any], str]:
+    client = DockerClient(host)
     try:
-        return True, "", DockerClient(host).version()
+        return True, "", client.version(), lost_runtime(client.info()) if socket_path(host) else ""
     except (DockerAwayError, DockerError) as error:
-        return False, str(error), {}
+        return False, str(error), {}, ""
 
 
 def _answers(host: str, port: int) -> bool:

@@ -10,17 +10,20 @@ import signal
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
 from homeport.app.connection import known_installation_id, serving_pid
 from homeport.app.docker_client import DockerAwayError, DockerClient
-from homeport.app.docker_setup import docker_host_of, started_pid, stop_started
+from homeport.app.docker_setup import DOCKER_DIRECTORY, docker_host_of, started_pid, stop_started
 from homeport.app.sample import REPOSITORY
 from homeport.app.settings import INSTALLATION_LABEL, environment
 from homeport.cli.common import DataDir, data_dir_for
 from homeport.cli.output import CliError
+
+if TYPE_CHECKING:
+    from homeport.app.teardown import Removed
 
 STOP_TIMEOUT_SECONDS = 60.0
 
@@ -31,9 +34,10 @@ def down(
     grace_seconds: Annotated[int, Parameter(help="Time containers get between SIGTERM and SIGKILL.")] = 10,
     purge: Annotated[bool, Parameter(negative="", help="Delete the data directory, too.")] = False,
 ) -> int:
-    """Stop Homeport and remove the containers, volumes and sample image that it made.
+    """Stop Homeport and remove the containers, volumes and images that it made.
 
-    What was registered and the keys stay, and the next `up` carries on; `--purge` deletes them.
+    What was registered and the keys stay, and the next `up` carries on; `--purge` deletes them. A Docker
+    Engine that Homeport started ends, too, unless others use it.
 
     Exit status: 0 nothing is left, 1 something could not be stopped.
     """
@@ -46,21 +50,43 @@ def down(
     docker = DockerClient(docker_host_of(environment()))
     try:
         remove_containers(docker, installation, grace_seconds=grace_seconds)
-        _remove_traces(docker.docker_host, installation, place)
-        if started_pid(place):
-            if docker.containers(labels={}, running_only=True):
-                _say("Docker Engine stays: containers of others run on it")
-            else:
-                stop_started(place)
-                _say("stopped the Docker Engine that Homeport had started")
+        removed = _remove_traces(docker.docker_host, installation, place)
+        is_alone = removed.is_alone and not docker.containers(labels={INSTALLATION_LABEL: ""})
+        if is_alone:
+            remove_images(docker)  # another Homeport would need them
+        _end_engine(docker, place, is_alone=is_alone)
     except DockerAwayError:
         _say("no Docker Engine answers, so no container runs")
     if purge:
-        shutil.rmtree(place)
-        _say(f"deleted {place}")
+        _purge(place)
     else:
         _say(f"down. {place} keeps what was registered")
     return 0
+
+
+def _end_engine(docker: DockerClient, place: Path, *, is_alone: bool) -> None:
+    if not started_pid(place):
+        return
+    if docker.containers(labels={}, running_only=True):
+        _say("Docker Engine stays: containers of others run on it")
+    elif not is_alone:
+        _say("Docker Engine stays: another Homeport uses it")
+    else:
+        stop_started(place)
+        _say("stopped the Docker Engine that Homeport had started")
+
+
+def _purge(place: Path) -> None:
+    if not started_pid(place):
+        shutil.rmtree(place)
+        _say(f"deleted {place}")
+        return
+    # The engine starts containers with the wrapper that lies there.
+    for path in place.iterdir():
+        if path.name == DOCKER_DIRECTORY:
+            continue
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _say(f"deleted what is in {place}, except for what the running Docker Engine needs")
 
 
 def stop_server(place: Path) -> None:
@@ -84,7 +110,7 @@ def stop_server(place: Path) -> None:
 
 
 def remove_containers(docker: DockerClient, installation: str, *, grace_seconds: int) -> None:
-    """Stop and remove what carries the installation's label, then the sample image."""
+    """Stop and remove the containers and volumes that carry the installation's label."""
     label = {INSTALLATION_LABEL: installation}
     found = [str(container["Id"]) for container in docker.containers(labels=label)]
 
@@ -98,22 +124,28 @@ def remove_containers(docker: DockerClient, installation: str, *, grace_seconds:
     volumes = docker.volumes(label=f"{INSTALLATION_LABEL}={installation}")
     for volume in volumes:
         docker.remove_volume(volume)
-    if not docker.containers(labels={INSTALLATION_LABEL: ""}):
-        for image in docker.image_names(REPOSITORY):  # another Homeport's sample would need it
-            docker.remove_image(image)
     if found or volumes:
         _say(f"removed {len(found)} containers and {len(volumes)} volumes")
 
 
-def _remove_traces(docker_host: str, installation: str, place: Path) -> None:
+def remove_images(docker: DockerClient) -> None:
+    """Remove the images that Homeport builds itself."""
+    from homeport.node.drivers.pause_image import PAUSE_IMAGE
+
+    for image in (*docker.image_names(REPOSITORY), PAUSE_IMAGE):
+        docker.remove_image(image)
+
+
+def _remove_traces(docker_host: str, installation: str, place: Path) -> Removed:
     from homeport.app.teardown import remove_traces
 
     instances = sorted(path.name for path in place.glob("nodes/*") if path.is_dir())
-    problems = asyncio.run(
+    removed = asyncio.run(
         remove_traces(docker_host=docker_host, installation_id=installation, instances=instances)
     )
-    for problem in problems:
+    for problem in removed.problems:
         _say(f"left behind: {problem}")
+    return removed
 
 
 def _say(text: str) -> None:

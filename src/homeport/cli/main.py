@@ -13,12 +13,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from homeport import __version__
-from homeport.cli.output import explain_failure
+from homeport.cli.output import explain_failure, tell_error
 
 if TYPE_CHECKING:
     from cyclopts import App
 
 ABOUT = "Run Amazon ECS on your own machines."
+WRONG_USAGE = 2
 EXIT_STATUS = "Exit status: 0 done, 1 refused or failed, 2 wrong usage, 3 nothing serves here."
 COMMANDS = {
     "up": ("homeport.cli.up:up", "Run everything on this machine; --demo adds a sample service."),
@@ -46,13 +47,41 @@ def overview() -> str:
 
 def build() -> App:
     """The commands, none of them imported yet."""
-    from cyclopts import App
+    from cyclopts import App, Parameter
 
-    # What renders markup in help takes as long to import as all the rest: plain text.
-    app = App(name="homeport", help=ABOUT, version=__version__, help_format="plaintext")
-    for name, (path, summary) in COMMANDS.items():
-        app.command(path, name=name, help=summary)
+    from homeport.cli.help import TwoColumns
+
+    app = App(
+        name="homeport",
+        help=ABOUT,
+        version=__version__,
+        # What renders markup in help takes as long to import as all the rest: plain text.
+        help_format="plaintext",
+        help_formatter=TwoColumns(),
+        default_parameter=Parameter(show_default=_worth_showing),
+        exit_on_error=False,
+        print_error=False,
+    )
+    for name, (path, _) in COMMANDS.items():
+        app.command(path, name=name)
     return app
+
+
+def _worth_showing(default: object) -> object:
+    """What to show of a default; `None` where it says no more than that the option was left out."""
+    return None if default in (False, "", None) else default
+
+
+def run(words: Sequence[str]) -> None:
+    """Parse and run one command."""
+    from cyclopts import CycloptsError
+
+    try:
+        build()(words)
+    except CycloptsError as error:
+        command = words[0] if words and words[0] in COMMANDS else ""
+        tell_error(str(error).rstrip("."), f"See: homeport {f'{command} ' * bool(command)}--help")
+        sys.exit(WRONG_USAGE)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -64,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif words == ["--version"]:
             print(__version__)
         else:
-            build()(words)
+            run(words)
     except BrokenPipeError:
         # Whoever read us has what it wanted (`homeport ps | head -1`); Python would complain again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -15,14 +15,16 @@ SENTENCES: Mapping[str, str] = {
     "docker.installing": "Docker Engine is missing: installing {package} with apt-get",
     "docker.starting": "no Docker Engine runs here: starting it ({command})",
     "docker.ready": "Docker Engine answers at {docker_host}",
+    "runtime.restoring": "writing {path} anew: Docker Engine starts containers with it",
     "gateway.ready": "the API answers at {endpoint}",
     "node.registered": "container instance {instance} has registered",
     "package.fetching": "fetching Debian's {package} for the sample image (kept beside the data)",
     "image.building": "building the sample image {image}",
     "image.ready": "the sample image {image} is there",
-    "sample.deployed": "the service {service} is created: its tasks start",
+    "sample.deployed": "the service {service} is deployed",
     "service.progress": "service {service}: {running} of {desired} tasks run",
     "image.pulling": "pulling {image}",
+    "image.pulled": "pulled {image}",
 }
 """How each event reads. Those that are not here are shown as they are."""
 GOALS: Mapping[str, tuple[str, str, str]] = {
@@ -30,12 +32,19 @@ GOALS: Mapping[str, tuple[str, str, str]] = {
     "image.pulling": ("pulling {image}", "done_bytes", "total_bytes"),
 }
 """Events that are a step towards a goal: the bar's name, what is done, what is wanted."""
+ENDS: Mapping[str, str] = {"image.pulled": "pulling {image}"}
+"""Events after which a bar is of no use any more: the bar's name."""
+MEBIBYTE = 2**20
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
-    """An event for people."""
+    """An event for people. Of an ARN its last part tells enough."""
+    short = {
+        name: value.rpartition("/")[2] if isinstance(value, str) and value.startswith("arn:") else value
+        for name, value in fields.items()
+    }
     try:
-        return SENTENCES[event].format_map(fields)
+        return SENTENCES[event].format_map(short)
     except KeyError:
         return " ".join([event, *(f"{name}={value}" for name, value in fields.items())])
 
@@ -70,6 +79,8 @@ class ProgressView:
 
     def __call__(self, event: str, fields: Mapping[str, Any]) -> None:
         """Show an event. Has the shape of a `report`."""
+        from rich.markup import escape
+
         with self._lock:
             text = sentence(event, fields)
             if self._progress is None:
@@ -79,25 +90,43 @@ class ProgressView:
             elif event in GOALS:
                 self._move(self._progress, event, fields)
             else:
-                self._progress.console.print(f"[green]✓[/] {text}", highlight=False)
+                if event in ENDS:
+                    self._end(self._progress, ENDS[event].format_map(fields))
+                self._progress.console.print("[green]✓[/]", escape(text), highlight=False)
 
     def _move(self, progress: Progress, event: str, fields: Mapping[str, Any]) -> None:
         name, done, wanted = GOALS[event]
         title = name.format_map(fields)
         if title not in self._bars:
-            self._bars[title] = progress.add_task(title)
-        progress.update(self._bars[title], completed=fields[done], total=fields[wanted] or None)
+            self._bars[title] = progress.add_task(title, amount="")
+        progress.update(
+            self._bars[title],
+            completed=fields[done],
+            total=fields[wanted] or None,
+            amount=amount(fields[done], fields[wanted], in_bytes=done.endswith("_bytes")),
+        )
+
+    def _end(self, progress: Progress, title: str) -> None:
+        if (bar := self._bars.pop(title, None)) is not None:
+            progress.remove_task(bar)
+
+
+def amount(done: int, wanted: int, *, in_bytes: bool) -> str:
+    """How far something is, in words; bytes as MiB."""
+    if not in_bytes:
+        return f"{done} of {wanted}"
+    return f"{done / MEBIBYTE:.1f} of {wanted / MEBIBYTE:.1f} MiB" if wanted else ""
 
 
 def _rich_progress() -> Progress:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[amount]}"),
         console=Console(stderr=True),
         # stdout belongs to programs: leave it alone.
         redirect_stdout=False,

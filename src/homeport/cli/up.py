@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -82,6 +83,7 @@ def up(
                 "homeport: WARNING: --auth=off: everybody on this machine may do everything here",
                 file=sys.stderr,
             )
+        _refuse_taken_port(host, port)
         docker_host = ensure_docker(
             data_dir=place, environ=environ, report=view, confirm=lambda question: yes or _ask(question)
         )
@@ -121,7 +123,7 @@ async def supervise(settings: UpSettings, view: ProgressView, serve: Serve, *, d
 
     async with asyncio.TaskGroup() as group:
         serving = group.create_task(serve(settings, report))
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, _stop, serving, stopping)
         attending = group.create_task(_attend(settings, view, ready, stopping, demo=demo))
         with contextlib.suppress(asyncio.CancelledError):
@@ -218,6 +220,31 @@ def _own(place: Path) -> Any:
         ) from None
 
 
+def _refuse_taken_port(host: str, port: int) -> None:
+    """Raise `OSError` before anything is started, for the port that will be needed in the end."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise _cannot_listen(host, port, error) from None
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> CliError:
+    if error.errno == errno.EADDRINUSE:
+        return CliError(
+            f"port {port} of {host} is taken: something else listens there",
+            "Choose another port: bin/homeport up --port 4567 (see what listens: ss -ltnp).",
+        )
+    if error.errno == errno.EACCES:
+        return CliError(f"port {port} needs root", "Choose one from 1024 on, or run with sudo.")
+    return CliError(
+        f"cannot listen on {host}: {os.strerror(error.errno or 0)}",
+        "Name an address of this machine with --host, or leave it out.",
+    )
+
+
 def _ask(question: str) -> bool:
     """Ask on a terminal; without one nobody is asked."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -231,10 +258,7 @@ def _explained(group: BaseExceptionGroup[BaseException], settings: UpSettings) -
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     if isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES):
-        return CliError(
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
-            "Choose another port with --port, or stop what listens there.",
-        )
+        return _cannot_listen(settings.host, settings.port, error)
     return error
 
 

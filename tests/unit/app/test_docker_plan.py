@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.app.docker_setup import (
+from homeport.app.docker_plan import (
     DockerFacts,
     InstallPackage,
     Refuse,
+    RestoreRuntime,
     StartDaemon,
     StartService,
     UseRunning,
+    lost_runtime,
     may_exceed_limits,
     plan_docker,
 )
@@ -58,6 +61,31 @@ def test_every_refusal_says_what_to_do(given_facts: DockerFacts) -> None:
     if isinstance(step, Refuse):
         assert step.message
         assert step.remedy.endswith(".")
+
+
+def test_our_own_runtime_is_written_anew_for_an_engine_that_lost_it() -> None:
+    facts = DockerFacts(answers=True, lost_runtime="/var/lib/homeport/docker/homeport-runc")
+    assert plan_docker(facts) == RestoreRuntime(Path("/var/lib/homeport/docker/homeport-runc"))
+    assert isinstance(plan_docker(replace(facts, is_root=False)), Refuse)
+
+
+@pytest.mark.parametrize("path", ["/opt/nvidia-container-runtime", "data/docker/homeport-runc"])
+def test_a_lost_runtime_of_others_is_refused_before_any_container_fails(path: str) -> None:
+    step = plan_docker(DockerFacts(answers=True, lost_runtime=path))
+    assert isinstance(step, Refuse)
+    assert path in step.message
+
+
+def test_a_runtime_is_lost_when_its_path_leads_nowhere(tmp_path: Path) -> None:
+    there, relative = tmp_path / "runc", "data/runc"
+    there.write_text("")
+
+    def told(path: str) -> str:
+        return lost_runtime({"DefaultRuntime": "r", "Runtimes": {"r": {"path": path}, "runc": {}}})
+
+    assert [told(p) for p in (str(there), "runc", "")] == ["", "", ""]
+    assert [told(p) for p in (str(tmp_path / "gone"), relative)] == [str(tmp_path / "gone"), relative]
+    assert lost_runtime({}) == ""
 
 
 def test_what_is_missing_is_installed() -> None:

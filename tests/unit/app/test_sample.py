@@ -22,6 +22,7 @@ class World:
         self.definitions: list[Mapping[str, Any]] = []
         self.services: dict[str, dict[str, Any]] = {}
         self.running = 0
+        self.stopped = 2
         self.calls: list[str] = []
 
     def call(self, operation: str, **members: Any) -> Mapping[str, Any]:
@@ -62,7 +63,7 @@ class World:
 
     def ListTasks(self, desiredStatus: str, **_: Any) -> Mapping[str, Any]:
         if desiredStatus == "STOPPED":
-            return {"taskArns": [] if self.starts else ["s1", "s2"]}
+            return {"taskArns": [] if self.starts else [f"s{n}" for n in range(self.stopped)]}
         return {"taskArns": [f"t{n}" for n in range(self.running)]}
 
     def DescribeTasks(self, tasks: list[str], **_: Any) -> Mapping[str, Any]:
@@ -71,7 +72,8 @@ class World:
                 "tasks": [
                     {"lastStatus": "STOPPED", "stoppedAt": 2.0, "stoppedReason": "the younger's"},
                     {"lastStatus": "STOPPED", "stoppedAt": 1.0, "stoppedReason": "the elder's"},
-                ]
+                ][: len(tasks)]
+                + [{"lastStatus": "STOPPED", "stoppedAt": 0.5}] * (len(tasks) - 2)
             }
         return {
             "tasks": [
@@ -145,6 +147,17 @@ def test_it_gives_up_with_the_youngest_stopped_tasks_reason() -> None:
         sample.wait_until_up(
             world, lambda *_: None, cluster="default", sleep=lambda _: None, monotonic=lambda: next(passed)
         )
+
+
+def test_it_does_not_wait_for_a_service_that_failed_twice_over() -> None:
+    world, passed = World(starts=False), iter(range(1000))
+    world.stopped = 5
+    deployed(world)
+    with pytest.raises(sample.SampleError, match="the younger's"):
+        sample.wait_until_up(
+            world, lambda *_: None, cluster="default", sleep=lambda _: None, monotonic=lambda: next(passed)
+        )
+    assert next(passed) < 5
 
 
 def test_only_tcp_over_ipv4_is_an_address_to_curl() -> None:

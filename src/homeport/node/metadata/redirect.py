@@ -122,6 +122,11 @@ class MetadataRedirect:
             if owner == mine:
                 await self._run("nft", "delete", "table", "ip", f"{TABLE}{slot:02x}")
 
+    async def others(self) -> int:
+        """How many other Homeports have a table on this machine."""
+        mine = owner_chain(self._homeport)
+        return sum(owner != mine for owner in (await self._tables()).values())
+
     async def _tables(self) -> dict[int, str]:
         """Slots that are taken, and their owners' chains."""
         found: dict[int, str] = {}
