@@ -13,6 +13,7 @@ from homeport.core.log import get_logger
 from homeport.node.drivers import agent_errors as agent
 from homeport.node.drivers import docker_views as views
 from homeport.node.drivers.engine_client import EngineClient, EngineError, documents, segment
+from homeport.node.drivers.known_images import KnownImages
 from homeport.node.ports import (
     ContainerSpec,
     ContainerStatus,
@@ -30,6 +31,7 @@ STOP_EXTRA_SECONDS = 120.0
 """Limits of Docker's calls. Source: amazon-ecs-agent README (create 4m, start 3m, stop + 2m)."""
 
 _EVENTS = ["start", "die", "oom", "health_status", "destroy"]
+_IMAGE_EVENTS = ["delete", "import", "load", "pull", "tag", "untag"]
 _HALF_GONE = {"removing", "dead"}
 _AGAIN_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0)
 _CREATE_ATTEMPTS = 3
@@ -43,11 +45,13 @@ class DockerContainers:
         client: EngineClient,
         clock: Clock,
         *,
+        images: KnownImages | None = None,
         start_seconds: float = START_SECONDS,
         create_seconds: float = CREATE_SECONDS,
     ) -> None:
         self._client = client
         self._clock = clock
+        self._images = images or KnownImages()
         self._start_seconds = start_seconds
         self._create_seconds = create_seconds
 
@@ -150,11 +154,15 @@ class DockerContainers:
         while True:
             try:
                 async with self._client.stream("GET", "/events", params=_event_params(since)) as answer:
-                    yield ""
-                    failures = 0
-                    async for event in documents(answer):
-                        since = max(since, _event_time(event, since))
-                        yield event["Actor"]["Attributes"].get("name", "")
+                    with self._images.watched():
+                        yield ""
+                        failures = 0
+                        async for event in documents(answer):
+                            since = max(since, _event_time(event, since))
+                            if event.get("Type") == "image":
+                                self._images.changed()
+                            else:
+                                yield event["Actor"]["Attributes"].get("name", "")
                 log.info("docker_events.ended")
             except (DriverUnavailableError, EngineError) as error:
                 log.warning("docker_events.lost", error=str(error), failures=failures)
@@ -216,7 +224,7 @@ def _event_params(since: datetime) -> dict[str, str]:
     micros = int(since.timestamp() * 1_000_000)
     return {
         "since": f"{micros // 1_000_000}.{micros % 1_000_000:06d}000",
-        "filters": views.filters(type=["container"], event=_EVENTS),
+        "filters": views.filters(type=["container", "image"], event=[*_EVENTS, *_IMAGE_EVENTS]),
     }
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 from homeport.node.drivers import agent_errors as agent
 from homeport.node.drivers import docker_views as views
 from homeport.node.drivers.engine_client import EngineClient, EngineError, segment
+from homeport.node.drivers.known_images import KnownImages
 from homeport.node.ports import DriverError, ImageInfo, PullProgress, RegistryLogin
 
 PULL_SILENCE_SECONDS = 60.0
@@ -22,12 +23,22 @@ _FINISHED = {"Download complete", "Verifying Checksum", "Extracting", "Pull comp
 class DockerImages:
     """One daemon's images."""
 
-    def __init__(self, client: EngineClient, *, silence_seconds: float = PULL_SILENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        client: EngineClient,
+        *,
+        known: KnownImages | None = None,
+        silence_seconds: float = PULL_SILENCE_SECONDS,
+    ) -> None:
         self._client = client
+        self._known = known or KnownImages()
         self._silence_seconds = silence_seconds
 
     async def inspect(self, image: str) -> ImageInfo | None:
         """The image as it is here; `None`: it is not."""
+        if (known := self._known.find(image)) is not None:
+            return known
+        generation = self._known.generation
         with agent.named(agent.INSPECT):
             try:
                 body = await self._client.get(f"/images/{segment(image)}/json")
@@ -35,7 +46,9 @@ class DockerImages:
                 if error.status == 404:
                     return None
                 raise
-        return views.image_info(body, image)
+        info = views.image_info(body, image)
+        self._known.keep(image, info, generation)
+        return info
 
     async def pull(
         self, image: str, *, login: RegistryLogin | None, progress: Callable[[PullProgress], None]
@@ -65,6 +78,8 @@ class DockerImages:
                     ) from error
         except DriverError as error:
             raise _pull_error(error) from error
+        finally:
+            self._known.changed()  # its event may still be on its way
 
     async def remove(self, image: str) -> None:
         """Remove the name, and the layers that nothing else needs. Missing is fine."""
@@ -74,6 +89,8 @@ class DockerImages:
             except EngineError as error:
                 if error.status != 404:
                     raise
+            finally:
+                self._known.changed()
 
     async def images(self) -> tuple[ImageInfo, ...]:
         """Every image that has a name or a digest."""
@@ -92,6 +109,7 @@ class DockerImages:
             params = {}
         with agent.named(agent.CREATE):
             data = await self._client.raw("POST", path, body=tar, params=params or None, seconds=None)
+        self._known.changed()
         return str(json.loads(data.splitlines()[-1])["status"])
 
 
