@@ -271,8 +271,14 @@ def _deployment_view(deployment: Deployment, *, desired: int, running: int, pend
     }
 
 
-def service_view(service: Service, *, tasks: tuple[Task, ...], include: Include) -> Wire:
-    """A service. `tasks`: its live ones, which the counters count."""
+def service_view(
+    service: Service, *, tasks: tuple[Task, ...], include: Include, created: bool = False
+) -> Wire:
+    """A service. `tasks`: its live ones, which the counters count.
+
+    `created`: for CreateService, which does not return an ECS controller that was not
+    asked for; clients (Ansible's) rely on it everywhere else.
+    """
     running: dict[str | None, int] = {}
     pending: dict[str | None, int] = {}
     for task in tasks:
@@ -322,7 +328,7 @@ def service_view(service: Service, *, tasks: tuple[Task, ...], include: Include)
         "enableExecuteCommand": False,
         "availabilityZoneRebalancing": "DISABLED",
     }
-    if service.explicit_controller:
+    if service.explicit_controller or not created:
         view["deploymentController"] = {"type": "ECS"}
     if "TAGS" in include:
         view["tags"] = list(service.tags)

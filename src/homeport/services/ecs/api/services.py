@@ -50,9 +50,9 @@ def _resource(call: Call, request: Request) -> tuple[str, ...]:
     return (f"arn:aws:ecs:{call.region}:{call.account_id}:service/{cluster}/{reference}",)
 
 
-def _view(tx: Tx, service: Service, include: frozenset[str]) -> Answer:
+def _view(tx: Tx, service: Service, include: frozenset[str], *, created: bool = False) -> Answer:
     tasks = TaskRepo(tx).live_of_service(service.id)
-    return service_view(service, tasks=tasks, include=include)
+    return service_view(service, tasks=tasks, include=include, created=created)
 
 
 def _find(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Service:
@@ -97,7 +97,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if old is not None and old.status == "ACTIVE":
             if old.request != asked:
                 raise InvalidParameterException("Creation of service was not idempotent.")
-            return _view(tx, old, _TAGS)
+            return _view(tx, old, _TAGS, created=True)
         if old is not None and old.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         definition = _definition(tx, call, req["taskDefinition"])
@@ -123,7 +123,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             created_by=call.principal.arn,
             request=asked,
         )
-        return _view(tx, repo.add(service), _TAGS)
+        return _view(tx, repo.add(service), _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
 

@@ -23,7 +23,8 @@ from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import Tags, checked, merged
 from homeport.services.ecs.plan.task_definition import TaskDemand, unsupported_at_run
 
-_STARTED_BY = re.compile(r"[A-Za-z0-9_/-]{0,128}")
+_STARTED_BY = re.compile(r"[A-Za-z0-9_/ .,:+=@-]{0,128}")
+"""Wider than the model's text: ecs-deploy sends `ECS Deploy`, others send owners and e-mail addresses."""
 LAUNCHES_KEPT = 2000
 _UNSUPPORTED = ("capacityProviderStrategy", "platformVersion", "volumeConfigurations", "referenceId")
 
@@ -60,7 +61,7 @@ def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None
         raise InvalidParameterException("propagateTags SERVICE is for services: use TASK_DEFINITION or NONE.")
     if not _STARTED_BY.fullmatch(request.get("startedBy") or ""):
         raise InvalidParameterException(
-            "startedBy has at most 128 letters, digits, hyphens, underscores and slashes."
+            "startedBy has at most 128 letters, digits, spaces and the characters _ / . , : + = @ -."
         )
     group = request.get("group") or ""
     if group.startswith("service:"):
