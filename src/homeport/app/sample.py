@@ -6,6 +6,7 @@ page. Everything else goes through the public API, as any user's would.
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import shutil
@@ -29,10 +30,14 @@ REPOSITORY = "localhost/homeport-sample"
 CONTAINER_PORT = 8080
 DESIRED_COUNT = 2
 APPLETS = ("sh", "cat", "echo", "head", "hostname", "httpd", "nc", "printf", "sed", "sleep", "tr", "wget")
-SERVE = f"trap 'exit 0' TERM; httpd -f -v -p {CONTAINER_PORT} -h /www & wait"
+SERVE = (
+    f"echo listening on port {CONTAINER_PORT}; "
+    f"trap 'exit 0' TERM; httpd -f -p {CONTAINER_PORT} -h /www & wait"
+)
 """The container's command. Its first process must end at SIGTERM, which httpd there would ignore."""
 FAILURES_MAX = 2 * DESIRED_COUNT
 """A service tries for ever. Whoever waits for the sample may know the reason after the second round."""
+ANSWER_SECONDS = 2.0
 POLL_SECONDS = 0.1
 """The public API cannot be waited on, so ask. Ten times a second is idle for a server."""
 
@@ -58,7 +63,7 @@ class Standing:
 
     desired: int
     running: int
-    pending: int
+    """Tasks of its present task definition."""
     addresses: tuple[str, ...]
     """`host:port` of each running task's web server."""
     trouble: str = ""
@@ -211,6 +216,18 @@ def deploy(api: Api, image: str, *, cluster: str, desired_count: int = DESIRED_C
         api.call("UpdateService", cluster=cluster, service=SERVICE, taskDefinition=definition)
 
 
+def answers(address: str) -> bool:
+    """Whether the sample's page can be had there. A task is RUNNING before its server listens."""
+    connection = http.client.HTTPConnection(address, timeout=ANSWER_SECONDS)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 def wait_until_up(
     api: Api,
     report: Report,
@@ -219,8 +236,9 @@ def wait_until_up(
     timeout_seconds: float = 120.0,
     sleep: Callable[[float], None] = time.sleep,
     monotonic: Callable[[], float] = time.monotonic,
+    answering: Callable[[str], bool] = answers,
 ) -> Standing:
-    """Return once every task runs. Raise `SampleError` with the reason when they do not."""
+    """Return once every task runs and answers. Raise `SampleError` with the reason when they do not."""
     deadline = monotonic() + timeout_seconds
     shown: Standing | None = None
     while True:
@@ -231,7 +249,7 @@ def wait_until_up(
                 {"service": SERVICE, "running": standing.running, "desired": standing.desired},
             )
             shown = standing
-        if standing.is_up:
+        if standing.is_up and all(map(answering, standing.addresses)):
             return standing
         if monotonic() > deadline or standing.failed > FAILURES_MAX:
             why = standing.trouble or f"{standing.running} of {standing.desired} tasks run"
@@ -242,10 +260,12 @@ def wait_until_up(
 def look(api: Api, *, cluster: str) -> Standing:
     """Where the sample's service stands."""
     service = _service(api, cluster) or {}
-    tasks = list(_tasks(api, cluster, "RUNNING"))
-    addresses = tuple(
-        sorted(a for task in tasks if task["lastStatus"] == "RUNNING" for a in addresses_of(task))
-    )
+    running = [
+        task
+        for task in _tasks(api, cluster, "RUNNING")
+        if task["lastStatus"] == "RUNNING" and task["taskDefinitionArn"] == service.get("taskDefinition")
+    ]
+    addresses = tuple(sorted(address for task in running for address in addresses_of(task)))
     trouble, failed = "", 0
     if not addresses:
         stopped = sorted(_tasks(api, cluster, "STOPPED"), key=lambda task: float(task.get("stoppedAt", 0)))
@@ -254,8 +274,7 @@ def look(api: Api, *, cluster: str) -> Standing:
         trouble = trouble or next((e["message"] for e in service.get("events", ())), "")
     return Standing(
         desired=service.get("desiredCount", 0),
-        running=service.get("runningCount", 0),
-        pending=service.get("pendingCount", 0),
+        running=len(running),
         addresses=addresses,
         trouble=trouble,
         failed=failed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import tarfile
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,8 @@ class World:
         self.services: dict[str, dict[str, Any]] = {}
         self.running = 0
         self.stopped = 2
+        self.eldest = f"{ARN}:task-definition/hello:1"
+        """The first task's definition."""
         self.calls: list[str] = []
 
     def call(self, operation: str, **members: Any) -> Mapping[str, Any]:
@@ -79,6 +82,7 @@ class World:
             "tasks": [
                 {
                     "lastStatus": "RUNNING",
+                    "taskDefinitionArn": self.services["hello"]["taskDefinition"] if n else self.eldest,
                     "containers": [
                         {
                             "networkBindings": [
@@ -129,15 +133,36 @@ def test_a_deleted_service_is_created_again() -> None:
     assert len(world.definitions) == 1
 
 
-def test_it_waits_for_every_task_and_tells_each_step_once() -> None:
-    world, told = World(), []
+def test_it_waits_for_every_task_to_answer_and_tells_each_step_once() -> None:
+    world, told, deaf = World(), [], iter([False, True, False])
     deployed(world)
     world.running = 0
     standing = sample.wait_until_up(
-        world, lambda event, fields: told.append(fields["running"]), cluster="default", sleep=lambda _: None
+        world,
+        lambda event, fields: told.append(fields["running"]),
+        cluster="default",
+        sleep=lambda _: None,
+        answering=lambda _: next(deaf, True),
     )
+    assert next(deaf, None) is None, "asked until both answered"
     assert standing.addresses == ("127.0.0.1:49153", "127.0.0.1:49154")
     assert told == [1, 2]
+
+
+def test_a_task_of_the_revision_before_is_not_what_it_waits_for() -> None:
+    world, passed = World(), iter(range(1000))
+    deployed(world)
+    deployed(world, "i:2")
+    with pytest.raises(sample.SampleError, match="1 of 2"):
+        sample.wait_until_up(
+            world, lambda *_: None, cluster="default", sleep=lambda _: None, monotonic=lambda: next(passed)
+        )
+
+
+def test_nobody_answers_at_a_closed_port() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    assert not sample.answers(address)
 
 
 def test_it_gives_up_with_the_youngest_stopped_tasks_reason() -> None:

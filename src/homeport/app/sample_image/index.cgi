@@ -13,3 +13,4 @@ echo "task: $(member TaskARN)"
 echo "definition: $(member Family):$(member Revision)"
 echo "cluster: $(member Cluster)"
 echo "container: $(hostname)"
+echo "answered ${REMOTE_ADDR:-somebody}" >&2
