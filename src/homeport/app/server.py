@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -30,6 +31,8 @@ log = get_logger("app")
 Report = Callable[[str, Mapping[str, Any]], None]
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
+COLLECT_AFTER = (5_000, 20, 20)
+"""New objects until the garbage collector looks; then how often each older generation joins in."""
 
 
 class _Server(uvicorn.Server):
@@ -54,6 +57,7 @@ class FrontDoor:
                 ws="websockets-sansio",
                 lifespan="off",
                 access_log=False,
+                proxy_headers=False,
                 server_header=False,
                 log_config=None,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
@@ -130,6 +134,7 @@ async def _serve(
             account_id=settings.account_id,
         )
         write_connection(settings.data_dir, connection, environ=environment())
+        _spare_the_collector()
         report("gateway.ready", {"endpoint": settings.endpoint})
         try:
             await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report).run()
@@ -141,6 +146,17 @@ async def run_agent(settings: AgentSettings, report: Report) -> None:
     """`homeport agent`: a node of a Homeport elsewhere, until cancelled."""
     configure(level=settings.log_level)
     await run_agent_node(settings, SystemClock(), SystemIds(), report)
+
+
+def _spare_the_collector() -> None:
+    """Take what was made so far out of the garbage collector's sight.
+
+    Modules, models and compiled statements live as long as the process; looking
+    through them again and again was a quarter of a request's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 def _failing(supervisor: Supervisor) -> Iterable[str]:

@@ -51,6 +51,8 @@ class Metrics:
             registry=self.registry,
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5),
         )
+        # Finding a labelled child costs more than counting; the model bounds how many there are.
+        self._children: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
         agents = Gauge(
             "homeport_agents_connected", "Agents with an open work socket.", registry=self.registry
         )
@@ -58,8 +60,13 @@ class Metrics:
 
     def count(self, outcome: Outcome, seconds: float) -> None:
         """Count one answered request."""
-        self._requests.labels(outcome.service, outcome.operation, str(outcome.answer.status)).inc()
-        self._seconds.labels(outcome.service).observe(seconds)
+        key = (outcome.service, outcome.operation, outcome.answer.status)
+        children = self._children.get(key)
+        if children is None:
+            counter = self._requests.labels(outcome.service, outcome.operation, str(outcome.answer.status))
+            children = self._children[key] = (counter, self._seconds.labels(outcome.service))
+        children[0].inc()
+        children[1].observe(seconds)
 
     def text(self) -> bytes:
         """Everything, for a scrape."""
