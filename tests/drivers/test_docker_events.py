@@ -62,3 +62,20 @@ async def test_a_stream_that_ends_is_taken_up_at_its_last_event(daemon: tuple[Fo
     await client.close()
     start = int(NOW.timestamp())
     assert forgetful.since == [f"{start - 1}.000000000", f"{start + 5}.250000000"]
+
+
+async def test_a_container_that_ends_while_it_is_measured_has_no_usage() -> None:
+    """Docker then answers 200 and nothing."""
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(headers={"Api-Version": "1.41"})
+
+    runner = web.ServerRunner(web.Server(handle), handle_signals=False, shutdown_timeout=0.1)
+    await runner.setup()
+    with tempfile.TemporaryDirectory(prefix="hpe") as folder:
+        socket = str(Path(folder) / "s")
+        await web.UnixSite(runner, socket).start()
+        client = EngineClient(socket)
+        assert await DockerContainers(client, FixedClock(NOW)).sample("ending") is None
+        await client.close()
+        await runner.cleanup()

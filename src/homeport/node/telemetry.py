@@ -215,8 +215,11 @@ class Telemetry:
     async def _publish(self, connected: asyncio.Event) -> None:
         while True:
             await connected.wait()
-            await self.publish_metrics()
-            self.publish_health()
+            try:
+                await self.publish_metrics()
+                self.publish_health()
+            except Exception:  # the edge: tasks run whether or not they can be measured
+                log.exception("metrics.failed")
             await asyncio.sleep(self._interval)
 
     async def _follow_health(self) -> None:

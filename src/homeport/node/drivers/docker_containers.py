@@ -180,7 +180,7 @@ class DockerContainers:
                 if error.status in {404, 409}:
                     return None
                 raise
-        return views.sample(body)
+        return None if body is None else views.sample(body)  # nothing at all: it ended while it was asked
 
     async def logs(self, name: str, *, tail: int) -> tuple[str, ...]:
         """The last `tail` lines of both streams, oldest first; none for a missing container."""

@@ -29,7 +29,18 @@ RETRY_SECONDS_FIRST, RETRY_SECONDS_MAX = 1.1, 5.0
 """Source: amazon-ecs-agent, delays between attempts to pull."""
 LOGIN_SECONDS = 6 * 3600.0
 """How long a token of ECR (valid for 12 hours) is used."""
-_HOPELESS = ("not found", "denied", "unauthorized", "no basic auth", "does not exist", "invalid reference")
+_HOPELESS = (
+    "not found",
+    "manifest unknown",
+    "name unknown",
+    "denied",
+    "unauthorized",
+    "no basic auth",
+    "does not exist",
+    "invalid reference",
+    "no space left on device",
+)
+"""What a registry, or a full disk, will say again in five seconds. Source: OCI distribution, error codes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
