@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import socket
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -31,6 +32,8 @@ log = get_logger("app")
 Report = Callable[[str, Mapping[str, Any]], None]
 KEEP_ALIVE_SECONDS = 75
 BACKLOG = 2048
+AGENT_FRAME_BYTES_MAX = 4 << 20
+"""The real agent keeps telemetry frames below 1 MiB. A longer one ends the socket (1009)."""
 COLLECT_AFTER = (5_000, 20, 20)
 """New objects until the garbage collector looks; then how often each older generation joins in."""
 
@@ -44,10 +47,16 @@ class _Server(uvicorn.Server):
         yield
 
 
+def _is_true(record: logging.LogRecord) -> bool:
+    """uvicorn takes an upgrade that was answered with a refusal for one that was not answered."""
+    return "without completing handshake" not in record.getMessage()
+
+
 class FrontDoor:
     """The gateway's HTTP server on one port."""
 
     def __init__(self, app: Gateway, *, host: str, port: int) -> None:
+        logging.getLogger("uvicorn.error").addFilter(_is_true)
         self._server = _Server(
             uvicorn.Config(
                 app,
@@ -55,6 +64,9 @@ class FrontDoor:
                 port=port,
                 http="httptools",
                 ws="websockets-sansio",
+                ws_max_size=AGENT_FRAME_BYTES_MAX,
+                ws_per_message_deflate=False,
+                ws_ping_interval=None,
                 lifespan="off",
                 access_log=False,
                 proxy_headers=False,

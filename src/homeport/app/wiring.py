@@ -117,6 +117,7 @@ class ControlPlane:
         supervisor.start("feed-pump", pump.run)
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
+        supervisor.start("roll-call", self.hub.call_the_roll)
         for runner, name in zip(runners, self.queues, strict=True):
             supervisor.start(name, runner.run)
 

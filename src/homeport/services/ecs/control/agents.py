@@ -45,6 +45,8 @@ log = get_logger("ecs.agents")
 PAYLOAD_TASKS_MAX = 10
 DEFINITIONS_KEPT = 2000
 NUMBERS_RESERVED = 1000
+RETURN_SECONDS = 150.0
+"""An agent that is there comes back within its longest back-off: 120 s, and a fifth of jitter."""
 
 
 @dataclass(slots=True)
@@ -58,6 +60,8 @@ class _Session:
     sent: set[tuple[int, str]] = field(default_factory=set)
     numbers: Iterator[int] = field(default_factory=lambda: iter(()))
     """Reserved numbers of payloads and manifests, not used yet."""
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while sending: a manifest below a payload's number would be dropped as stale."""
 
 
 class AgentHub:
@@ -87,12 +91,33 @@ class AgentHub:
     # ---- sockets ----------------------------------------------------------------------------
 
     async def open_acs(self, hello: AgentHello, outbox: Outbox) -> AcsSession:
-        """Take an agent's work socket. Raise `RefusedAgentError`."""
+        """Take an agent's work socket, in place of an older one. Raise `RefusedAgentError`."""
         instance = await self._find(hello)
+        session = _Session(
+            outbox=outbox,
+            instance_id=instance.id,
+            cluster_arn=f"arn:aws:ecs:{instance.region}:{instance.account_id}:cluster/{instance.cluster_name}",
+            instance_arn=instance.arn,
+        )
+        old = self._sessions.get(instance.id)
+        if old is not None:
+            old.outbox.close()
+        # From here on the end of an older socket changes nothing any more.
+        self._sessions[instance.id] = session
+        try:
+            async with session.turn:
+                await self._connected(session, hello)
+                await self._send_manifest(session)
+            await self.reconcile(str(instance.id))
+        except BaseException:
+            await asyncio.shield(self.disconnected(session))
+            raise
+        return AcsSession(self, session)
 
-        def connect(tx: Tx) -> ContainerInstance:
+    async def _connected(self, session: _Session, hello: AgentHello) -> None:
+        def work(tx: Tx) -> None:
             repo = InstanceRepo(tx)
-            current = repo.get(instance.id)
+            current = repo.get(session.instance_id)
             if current is None or current.status == "INACTIVE":
                 raise RefusedAgentError("InactiveInstanceException", "The container instance is inactive.")
             facts = msgspec.structs.replace(
@@ -102,23 +127,11 @@ class AgentHub:
                 agent_hash=hello.agent_hash or current.agent_hash,
                 docker_version=hello.docker_version or current.docker_version,
             )
-            return current if facts == current else repo.save(facts)
+            if facts != current:
+                repo.save(facts)
 
-        connected = await decide_again(lambda: self._store.write(connect))
-        old = self._sessions.get(connected.id)
-        if old is not None:
-            old.outbox.close()
-        session = _Session(
-            outbox=outbox,
-            instance_id=connected.id,
-            cluster_arn=f"arn:aws:ecs:{connected.region}:{connected.account_id}:cluster/{connected.cluster_name}",
-            instance_arn=connected.arn,
-        )
-        self._sessions[connected.id] = session
-        log.info("agent.connected", instance=connected.arn, agent_version=connected.agent_version)
-        await self._send_manifest(session)
-        await self.reconcile(str(connected.id))
-        return AcsSession(self, session)
+        await decide_again(lambda: self._store.write(work))
+        log.info("agent.connected", instance=session.instance_arn, agent_version=hello.agent_version)
 
     async def open_tcs(self, hello: AgentHello, outbox: Outbox) -> TcsSession:
         """Take an agent's telemetry socket. Raise `RefusedAgentError`."""
@@ -148,39 +161,51 @@ class AgentHub:
         if self._sessions.get(session.instance_id) is not session:
             return
         del self._sessions[session.instance_id]
+        await self._away({session.instance_id})
+        log.info("agent.disconnected", instance=session.instance_arn)
 
+    async def call_the_roll(self, *, after_seconds: float = RETURN_SECONDS) -> None:
+        """Once after a start: agents that were connected to an earlier process and did not come back."""
+        await asyncio.sleep(after_seconds)
+        claimed = await self._store.read(lambda tx: InstanceRepo(tx).connected_ids())
+        await self._away(set(claimed) - self._sessions.keys())
+
+    async def _away(self, instance_ids: set[int]) -> None:
         def work(tx: Tx) -> None:
             repo = InstanceRepo(tx)
-            instance = repo.get(session.instance_id)
-            if instance is not None and instance.agent_connected:
-                repo.save(msgspec.structs.replace(instance, agent_connected=False))
+            for instance_id in instance_ids:
+                instance = None if instance_id in self._sessions else repo.get(instance_id)  # is it back?
+                if instance is not None and instance.agent_connected:
+                    repo.save(msgspec.structs.replace(instance, agent_connected=False))
 
-        await decide_again(lambda: self._store.write(work))
-        log.info("agent.disconnected", instance=session.instance_arn)
+        if instance_ids:
+            await decide_again(lambda: self._store.write(work))
 
     # ---- what is sent -----------------------------------------------------------------------
 
     async def reconcile(self, key: str) -> Next:
         """Send an instance's agent what it has not heard on this socket."""
         session = self._sessions.get(int(key))
-        if session is None:
-            return Next()
+        if session is not None:
+            async with session.turn:
+                await self._tell(session)
+        return Next()
 
+    async def _tell(self, session: _Session) -> None:
         def look(tx: Tx) -> tuple[ContainerInstance | None, tuple[Task, ...], dict[int, TaskDefinition]]:
             instance = InstanceRepo(tx).get(session.instance_id)
-            news = tuple(
-                task
-                for task in TaskRepo(tx).due_of_instance(session.instance_id)
-                if (task.id, task.desired_status) not in session.sent
-            )
-            unknown = {task.task_definition_id for task in news} - self._definitions.keys()
+            due = TaskRepo(tx).due_of_instance(session.instance_id)
+            unknown = {task.task_definition_id for task in due} - self._definitions.keys()
             found = TaskDefinitionRepo(tx).by_ids(unknown) if unknown else {}
-            return instance, news, found
+            return instance, due, found
 
-        instance, news, found = await self._store.read(look)
+        instance, due, found = await self._store.read(look)
         if instance is None or instance.status == "INACTIVE":
             session.outbox.close()
-            return Next()
+            return
+        # States only move forward: what is no longer due will not be due again with the same word.
+        session.sent &= {(task.id, task.desired_status) for task in due}
+        news = tuple(task for task in due if (task.id, task.desired_status) not in session.sent)
         if len(self._definitions) > DEFINITIONS_KEPT:
             self._definitions.clear()
         self._definitions |= found
@@ -189,7 +214,6 @@ class AgentHub:
             self._definitions |= await self._store.read(lambda tx: TaskDefinitionRepo(tx).by_ids(unseen))
         for start in range(0, len(news), PAYLOAD_TASKS_MAX):
             await self._send(session, instance, news[start : start + PAYLOAD_TASKS_MAX])
-        return Next()
 
     async def _send(self, session: _Session, instance: ContainerInstance, tasks: tuple[Task, ...]) -> None:
         number = await self._next_number(session)

@@ -152,9 +152,9 @@ class InstanceRepo:
         return frozenset(row[0] for row in self._tx.rows(_DRAINING, {"cluster_id": cluster_id}))
 
     def connected_ids(self) -> tuple[int, ...]:
-        """Rows of all instances that are not INACTIVE."""
-        rows = self._tx.execute(select(_I.id).where(_I.status != "INACTIVE"))
-        return tuple(row[0] for row in rows)
+        """Rows of all instances whose agent is said to be connected."""
+        rows = self._tx.execute(select(_I.id, _I.body).where(_I.status != "INACTIVE"))
+        return tuple(row[0] for row in rows if row[1].agent_connected)
 
     def task_counts(self, instance_ids: Iterable[int]) -> dict[int, tuple[int, int]]:
         """(running, pending) per instance: by lastStatus, of tasks that should run."""
