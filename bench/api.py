@@ -2,7 +2,7 @@
 
 Run as `python -m bench.api [--json] [--seconds 2] [--rounds 3]`. The peers are made on first use, in
 environments of their own below `.homeport/peers`. Ours runs with SigV4 verified, SQLite on disk with
-synchronous=FULL, and one hollow instance (the real agent, a machine in memory).
+synchronous=FULL, and one hollow instance (the real agent on a machine in memory, a process of its own).
 """
 
 from __future__ import annotations
@@ -10,14 +10,26 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.kit import Figure, RawClient, arguments, free_port, median, process, python, rate, tell
+from bench.kit import (
+    Figure,
+    RawClient,
+    arguments,
+    client_of,
+    control_plane,
+    free_port,
+    hollow_nodes,
+    median,
+    process,
+    python,
+    rate,
+    tell,
+)
 from homeport.core.sigv4 import Credentials
 
 PEERS = Path(__file__).parents[1] / ".homeport" / "peers"
@@ -41,18 +53,8 @@ def peer_environment(name: str, requirement: str) -> Path:
 @contextmanager
 def ours() -> Iterator[RawClient]:
     port = free_port()
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        process(python(), "-m", "bench.serve", "--port", str(port), "--data-dir", folder, port=port),
-    ):
-        connection = Path(folder) / "connection.json"
-        while not connection.exists():
-            time.sleep(0.01)
-        keys = json.loads(connection.read_text())
-        yield RawClient(
-            port,
-            Credentials(access_key_id=keys["access_key_id"], secret_access_key=keys["secret_access_key"]),
-        )
+    with control_plane(port) as folder, hollow_nodes(folder, 1):
+        yield client_of(folder)
 
 
 @contextmanager

@@ -9,11 +9,13 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from homeport.core.sigv4 import Credentials, sign_headers
@@ -167,6 +169,41 @@ class RawClient:
         if not data:
             raise RuntimeError("the server closed the connection")
         return data
+
+
+@contextmanager
+def control_plane(port: int, *options: str) -> Iterator[Path]:
+    """`homeport up` without instances of its own, on a fresh data directory; the directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = (python(), "-m", "homeport", "up", "--port", str(port), "--data-dir", folder)
+        with process(*command, "--instances", "0", *options, port=port):
+            while not (Path(folder) / "connection.json").exists():
+                time.sleep(0.01)
+            yield Path(folder)
+
+
+@contextmanager
+def hollow_nodes(data_dir: Path, instances: int) -> Iterator[None]:
+    """Real agents on machines in memory, in a process of their own."""
+    command = (python(), "-m", "bench.hollow", "--data-dir", str(data_dir), "--instances", str(instances))
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    try:
+        assert running.stdout is not None
+        if running.stdout.readline() != "Ready.\n":
+            raise RuntimeError("the hollow nodes did not come up")
+        yield
+    finally:
+        running.terminate()
+        running.wait(20)
+
+
+def client_of(data_dir: Path) -> RawClient:
+    """A client with the root key of the Homeport on that data directory."""
+    connection = json.loads((data_dir / "connection.json").read_text())
+    credentials = Credentials(
+        access_key_id=connection["access_key_id"], secret_access_key=connection["secret_access_key"]
+    )
+    return RawClient(int(connection["endpoint"].rpartition(":")[2]), credentials)
 
 
 def rate(client: RawClient, make: Callable[[int], tuple[str, dict[str, Any]]], *, seconds: float) -> float:

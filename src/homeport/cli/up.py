@@ -85,13 +85,14 @@ def up(
                 file=sys.stderr,
             )
         _refuse_taken_port(host, port)
-        docker_host = ensure_docker(
-            data_dir=place, environ=environ, report=view, confirm=lambda question: yes or _ask(question)
-        )
+        # A control plane alone needs no Docker Engine: its nodes are elsewhere.
+        if instances or demo:
+            options["docker_host"] = ensure_docker(
+                data_dir=place, environ=environ, report=view, confirm=lambda question: yes or _ask(question)
+            )
         settings = UpSettings(
             data_dir=place,
             installation_id=installation_id(place, SystemIds()),
-            docker_host=docker_host,
             **options,  # type: ignore[arg-type]
         )
         run(settings, view, demo=demo)
