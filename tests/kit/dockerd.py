@@ -21,11 +21,12 @@ START_SECONDS = 60.0
 
 
 class PrivateDaemon:
-    """Its containers outlive it (live-restore)."""
+    """Its containers outlive it, unless it is told otherwise (live-restore)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, live_restore: bool = True) -> None:
         self.socket = str(folder / "docker.sock")
         self._folder = folder
+        self._options = ["--live-restore"] if live_restore else []
         self._process: subprocess.Popen[bytes] | None = None
         self._wrapper = write_runtime_wrapper(folder)
         self._namespace = f"hpd-{folder.name}"
@@ -34,7 +35,7 @@ class PrivateDaemon:
         """Start it, and wait until it answers."""
         folder = self._folder
         command = [
-            *("nsenter", f"--net=/run/netns/{self._namespace}", "dockerd", "--live-restore"),
+            *("nsenter", f"--net=/run/netns/{self._namespace}", "dockerd", *self._options),
             *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
             *("--pidfile", str(folder / "pid"), "--host", f"unix://{self.socket}"),
             *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
@@ -76,10 +77,10 @@ class PrivateDaemon:
 
 
 @asynccontextmanager
-async def private_daemon(folder: Path) -> AsyncIterator[PrivateDaemon]:
+async def private_daemon(folder: Path, *, live_restore: bool = True) -> AsyncIterator[PrivateDaemon]:
     """A daemon that is started; stopped and removed at the end."""
     before = bridges()
-    with PrivateDaemon(folder) as daemon:
+    with PrivateDaemon(folder, live_restore=live_restore) as daemon:
         try:
             await daemon.start()
             assert before <= bridges(), "a private daemon removed a bridge of the machine"

@@ -7,7 +7,6 @@ starts. Each has an address, limits (a cgroup) and an agent session of its own.
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random  # noqa: TID251 - jitter, seeded by the injected ids
 from collections.abc import Callable, Mapping
@@ -31,12 +30,12 @@ from homeport.node.drivers.cgroups import InstanceCgroups, InstanceSlices, Limit
 from homeport.node.drivers.docker_containers import DockerContainers
 from homeport.node.drivers.docker_images import DockerImages
 from homeport.node.drivers.docker_volumes import DockerVolumes
-from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.drivers.known_images import KnownImages
 from homeport.node.drivers.pause_image import ensure_pause_image
 from homeport.node.instance_net import InstanceAddress, InstanceNet
 from homeport.node.metadata.endpoint import MetadataEndpoint
-from homeport.node.metadata.redirect import Bridge, MetadataRedirect, bridge_of
+from homeport.node.metadata.redirect import Bridge, MetadataRedirect, find_bridge
 from homeport.node.metadata.server import METADATA_PORT, metadata_server
 from homeport.node.ports import DriverError, Drivers, EngineInfo
 from homeport.node.settings import NodeSettings
@@ -125,18 +124,14 @@ class NodeHost:
         return Metadata(slot=slot, host_url=host_url, bridge_url="http://169.254.170.2")
 
     async def _bridge(self) -> Bridge | None:
-        """Docker's default bridge. A daemon that chose the address itself does not always tell it."""
-        network = await self._client.get("/networks/bridge")
-        found = bridge_of(network)
-        if found is not None:
-            return found
-        link = (network.get("Options") or {}).get("com.docker.network.bridge.name", "docker0")
+        """Docker's default bridge; `None`: this daemon has none."""
         try:
-            links = json.loads(await run_command("ip", "-j", "-4", "address", "show", "dev", link))
-        except CommandError:
-            return None
-        addresses = [info["local"] for entry in links for info in entry.get("addr_info", ())]
-        return Bridge(link=link, gateway=addresses[0]) if addresses else None
+            network = await self._client.get("/networks/bridge")
+        except EngineError as error:
+            if error.status == 404:
+                return None
+            raise
+        return await find_bridge(network, run_command)
 
     def drivers(self, cgroups: InstanceCgroups | InstanceSlices | None) -> Drivers:
         """A node's drivers."""
