@@ -72,6 +72,11 @@ class Standing:
     """Tasks of the service that stopped, while none runs."""
 
     @property
+    def reachable(self) -> tuple[str, ...]:
+        """The addresses of which we know the machine."""
+        return tuple(address for address in self.addresses if not address.startswith("*"))
+
+    @property
     def is_up(self) -> bool:
         """Whether every task runs and has an address."""
         return self.running >= self.desired > 0 and len(self.addresses) >= self.desired
@@ -249,7 +254,7 @@ def wait_until_up(
                 {"service": SERVICE, "running": standing.running, "desired": standing.desired},
             )
             shown = standing
-        if standing.is_up and all(map(answering, standing.addresses)):
+        if standing.is_up and all(map(answering, standing.reachable)):
             return standing
         if monotonic() > deadline or standing.failed > FAILURES_MAX:
             why = standing.trouble or f"{standing.running} of {standing.desired} tasks run"
@@ -282,11 +287,15 @@ def look(api: Api, *, cluster: str) -> Standing:
 
 
 def addresses_of(task: Mapping[str, Any]) -> Iterator[str]:
-    """`host:port` of every TCP port that the task publishes; the wildcard address is this machine."""
+    """`host:port` of every TCP port that the task publishes.
+
+    `*:port` is on every address of the machine it runs on, and ECS does not tell which machine that is. Our
+    own instances publish on their own addresses.
+    """
     for container in task.get("containers", ()):
         for binding in container.get("networkBindings", ()):
             if binding.get("protocol", "tcp") == "tcp" and ":" not in binding["bindIP"]:
-                host = "127.0.0.1" if binding["bindIP"] == "0.0.0.0" else binding["bindIP"]  # noqa: S104 - read
+                host = "*" if binding["bindIP"] == "0.0.0.0" else binding["bindIP"]  # noqa: S104 - read
                 yield f"{host}:{binding['hostPort']}"
 
 

@@ -209,7 +209,7 @@ def show_sample(settings: UpSettings, view: ProgressView, stopping: threading.Ev
     api = AwsClient(read_connection(settings.data_dir))
     sample.deploy(api, image, cluster=DEFAULT_CLUSTER)
     view("sample.deployed", {"service": sample.SERVICE})
-    return sample.wait_until_up(api, view, cluster=DEFAULT_CLUSTER, sleep=sleep).addresses
+    return sample.wait_until_up(api, view, cluster=DEFAULT_CLUSTER, sleep=sleep).reachable
 
 
 @contextlib.contextmanager

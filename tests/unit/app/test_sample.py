@@ -24,6 +24,7 @@ class World:
         self.services: dict[str, dict[str, Any]] = {}
         self.running = 0
         self.stopped = 2
+        self.hosts = ["172.31.0.4", "172.31.0.5"]
         self.eldest = f"{ARN}:task-definition/hello:1"
         """The first task's definition."""
         self.calls: list[str] = []
@@ -86,7 +87,7 @@ class World:
                     "containers": [
                         {
                             "networkBindings": [
-                                {"bindIP": "0.0.0.0", "hostPort": 49153 + n, "protocol": "tcp"},
+                                {"bindIP": self.hosts[n], "hostPort": 49153 + n, "protocol": "tcp"},
                                 {"bindIP": "::", "hostPort": 49153 + n, "protocol": "tcp"},
                             ]
                         }
@@ -145,7 +146,7 @@ def test_it_waits_for_every_task_to_answer_and_tells_each_step_once() -> None:
         answering=lambda _: next(deaf, True),
     )
     assert next(deaf, None) is None, "asked until both answered"
-    assert standing.addresses == ("127.0.0.1:49153", "127.0.0.1:49154")
+    assert standing.addresses == ("172.31.0.4:49153", "172.31.0.5:49154")
     assert told == [1, 2]
 
 
@@ -157,6 +158,21 @@ def test_a_task_of_the_revision_before_is_not_what_it_waits_for() -> None:
         sample.wait_until_up(
             world, lambda *_: None, cluster="default", sleep=lambda _: None, monotonic=lambda: next(passed)
         )
+
+
+def test_a_task_on_another_machine_counts_but_has_no_address_to_try() -> None:
+    world, tried = World(), []
+    deployed(world)
+    world.hosts[1] = "0.0.0.0"
+    standing = sample.wait_until_up(
+        world,
+        lambda *_: None,
+        cluster="default",
+        sleep=lambda _: None,
+        answering=lambda address: not tried.append(address),
+    )
+    assert standing.addresses == ("*:49154", "172.31.0.4:49153")
+    assert standing.reachable == tuple(tried) == ("172.31.0.4:49153",)
 
 
 def test_nobody_answers_at_a_closed_port() -> None:
