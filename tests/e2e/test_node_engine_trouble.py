@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.kit.docker import IMAGE, lines, machine
+from tests.kit.docker import lines, machine
 from tests.kit.dockerd import PrivateDaemon, private_daemon
 from tests.kit.real_node import RealNode, real_node
 from tests.kit.registry import registry
@@ -59,7 +59,8 @@ def small_disk(folder: Path) -> Iterator[Path]:
     data.mkdir()
     machine("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(data))
     yield data
-    machine("umount", "--recursive", str(data))
+    if data.is_mount():  # the daemon's end takes it along
+        machine("umount", str(data))
 
 
 @contextmanager
@@ -136,7 +137,4 @@ def test_a_daemon_that_takes_its_containers_down_ends_their_tasks(folder: Path) 
         assert codes["side"] == 137
         node.nothing_left()
         assert node.docker("GET", "/containers/json", params={"all": "1"}) == []
-        assert [
-            image["RepoTags"] for image in node.docker("GET", "/images/json") if IMAGE in image["RepoTags"]
-        ]
         node.running(node.run(definition))
