@@ -51,13 +51,16 @@ RETURN_SECONDS = 150.0
 
 @dataclass(slots=True)
 class _Session:
-    """One ACS socket. `sent`: (task row, desired status) pairs that went out on it."""
+    """One ACS socket, and what went out on it."""
 
     outbox: Outbox
     instance_id: int
     cluster_arn: str
     instance_arn: str
-    sent: set[tuple[int, str]] = field(default_factory=set)
+    newest_sent: int = 0
+    """The newest task's row whose start went out; older ones went before."""
+    stops_sent: set[int] = field(default_factory=set)
+    """Rows of tasks whose stop went out, and that have not stopped yet."""
     numbers: Iterator[int] = field(default_factory=lambda: iter(()))
     """Reserved numbers of payloads and manifests, not used yet."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -101,7 +104,7 @@ class AgentHub:
         )
         old = self._sessions.get(instance.id)
         if old is not None:
-            old.outbox.close()
+            pass
         # From here on the end of an older socket changes nothing any more.
         self._sessions[instance.id] = session
         try:
@@ -194,7 +197,11 @@ class AgentHub:
     async def _tell(self, session: _Session) -> None:
         def look(tx: Tx) -> tuple[ContainerInstance | None, tuple[Task, ...], dict[int, TaskDefinition]]:
             instance = InstanceRepo(tx).get(session.instance_id)
-            due = TaskRepo(tx).due_of_instance(session.instance_id)
+            tasks = TaskRepo(tx)
+            due = (
+                *tasks.to_start(session.instance_id, newer_than=session.newest_sent),
+                *tasks.to_stop(session.instance_id),
+            )
             unknown = {task.task_definition_id for task in due} - self._definitions.keys()
             found = TaskDefinitionRepo(tx).by_ids(unknown) if unknown else {}
             return instance, due, found
@@ -203,9 +210,9 @@ class AgentHub:
         if instance is None or instance.status == "INACTIVE":
             session.outbox.close()
             return
-        # States only move forward: what is no longer due will not be due again with the same word.
-        session.sent &= {(task.id, task.desired_status) for task in due}
-        news = tuple(task for task in due if (task.id, task.desired_status) not in session.sent)
+        # A stop is never taken back: what is no longer due will not be due again.
+        session.stops_sent &= {task.id for task in due}
+        news = tuple(task for task in due if task.id not in session.stops_sent)
         if len(self._definitions) > DEFINITIONS_KEPT:
             self._definitions.clear()
         self._definitions |= found
@@ -228,7 +235,9 @@ class AgentHub:
                 task_payload(task, self._definitions[task.task_definition_id], instance) for task in tasks
             ),
         )
-        session.sent |= {(task.id, task.desired_status) for task in tasks}
+        starts = (task.id for task in tasks if task.desired_status == "RUNNING")
+        session.newest_sent = max(session.newest_sent, *starts, 0)
+        session.stops_sent |= {task.id for task in tasks if task.desired_status == "STOPPED"}
         session.outbox.send(payload)
         log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
 

@@ -121,6 +121,11 @@ class ServiceRepo:
         rows = self._tx.execute(select(_S.id).where(_S.status != "INACTIVE"))
         return tuple(row[0] for row in rows)
 
+    def definition_ids(self) -> frozenset[int]:
+        """The task definitions of all services that are not INACTIVE."""
+        rows = self._tx.execute(select(*_COLUMNS).where(_S.status != "INACTIVE"))
+        return frozenset(d.task_definition_id for row in rows for d in _noun(row).deployments)
+
     def any_active(self, cluster_id: int) -> bool:
         """Whether the cluster has a service that is not INACTIVE."""
         row = self._tx.execute(

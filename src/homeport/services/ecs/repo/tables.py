@@ -112,6 +112,8 @@ sa.Index(
 sa.Index(
     "ix_ecs_task_agent_due",
     tasks.c.instance_id,
+    tasks.c.desired_status,
+    tasks.c.id,
     sqlite_where=tasks.c.agent_due,
     postgresql_where=tasks.c.agent_due,
 )

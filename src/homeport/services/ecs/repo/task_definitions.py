@@ -169,7 +169,7 @@ class TaskDefinitionRepo:
                 _T.account_id == account_id,
                 _T.region == region,
                 _T.family > after,
-                _T.family.startswith(prefix, autoescape=True),
+                func.substr(_T.family, 1, len(prefix)) == prefix,  # LIKE ignores case on SQLite
                 _T.status != "DELETE_IN_PROGRESS",
             )
             .group_by(_T.family)
@@ -181,10 +181,13 @@ class TaskDefinitionRepo:
         rows = self._tx.execute(shown.order_by(_T.family).limit(limit))
         return tuple(row[0] for row in rows)
 
-    def purge_deleted(self, *, limit: int) -> None:
-        """Forget DELETE_IN_PROGRESS revisions whose family has no live task; numbers stay taken."""
+    def purge_deleted(self, *, kept: frozenset[int], limit: int) -> None:
+        """Forget DELETE_IN_PROGRESS revisions that nothing uses any more; numbers stay taken.
+
+        Used are those of `kept` (services may still start them), and those whose family has a live task.
+        """
         in_use = select(tasks.c.family).where(tasks.c.stopped_at.is_(None))
-        doomed = select(_T.id).where(_T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use)).limit(limit)
-        ids = [row[0] for row in self._tx.execute(doomed)]
+        doomed = select(_T.id).where(_T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use))
+        ids = [row[0] for row in self._tx.execute(doomed) if row[0] not in kept][:limit]
         if ids:
             self._tx.execute(task_definitions.delete().where(_T.id.in_(ids)))

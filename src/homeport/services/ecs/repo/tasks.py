@@ -38,7 +38,13 @@ _VERSIONS = PreparedList(
 )
 _IDS = PreparedList(_T.uid, lambda uids: select(_T.uid, _T.id).where(_T.uid.in_(uids)))
 _GET = Prepared(select(*_COLUMNS).where(_T.id == bindparam("row_id")))
-_DUE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due)
+_TO_START = _by_age(
+    _T.instance_id == bindparam("instance_id"),
+    _T.agent_due,
+    _T.desired_status == "RUNNING",
+    _T.id > bindparam("row_id"),
+)
+_TO_STOP = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due, _T.desired_status == "STOPPED")
 _LIVE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _LIVE)
 _LIVE_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _LIVE)
 _STOPPED_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _T.stopped_at > bindparam("after"))
@@ -184,9 +190,17 @@ class TaskRepo:
             self._tx.touch("ecs.dispatch", str(task.instance_id))
         return msgspec.structs.replace(task, version=task.version + 1)
 
-    def due_of_instance(self, instance_id: int) -> tuple[Task, ...]:
-        """Tasks of an instance about which its agent has something to hear."""
-        return self._all(_DUE_OF_INSTANCE, instance_id=instance_id)
+    def to_start(self, instance_id: int, *, newer_than: int) -> tuple[Task, ...]:
+        """Tasks that an instance's agent must start, whose rows are newer than the one given.
+
+        Rows of one instance become visible in the order of their ids: its cluster's
+        placements follow each other (see `ClusterRepo.guard_placement`).
+        """
+        return self._all(_TO_START, instance_id=instance_id, row_id=newer_than)
+
+    def to_stop(self, instance_id: int) -> tuple[Task, ...]:
+        """Tasks that an instance's agent must stop."""
+        return self._all(_TO_STOP, instance_id=instance_id)
 
     def live_of_instance(self, instance_id: int) -> tuple[Task, ...]:
         """Tasks on an instance that are not STOPPED."""

@@ -125,7 +125,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_ecs_task_agent_due",
         "ecs_task",
-        ["instance_id"],
+        ["instance_id", "desired_status", "id"],
         unique=False,
         sqlite_where=sa.text("agent_due"),
         postgresql_where=sa.text("agent_due"),
