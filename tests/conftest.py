@@ -6,8 +6,10 @@ import asyncio
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any, NoReturn
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 
 from homeport.core.clock import LoopClock
@@ -24,6 +26,15 @@ settings.register_profile(
 )
 settings.register_profile("nightly", deadline=None, max_examples=2000, suppress_health_check=_PATIENT)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "developer"))
+
+
+def _drop(logger: Any, method: str, event: Any) -> NoReturn:
+    raise structlog.DropEvent
+
+
+def pytest_configure() -> None:
+    # What tests provoke is not news. `structlog.testing.capture_logs` still sees it.
+    structlog.configure(processors=[_drop])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -38,6 +38,8 @@ from homeport.wire.sigv4 import Claim, FailureKind, SignatureError, auth_failure
 log = get_logger("gateway")
 
 STALE_TRIES = 10
+MESSAGE_CHARS = 1024
+"""A service's refusal repeats what it was asked for; nobody reads more of it than this."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -319,11 +321,12 @@ class Chain:
                 tries=STALE_TRIES,
             )
         except AwsError as error:
+            text = error.message
             raise RefusedError(
                 parsed.routed.protocol,
                 parsed.routed.service,
                 error.code,
-                error.message,
+                text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}...",
                 status=error.status,
                 fault=error.fault,
                 members=error.members,

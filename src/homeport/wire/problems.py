@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
@@ -63,7 +64,15 @@ def spell(path: Path | None) -> str:
 
 def show(value: Any) -> str:
     """The value as a message repeats it: quoted text, shortened."""
-    text = "null" if value is None else str(value)
+    text = value if isinstance(value, str) else _as_json(value)
     if len(text) > _SHOWN_CHARS:
         text = f"{text[:_SHOWN_CHARS]}..."
     return f"'{text}'" if isinstance(value, str) else text
+
+
+def _as_json(value: Any) -> str:
+    """What a caller would have written; only CBOR has keys that JSON lacks."""
+    try:
+        return json.dumps(value, default=str, ensure_ascii=False)
+    except TypeError:
+        return str(value)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from homeport.core.clock import Clock
 from homeport.runtime.runner import Next
+from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -43,7 +44,7 @@ class Reaper:
         def work(tx: Tx) -> tuple[int, float | None]:
             purged = TaskRepo(tx).purge(now - TASKS_KEPT, limit=BATCH)
             TokenRepo(tx).purge((now - TOKENS_KEPT).timestamp())
-            TaskDefinitionRepo(tx).purge_deleted(limit=BATCH)
+            TaskDefinitionRepo(tx).purge_deleted(kept=ServiceRepo(tx).definition_ids(), limit=BATCH)
             return purged, TaskRepo(tx).oldest_stop()
 
         purged, oldest = await self._store.write(work)

@@ -14,6 +14,12 @@ from homeport.services.ecs.model import Attribute, Cluster, ContainerInstance
 from homeport.services.ecs.plan.tags import checked, merged
 
 _BUILT_IN = ("ecs.", "com.amazonaws.ecs.")
+_IDENTITY_ATTRIBUTES = {
+    "ecs.availability-zone": "availabilityZone",
+    "ecs.instance-type": "instanceType",
+    "ecs.ami-id": "imageId",
+}
+"""Attributes that an instance identity document gives, and its members."""
 
 
 def _integer(resources: Mapping[str, Mapping[str, Any]], name: str) -> int:
@@ -39,10 +45,13 @@ def _identity(document: str | None) -> Mapping[str, Any]:
         return {}
     try:
         identity = json.loads(document)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise ClientException("The instance identity document is not JSON.") from None
     if not isinstance(identity, dict):
         raise ClientException("The instance identity document is not a JSON object.")
+    for name in ("instanceId", *_IDENTITY_ATTRIBUTES.values()):
+        if not isinstance(identity.get(name) or "", str):
+            raise ClientException(f"{name} of the instance identity document is not a string.")
     return identity
 
 
@@ -55,14 +64,10 @@ def _attributes(
         )
         for a in given
     }
-    known = {
-        "ecs.availability-zone": identity.get("availabilityZone") or zone,
-        "ecs.instance-type": identity.get("instanceType"),
-        "ecs.ami-id": identity.get("imageId"),
-    }
-    for name, value in known.items():
+    for name, member in _IDENTITY_ATTRIBUTES.items():
+        value = identity.get(member) or (zone if member == "availabilityZone" else None)
         if value and name not in found:
-            found[name] = Attribute(name=name, value=str(value))
+            found[name] = Attribute(name=name, value=value)
     return tuple(found.values())
 
 
@@ -80,7 +85,7 @@ def registered_instance(
     `managed_id` names an instance that sends no identity document, as ECS
     Anywhere's do (`mi-...`).
     """
-    resources = {row["name"]: row for row in request.get("totalResources") or ()}
+    resources = {row.get("name", ""): row for row in request.get("totalResources") or ()}
     identity = _identity(request.get("instanceIdentityDocument"))
     attributes = _attributes(tuple(request.get("attributes") or ()), identity, zone=f"{cluster.region}a")
     versions = request.get("versionInfo") or {}
