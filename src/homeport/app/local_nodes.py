@@ -257,6 +257,7 @@ async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report
     async with host:
         node_settings = NodeSettings(
             cluster=settings.cluster,
+            cluster_configured=settings.cluster != DEFAULT_CLUSTER,
             endpoint_url=settings.endpoint,
             region=settings.region,
             credentials=Credentials(
