@@ -26,6 +26,7 @@ from homeport.store.tx import Tx
 
 ACS_PATH = "/_homeport/acs"
 TCS_PATH = "/_homeport/tcs"
+_REPORTED = ("PENDING", "RUNNING", "STOPPED")
 
 
 def _registration_cluster(tx: Tx, call: Call, reference: str | None, now: datetime) -> Cluster:
@@ -85,12 +86,24 @@ async def discover_poll_endpoint(call: Call, ecs: Ecs, req: Request) -> Answer:
 
 
 async def _report(call: Call, ecs: Ecs, req: Request, apply: Callable[[Task], Task]) -> Answer:
+    """Apply a report.
+
+    The end of a task that is not known (any more) is acknowledged, because agents keep
+    its containers until then. All else is InvalidParameterException, because agents
+    repeat for ever what any other error answered.
+    """
+    status = req.get("status")
+    if status is not None and status not in _REPORTED:
+        raise InvalidParameterException(f"status must be one of {', '.join(_REPORTED)}, not '{status}'.")
+    if req.get("attachments"):
+        raise _no_attachments(req)
+
     def work(tx: Tx) -> None:
-        cluster = find_cluster(tx, call, req.get("cluster"))
-        uid = task_uid(home(call), cluster.name, req.get("task") or "")
         tasks = TaskRepo(tx)
-        task = None if uid is None else tasks.find(cluster.id, uid)
+        task = _reported_task(tx, tasks, call, req)
         if task is None:
+            if status == "STOPPED":
+                return
             raise InvalidParameterException("The referenced task was not found.")
         after = apply(task)
         if after is not task and after != task:
@@ -98,6 +111,15 @@ async def _report(call: Call, ecs: Ecs, req: Request, apply: Callable[[Task], Ta
 
     await ecs.store.write(work)
     return {"acknowledgment": "ACK"}
+
+
+def _reported_task(tx: Tx, tasks: TaskRepo, call: Call, req: Request) -> Task | None:
+    try:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+    except ClusterNotFoundException:
+        return None
+    uid = task_uid(home(call), cluster.name, req.get("task") or "")
+    return None if uid is None else tasks.find(cluster.id, uid)
 
 
 @ops.operation("SubmitTaskStateChange", resources=cluster_resource)
@@ -118,5 +140,9 @@ async def submit_container_state_change(call: Call, ecs: Ecs, req: Request) -> A
 async def submit_attachment_state_changes(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Refused for every attachment: Homeport makes none yet."""
     await ecs.store.read(lambda tx: find_cluster(tx, call, req.get("cluster")))
+    raise _no_attachments(req)
+
+
+def _no_attachments(req: Request) -> InvalidParameterException:
     names: list[Any] = [attachment.get("attachmentArn") for attachment in req["attachments"]]
-    raise InvalidParameterException(f"No such attachment: {json.dumps(names)}")
+    return InvalidParameterException(f"No such attachment: {json.dumps(names)}")
