@@ -23,22 +23,23 @@ START_SECONDS = 60.0
 class PrivateDaemon:
     """Its containers outlive it, unless it is told otherwise (live-restore)."""
 
-    def __init__(self, folder: Path, *, live_restore: bool = True) -> None:
+    def __init__(self, folder: Path, *, live_restore: bool = True, bridge: bool = False) -> None:
         self.socket = str(folder / "docker.sock")
         self._folder = folder
         self._options = ["--live-restore"] if live_restore else []
+        if not bridge:
+            self._options += ["--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"]
         self._process: subprocess.Popen[bytes] | None = None
         self._wrapper = write_runtime_wrapper(folder)
-        self._namespace = f"hpd-{folder.name}"
+        self.namespace = f"hpd-{folder.name}"
 
     async def start(self) -> None:
         """Start it, and wait until it answers."""
         folder = self._folder
         command = [
-            *("nsenter", f"--net=/run/netns/{self._namespace}", "dockerd", *self._options),
+            *("nsenter", f"--net=/run/netns/{self.namespace}", "dockerd", *self._options),
             *("--data-root", str(folder / "data"), "--exec-root", str(folder / "exec")),
             *("--pidfile", str(folder / "pid"), "--host", f"unix://{self.socket}"),
-            *("--bridge", "none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
         ]
         if self._wrapper is not None:
             command += ["--add-runtime", f"hp={self._wrapper}", "--default-runtime", "hp"]
@@ -51,11 +52,11 @@ class PrivateDaemon:
                 await asyncio.sleep(0.05)  # a daemon says nowhere that it is ready
 
     def __enter__(self) -> Self:
-        machine("ip", "netns", "add", self._namespace)
+        machine("ip", "netns", "add", self.namespace)
         return self
 
     def __exit__(self, *_: object) -> None:
-        machine("ip", "netns", "delete", self._namespace)
+        machine("ip", "netns", "delete", self.namespace)
 
     async def stop(self) -> None:
         """Ask it to end, and wait."""
@@ -77,10 +78,10 @@ class PrivateDaemon:
 
 
 @asynccontextmanager
-async def private_daemon(folder: Path, *, live_restore: bool = True) -> AsyncIterator[PrivateDaemon]:
+async def private_daemon(folder: Path, **options: bool) -> AsyncIterator[PrivateDaemon]:
     """A daemon that is started; stopped and removed at the end."""
     before = bridges()
-    with PrivateDaemon(folder, live_restore=live_restore) as daemon:
+    with PrivateDaemon(folder, **options) as daemon:
         try:
             await daemon.start()
             assert before <= bridges(), "a private daemon removed a bridge of the machine"
