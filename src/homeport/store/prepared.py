@@ -7,7 +7,7 @@ and run on the driver's own connection; types convert as always.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -16,6 +16,8 @@ from sqlalchemy.sql.expression import ClauseElement, Executable
 from sqlalchemy.sql.selectable import SelectBase
 
 Processor = Callable[[Any], Any]
+Conversions = tuple[tuple[int, Processor], ...]
+"""By position."""
 
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 """For how many items of a list a statement is compiled."""
@@ -25,30 +27,31 @@ SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 class Compiled:
     """A statement in one database's SQL.
 
-    `binds`: name and conversion, in the order of the placeholders; `constants`:
-    the values of those that the statement itself says.
+    `names` are the placeholders', in order; `constants` are what the statement
+    itself says; `conversions` are those of single placeholders, `results` of single columns.
     """
 
     sql: str
-    binds: tuple[tuple[str, Processor | None], ...]
+    names: tuple[str, ...]
     constants: Mapping[str, Any]
-    results: tuple[Processor | None, ...]
-    converts: bool
+    conversions: Conversions
+    results: Conversions
 
     def arguments(self, params: Mapping[str, Any]) -> tuple[Any, ...]:
         """The placeholders' values. Raise `KeyError` for a parameter that is missing."""
         if self.constants:
             params = {**self.constants, **params}
-        return tuple(
-            params[name] if convert is None else convert(params[name]) for name, convert in self.binds
-        )
+        values = [params[name] for name in self.names]
+        for index, convert in self.conversions:
+            values[index] = convert(values[index])
+        return tuple(values)
 
     def row(self, raw: Sequence[Any]) -> tuple[Any, ...]:
         """A row as Python's values."""
-        return tuple(
-            value if convert is None else convert(value)
-            for value, convert in zip(raw, self.results, strict=True)
-        )
+        values = list(raw)
+        for index, convert in self.results:
+            values[index] = convert(values[index])
+        return tuple(values)
 
 
 class Prepared:
@@ -103,22 +106,20 @@ def _compile(statement: Executable, dialect: Dialect, column_keys: Sequence[str]
     compiled: Any = cast("Any", statement).compile(
         dialect=dialect, column_keys=None if column_keys is None else list(column_keys)
     )
-    binds = tuple(
-        (name, compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect))
-        for name in compiled.positiontup or ()
-    )
-    results: tuple[Processor | None, ...] = ()
-    if isinstance(statement, SelectBase):
-        results = tuple(
-            column.type.dialect_impl(dialect).result_processor(dialect, None)
-            for column in statement.selected_columns
-        )
+    names = tuple(compiled.positiontup or ())
+    columns: Iterable[Any] = statement.selected_columns if isinstance(statement, SelectBase) else ()
     return Compiled(
         sql=str(compiled),
-        binds=binds,
-        constants={
-            name: compiled.binds[name].value for name, _ in binds if not compiled.binds[name].required
-        },
-        results=results,
-        converts=any(results),
+        names=names,
+        constants={name: compiled.binds[name].value for name in names if not compiled.binds[name].required},
+        conversions=_needed(
+            compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names
+        ),
+        results=_needed(
+            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
+        ),
     )
+
+
+def _needed(processors: Iterable[Processor | None]) -> Conversions:
+    return tuple((index, convert) for index, convert in enumerate(processors) if convert is not None)

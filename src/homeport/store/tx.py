@@ -87,7 +87,7 @@ class Tx:
     def rows(self, statement: Prepared, params: Mapping[str, Any]) -> list[tuple[Any, ...]]:
         """All rows of a prepared query."""
         compiled, raw = self._run(statement, params)
-        return [compiled.row(row) for row in raw] if compiled.converts else [tuple(row) for row in raw]
+        return [compiled.row(row) for row in raw] if compiled.results else [tuple(row) for row in raw]
 
     def first(self, statement: Prepared, params: Mapping[str, Any]) -> tuple[Any, ...] | None:
         """The first row of a prepared query; `None`: there is none."""

@@ -15,21 +15,22 @@ from dataclasses import dataclass, field
 
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError
-from homeport.core.ids import Ids
+from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
 from homeport.services.ecs.model import Cluster, ContainerInstance, Task
 from homeport.services.ecs.plan.fleet import Fleet
-from homeport.services.ecs.plan.launch import with_identity
-from homeport.services.ecs.plan.placement_types import Demand, InstanceView
+from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import (
     Decision,
+    Seat,
     decide,
     failures,
     fleet_demand,
     fleet_key,
     instance_state,
     placed_task,
+    seat_on,
 )
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -236,19 +237,14 @@ class Placer:
         request = waiting.request
         dice = int.from_bytes(self._ids.token(4), "big")
         decision = decide(state.fleet, request, dice=dice)
-        fresh = [with_identity(request.template, self._ids) for _ in decision.chosen]
-        keys = [fleet_key(task.uid) for task in fresh]
+        uids = [hex32(self._ids) for _ in decision.chosen]
+        keys = [fleet_key(uid) for uid in uids]
         state.fleet.assign_many(keys, decision.chosen, fleet_demand(request))
-        views: dict[int, InstanceView] = {}
+        seats = {instance_id: _seat(state.fleet, instance_id) for instance_id in set(decision.chosen)}
         tasks = []
-        for task, key, instance_id in zip(fresh, keys, decision.chosen, strict=True):
-            view = views.get(instance_id)
-            if view is None:
-                row = state.fleet.row(instance_id)
-                assert row is not None
-                view = views[instance_id] = state.fleet.view(row)
+        for uid, key, instance_id in zip(uids, keys, decision.chosen, strict=True):
             gpu_ids = state.fleet.gpu_ids(key) if request.demand.gpus else ()
-            tasks.append(placed_task(task, view, gpu_ids))
+            tasks.append(placed_task(request.template, uid, seats[instance_id], gpu_ids, self._ids))
         return _Plan(waiting, decision, tuple(tasks))
 
     def _take_back(self, state: _ClusterState, plans: list[_Plan]) -> None:
@@ -276,6 +272,12 @@ class Placer:
                     result=",".join(task.uid for task in plan.tasks),
                     created_at=self._clock.now().timestamp(),
                 )
+
+
+def _seat(fleet: Fleet, instance_id: int) -> Seat:
+    row = fleet.row(instance_id)
+    assert row is not None, "a decision chooses among the fleet's instances"
+    return seat_on(fleet.view(row))
 
 
 def _held(task: Task) -> Demand:

@@ -15,7 +15,6 @@ from typing import Any
 
 import msgspec
 
-from homeport.core.ids import Ids, hex32, uuid
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import Cluster, Container, Demand, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.overrides import demand_of, echo, effective, validate_overrides
@@ -171,7 +170,7 @@ def task_template(
     log_mode: str,
     now: datetime,
 ) -> Task:
-    """A task without id, instance and container ids; `with_identity` completes it."""
+    """A task without id, instance and container ids; placing it adds them."""
     body, asked = launch.body, launch.demand
     return Task(
         cluster_id=cluster.id,
@@ -211,7 +210,7 @@ def service_template(
     log_mode: str,
     now: datetime,
 ) -> Task:
-    """A task of a service's primary deployment, without what `with_identity` adds."""
+    """A task of a service's primary deployment, without what placing adds."""
     tags: Tags = ()
     if service.propagate_tags == "TASK_DEFINITION":
         tags = definition.tags
@@ -236,12 +235,6 @@ def service_template(
         now=now,
     )
     return msgspec.structs.replace(template, service_id=service.id, service_name=service.name)
-
-
-def with_identity(template: Task, ids: Ids) -> Task:
-    """A fresh task of the template."""
-    containers = tuple(msgspec.structs.replace(c, uid=uuid(ids)) for c in template.containers)
-    return msgspec.structs.replace(template, uid=hex32(ids), containers=containers)
 
 
 def request_digest(request: Mapping[str, Any]) -> str:

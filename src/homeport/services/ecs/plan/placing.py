@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import msgspec
 
-from homeport.services.ecs.model import Container, ContainerInstance, Task
+from homeport.core.ids import Ids, uuid
+from homeport.services.ecs.model import ContainerInstance, Task
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement import Placement, check, place
 from homeport.services.ecs.plan.placement_types import (
@@ -124,30 +125,42 @@ def _named(fleet: Fleet, demand: Demand, uids: tuple[str, ...]) -> Decision:
     return Decision(chosen=tuple(chosen), refusals=tuple(refusals))
 
 
-def placed_task(task: Task, instance: InstanceView, gpu_ids: tuple[str, ...]) -> Task:
-    """The task on its instance; its containers take the GPUs in the order of the definition."""
-    return msgspec.structs.replace(
-        task,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seat:
+    """What a task takes over from the instance it is placed on."""
+
+    instance_id: int
+    instance_uid: str
+    availability_zone: str | None
+    attributes: tuple[dict[str, str], ...]
+
+
+def seat_on(instance: InstanceView) -> Seat:
+    """The seat that an instance gives."""
+    architecture = instance.attributes.get("ecs.cpu-architecture")
+    return Seat(
         instance_id=instance.id,
         instance_uid=instance.uid,
         availability_zone=instance.az or None,
-        attributes=_attributes(instance),
-        containers=_with_gpus(task, gpu_ids),
+        attributes=({"name": "ecs.cpu-architecture", "value": architecture},) if architecture else (),
     )
 
 
-def _attributes(instance: InstanceView) -> tuple[dict[str, str], ...]:
-    architecture = instance.attributes.get("ecs.cpu-architecture")
-    return ({"name": "ecs.cpu-architecture", "value": architecture},) if architecture else ()
-
-
-def _with_gpus(task: Task, gpu_ids: tuple[str, ...]) -> tuple[Container, ...]:
-    free = list(gpu_ids)
+def placed_task(template: Task, uid: str, seat: Seat, gpu_ids: tuple[str, ...], ids: Ids) -> Task:
+    """A task of the template on its seat; its containers take the GPUs in the definition's order."""
     containers = []
-    for container in task.containers:
-        taken, free = tuple(free[: container.gpus]), free[container.gpus :]
-        containers.append(msgspec.structs.replace(container, gpu_ids=taken))
-    return tuple(containers)
+    for container in template.containers:
+        taken, gpu_ids = gpu_ids[: container.gpus], gpu_ids[container.gpus :]
+        containers.append(msgspec.structs.replace(container, uid=uuid(ids), gpu_ids=taken))
+    return msgspec.structs.replace(
+        template,
+        uid=uid,
+        instance_id=seat.instance_id,
+        instance_uid=seat.instance_uid,
+        availability_zone=seat.availability_zone,
+        attributes=seat.attributes,
+        containers=tuple(containers),
+    )
 
 
 def failures(decision: Decision, request: PlacementRequest) -> tuple[PlacementFailure, ...]:
