@@ -21,6 +21,7 @@ from botocore.config import Config
 
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.keyring import StoredKeys
+from homeport.app.server import AGENT_FRAME_BYTES_MAX
 from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.ids import SystemIds
@@ -205,7 +206,16 @@ async def _serve(
         health=list,
     )
     server = _Server(
-        uvicorn.Config(gateway, lifespan="off", access_log=False, log_config=None, ws="websockets-sansio")
+        uvicorn.Config(
+            gateway,
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            ws="websockets-sansio",
+            ws_max_size=AGENT_FRAME_BYTES_MAX,
+            ws_per_message_deflate=False,
+            ws_ping_interval=None,
+        )
     )
     async with Supervisor() as supervisor, aiohttp.ClientSession() as session:
         supervisor.start("keys", ring.run)

@@ -9,8 +9,9 @@ everything unreported is sent again, which agents take as no news.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import ParamSpec
 
 import msgspec
 
@@ -25,6 +26,7 @@ from homeport.agentproto.messages import (
     TaskStopVerificationMessage,
 )
 from homeport.core.clock import Clock
+from homeport.core.errors import AwsError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.runtime.retry import decide_again
@@ -41,6 +43,7 @@ from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
+P = ParamSpec("P")
 log = get_logger("ecs.agents")
 PAYLOAD_TASKS_MAX = 10
 DEFINITIONS_KEPT = 2000
@@ -145,11 +148,11 @@ class AgentHub:
         here = Home(hello.account_id, hello.region)
 
         def work(tx: Tx) -> ContainerInstance:
-            name = cluster_name(here, hello.cluster)
+            name = _or_none(cluster_name, here, hello.cluster)
             cluster = None if name is None else ClusterRepo(tx).find(here.account_id, here.region, name)
             if cluster is None or cluster.status == "INACTIVE":
                 raise RefusedAgentError("InvalidClusterException", "Cluster not found.")
-            uid = instance_uid(here, cluster.name, hello.container_instance)
+            uid = _or_none(instance_uid, here, cluster.name, hello.container_instance)
             instance = None if uid is None else InstanceRepo(tx).find(cluster.id, uid)
             if instance is None:
                 raise RefusedAgentError("InvalidInstanceException", "Container instance not found.")
@@ -298,7 +301,7 @@ class AgentHub:
                 return
             here = Home(instance.account_id, instance.region)
             for entry in report.tasks:
-                uid = task_uid(here, instance.cluster_name, entry.task_arn)
+                uid = _or_none(task_uid, here, instance.cluster_name, entry.task_arn)
                 task = None if uid is None else repo.find(instance.cluster_id, uid)
                 if task is None or task.instance_id != instance_id:
                     continue
@@ -330,6 +333,14 @@ class AgentHub:
                 repo.save(msgspec.structs.replace(instance, health=rows))
 
         await decide_again(lambda: self._store.write(work))
+
+
+def _or_none(name_of: Callable[P, str | None], *args: P.args, **kwargs: P.kwargs) -> str | None:
+    """`None`, too, for what is no name at all: agents have no words for that."""
+    try:
+        return name_of(*args, **kwargs)
+    except AwsError:
+        return None
 
 
 class AcsSession:
