@@ -111,6 +111,18 @@ def test_the_culprit_explains_and_not_what_it_dragged_along() -> None:
         assert verdict == failed("CannotPullContainerError: no such image")
 
 
+def test_the_culprit_explains_and_not_those_that_waited_for_it() -> None:
+    """Seen with amazon-ecs-agent 1.105.1: a dependent's reason only names its dependency."""
+    init = ContainerReport(name="init", essential=False, reason="CannotStartContainerError: no such file")
+    app = ContainerReport(
+        name="app", exit_code=143, reason="CannotStartContainerError: dependency graph: failed to resolve"
+    )
+    for order in ([init, app], [app, init]):
+        verdict = stop_of(initiated=None, task_reason="", containers=order)
+        assert verdict == failed("CannotStartContainerError: no such file")
+    assert stop_of(initiated=None, task_reason="", containers=[app]) == failed(app.reason)
+
+
 def test_an_essential_container_that_ends_while_another_waits_has_exited() -> None:
     done = ContainerReport(name="a", was_running=True, exit_code=1, runtime_id="4f3a")
     waiting = ContainerReport(

@@ -103,8 +103,12 @@ def _why_not_started(containers: Sequence[ContainerReport]) -> str:
     """The first culprit's words, essential ones first.
 
     The agent keeps a container's first error for good: what sticks to one that ran
-    after all explains nothing. Nor does a container that was stopped before its pull.
+    after all explains nothing. Nor does a container that was stopped before its pull,
+    and one that waited in vain (a made-up exit code) only says whom it waited for.
     """
-    culprits = sorted(containers, key=lambda container: not container.essential)
-    reasons = (container.reason for container in culprits if container.reason and not container.ran)
+    culprits = sorted(
+        (container for container in containers if container.reason and not container.ran),
+        key=lambda container: (container.exit_code is not None, not container.essential),
+    )
+    reasons = (container.reason for container in culprits)
     return next((reason for reason in reasons if not reason.startswith(CONSEQUENCE)), "")
