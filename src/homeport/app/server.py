@@ -17,6 +17,7 @@ from homeport.app.connection import Connection, write_connection
 from homeport.app.keyring import StoredKeys
 from homeport.app.local_nodes import LocalNodes, run_agent_node
 from homeport.app.settings import AgentSettings, AuthMode, UpSettings, environment
+from homeport.app.whole_answers import WholeAnswers
 from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds
@@ -62,7 +63,7 @@ class FrontDoor:
                 app,
                 host=host,
                 port=port,
-                http="httptools",
+                http=WholeAnswers,
                 ws="websockets-sansio",
                 ws_max_size=AGENT_FRAME_BYTES_MAX,
                 ws_per_message_deflate=False,
