@@ -16,9 +16,12 @@ import msgspec
 import pytest
 
 from homeport.agentproto.messages import FRAME_TYPES
+from homeport.agentproto.server import AcsServer, TcsServer, split_tcs
 from homeport.agentproto.telemetry import upgrade_headers
 from homeport.core.sigv4 import Credentials
+from homeport.gateway.agent_sockets import AgentSockets
 from homeport.services.ecs.repo.instances import InstanceRepo
+from tests.kit.agent_model import faults
 from tests.kit.agent_replay import AgentCalls, AgentEnd, RefusedUpgradeError
 from tests.kit.server import ACCOUNT, REGION, Live
 
@@ -346,3 +349,39 @@ class TestRegistration:
         assert attributes["rack"] == "7"
         assert "ecs.capability.new" in attributes
         assert renewed["registeredResources"][0]["integerValue"] == 4096
+
+
+def test_our_own_agent_says_nothing_that_the_real_one_would_not(
+    live: Live, ecs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every frame of a node's life: acknowledgements, manifests, metrics, health, instance status."""
+    said: list[dict[str, Any]] = []
+
+    def listening(received: Callable[..., Any]) -> Callable[..., Any]:
+        def heard(self: Any, text: str, now: float) -> Any:
+            said.append(json.loads(split_tcs(text)[1]))
+            return received(self, text, now)
+
+        return heard
+
+    for machine in (AcsServer, TcsServer):
+        monkeypatch.setattr(machine, "received", listening(machine.received))
+    monkeypatch.setattr(AgentSockets, "_phase", lambda _: 0.99)  # the first heartbeat comes at once
+    node = live.add_node()
+    check = {"command": ["CMD", "true"], "interval": 5, "retries": 1}
+    ecs.register_task_definition(
+        family="life",
+        containerDefinitions=[
+            {"name": "c", "image": "app:1", "memory": 4, "command": ["stay"], "healthCheck": check}
+        ],
+    )
+    started = ecs.start_task(taskDefinition="life", containerInstances=[node.agent.instance_arn])
+    wanted = {"AckRequest", "PublishMetricsRequest", "PublishHealthRequest", "PublishInstanceStatusRequest"}
+
+    async def all_said() -> bool:
+        metrics = [f for f in said if f["type"] == "PublishMetricsRequest"]
+        return wanted <= {f["type"] for f in said} and any("taskMetrics" in f["message"] for f in metrics)
+
+    live.wait_until(all_said)
+    assert [fault for frame in said for fault in faults(frame)] == []
+    ecs.stop_task(task=started["tasks"][0]["taskArn"])

@@ -20,6 +20,7 @@ from yarl import URL
 
 from homeport.agentproto.telemetry import upgrade_headers
 from homeport.core.sigv4 import Credentials, sign_headers
+from tests.kit.agent_model import faults
 from tests.kit.server import ACCOUNT, REGION, Live
 
 RECORDED_ACCOUNT = "123456789012"
@@ -71,6 +72,7 @@ class AgentEnd:
         received = await self._socket.receive(timeout=HEAR_SECONDS)
         assert received.type is aiohttp.WSMsgType.TEXT, f"the socket ended: {received}"
         frame: Message = received.json()
+        assert faults(frame) == []  # the real agent would not have understood it
         return frame
 
     def end_code(self) -> int | None:
