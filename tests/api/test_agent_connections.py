@@ -19,7 +19,6 @@ from homeport.agentproto.messages import FRAME_TYPES
 from homeport.agentproto.server import AcsServer, TcsServer, split_tcs
 from homeport.agentproto.telemetry import upgrade_headers
 from homeport.core.sigv4 import Credentials
-from homeport.gateway.agent_sockets import AgentSockets
 from homeport.services.ecs.repo.instances import InstanceRepo
 from tests.kit.agent_model import faults
 from tests.kit.agent_replay import AgentCalls, AgentEnd, RefusedUpgradeError
@@ -354,7 +353,7 @@ class TestRegistration:
 def test_our_own_agent_says_nothing_that_the_real_one_would_not(
     live: Live, ecs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every frame of a node's life: acknowledgements, manifests, metrics, health, instance status."""
+    """The frames of a node's life: acknowledgements, metrics, health."""
     said: list[dict[str, Any]] = []
 
     def listening(received: Callable[..., Any]) -> Callable[..., Any]:
@@ -366,7 +365,6 @@ def test_our_own_agent_says_nothing_that_the_real_one_would_not(
 
     for machine in (AcsServer, TcsServer):
         monkeypatch.setattr(machine, "received", listening(machine.received))
-    monkeypatch.setattr(AgentSockets, "_phase", lambda _: 0.99)  # the first heartbeat comes at once
     node = live.add_node()
     check = {"command": ["CMD", "true"], "interval": 5, "retries": 1}
     ecs.register_task_definition(
@@ -376,7 +374,7 @@ def test_our_own_agent_says_nothing_that_the_real_one_would_not(
         ],
     )
     started = ecs.start_task(taskDefinition="life", containerInstances=[node.agent.instance_arn])
-    wanted = {"AckRequest", "PublishMetricsRequest", "PublishHealthRequest", "PublishInstanceStatusRequest"}
+    wanted = {"AckRequest", "PublishMetricsRequest", "PublishHealthRequest"}
 
     async def all_said() -> bool:
         metrics = [f for f in said if f["type"] == "PublishMetricsRequest"]
