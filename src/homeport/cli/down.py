@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import select
 import shutil
@@ -77,16 +78,21 @@ def _end_engine(docker: DockerClient, place: Path, *, is_alone: bool) -> None:
 
 
 def _purge(place: Path) -> None:
-    if not started_pid(place):
-        shutil.rmtree(place)
-        _say(f"deleted {place}")
-        return
-    # The engine starts containers with the wrapper that lies there.
+    # A running engine of ours starts containers with the wrapper that lies there.
+    kept = {DOCKER_DIRECTORY} if started_pid(place) else set()
     for path in place.iterdir():
-        if path.name == DOCKER_DIRECTORY:
+        if path.name in kept:
             continue
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
-    _say(f"deleted what is in {place}, except for what the running Docker Engine needs")
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    if kept:
+        _say(f"deleted what is in {place}, except for what the running Docker Engine needs")
+        return
+    with contextlib.suppress(OSError):
+        place.rmdir()  # what is mounted there stays, empty
+    _say(f"deleted {place}")
 
 
 def stop_server(place: Path) -> None:
