@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 import structlog
@@ -28,13 +28,22 @@ settings.register_profile("nightly", deadline=None, max_examples=2000, suppress_
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "developer"))
 
 
-def _drop(logger: Any, method: str, event: Any) -> NoReturn:
-    raise structlog.DropEvent
+def _only_errors(logger: Any, method: str, event: Any) -> Any:
+    if method not in ("error", "critical", "exception"):
+        raise structlog.DropEvent
+    return event
 
 
 def pytest_configure() -> None:
-    # What tests provoke is not news. `structlog.testing.capture_logs` still sees it.
-    structlog.configure(processors=[_drop])
+    # What tests provoke is not news, but a traceback explains a failure: pytest shows it with the test's.
+    # `structlog.testing.capture_logs` still sees everything.
+    structlog.configure(
+        processors=[
+            _only_errors,
+            structlog.processors.format_exc_info,
+            structlog.processors.KeyValueRenderer(key_order=["event"]),
+        ]
+    )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.api.test_tasks import register
+from tests.api.test_tasks import register, waiter
 from tests.kit.server import Live
 
 
@@ -28,6 +28,25 @@ def test_a_deleted_cluster_is_described_but_not_used(ecs: Any) -> None:
     ):
         ecs.list_tasks(cluster="gone")
     assert ecs.create_cluster(clusterName="gone")["cluster"]["status"] == "ACTIVE"
+
+
+def test_what_a_deleted_cluster_had_does_not_reappear(live: Live, ecs: Any) -> None:
+    """Source: API reference, DescribeTasks; a cluster of the same name is a new one."""
+    ecs.create_cluster(clusterName="twice")
+    register(ecs, "brief", "stay")
+    node = live.add_node(cluster="twice")
+    task = ecs.run_task(cluster="twice", taskDefinition="brief")["tasks"][0]["taskArn"]
+    ecs.stop_task(cluster="twice", task=task)
+    waiter(ecs, "tasks_stopped").wait(cluster="twice", tasks=[task])
+    ecs.create_service(cluster="twice", serviceName="past", taskDefinition="brief", desiredCount=0)
+    ecs.delete_service(cluster="twice", service="past")
+    waiter(ecs, "services_inactive").wait(cluster="twice", services=["past"])
+    live.stop_agent(node)
+    ecs.deregister_container_instance(cluster="twice", containerInstance=node.agent.instance_arn)
+    ecs.delete_cluster(cluster="twice")
+    ecs.create_cluster(clusterName="twice")
+    assert ecs.describe_tasks(cluster="twice", tasks=[task])["failures"][0]["reason"] == "MISSING"
+    assert ecs.describe_services(cluster="twice", services=["past"])["failures"][0]["reason"] == "MISSING"
 
 
 def test_clusters_elsewhere_are_missing(ecs: Any) -> None:
@@ -137,6 +156,8 @@ def test_a_family_prefix_is_exact_in_one_listing_and_a_prefix_in_the_other(ecs: 
     listed = ecs.list_task_definitions(familyPrefix="px")["taskDefinitionArns"]
     assert [arn.rpartition("/")[2] for arn in listed] == ["px:1"]
     assert ecs.list_task_definition_families(familyPrefix="px")["families"] == ["px", "px-long"]
+    for none in ("PX", "p_", "p%", "x" * 60_000):
+        assert ecs.list_task_definition_families(familyPrefix=none)["families"] == []
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,40 @@ def test_a_repeat_is_the_same_service_and_another_request_is_refused(ecs: Any) -
     remove(ecs, "same")
 
 
+def test_a_client_token_means_one_service(ecs: Any) -> None:
+    first = create(ecs, "token-a", count=0, clientToken="once")
+    assert create(ecs, "token-a", count=0, clientToken="once")["serviceArn"] == first["serviceArn"]
+    with pytest.raises(ClientError, match=r"Creation of service was not idempotent."):
+        create(ecs, "token-b", count=0, clientToken="once")
+    remove(ecs, "token-a")
+    assert create(ecs, "token-a", count=0, clientToken="once")["status"] == "ACTIVE"
+    remove(ecs, "token-a")
+
+
+def test_the_controller_is_told_except_to_who_created_without_one(ecs: Any) -> None:
+    """Sources: botocore, CreateServiceResponse.service; Ansible's ecs_service reads it on an update."""
+    assert "deploymentController" not in create(ecs, "quiet", count=0)
+    assert described(ecs, "quiet")["deploymentController"] == {"type": "ECS"}
+    explicit = create(ecs, "loud", count=0, deploymentController={"type": "ECS"})
+    assert explicit["deploymentController"] == {"type": "ECS"}
+    for name in ("quiet", "loud"):
+        assert "deploymentController" in ecs.update_service(service=name, desiredCount=0)["service"]
+        remove(ecs, name)
+
+
+def test_what_an_update_does_not_say_stays(ecs: Any) -> None:
+    create(ecs, "kept", count=0, deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 150})
+    changed = ecs.update_service(service="kept", deploymentConfiguration={"maximumPercent": 175})["service"]
+    limits = changed["deploymentConfiguration"]
+    assert (limits["minimumHealthyPercent"], limits["maximumPercent"]) == (0, 175)
+    with pytest.raises(ClientError, match="Network Configuration is not valid"):
+        ecs.update_service(
+            service="kept", networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}}
+        )
+    assert len(described(ecs, "kept")["deployments"]) == 1
+    remove(ecs, "kept")
+
+
 def test_only_a_service_at_zero_is_deleted_without_force(ecs: Any) -> None:
     create(ecs, "busy", count=1)
     with pytest.raises(ClientError, match=r"The service cannot be stopped while it is scaled above 0."):

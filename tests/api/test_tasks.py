@@ -106,6 +106,17 @@ def test_start_task_names_its_instance_and_every_refusal(ecs: Any, node: Node) -
     ecs.stop_task(task=good["tasks"][0]["taskArn"])
     bad = ecs.start_task(taskDefinition="stay", containerInstances=["0" * 32, "no-such-thing"])
     assert sorted(f["reason"] for f in bad["failures"]) == ["MISSING", "MISSING"]
+    assert all(":container-instance/default/" in f["arn"] for f in bad["failures"])
+
+
+def test_a_task_says_who_started_it_in_any_clients_words(ecs: Any) -> None:
+    """Observed: ecs-deploy sends `ECS Deploy`, and AWS takes it though its model speaks of no spaces."""
+    task = run(ecs, "stay", startedBy="ECS Deploy")
+    assert ecs.list_tasks(startedBy="ECS Deploy")["taskArns"] == [task["taskArn"]]
+    ecs.stop_task(task=task["taskArn"])
+    for bad in ("x" * 129, "a!b"):
+        with pytest.raises(ecs.exceptions.InvalidParameterException):
+            ecs.run_task(taskDefinition="stay", startedBy=bad)
 
 
 def test_overrides_reach_the_container_and_are_echoed(ecs: Any, node: Node) -> None:

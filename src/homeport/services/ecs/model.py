@@ -280,7 +280,6 @@ class Service(Noun, frozen=True, kw_only=True):
     tags: tuple[Document, ...] = ()
     created_at: datetime
     created_by: str
-    client_token: str | None = None
     request: Document = {}
     """What CreateService asked for: a repeat must ask for the same."""
 

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from homeport.core.call import Call
 from homeport.core.ids import hex32
 from homeport.services.ecs.api.container_instances import instance_views
@@ -39,9 +37,7 @@ def _registration_cluster(tx: Tx, call: Call, reference: str | None, now: dateti
     clusters = ClusterRepo(tx)
     fresh = Cluster(account_id=call.account_id, region=call.region, name="default", created_at=now)
     old = clusters.find(call.account_id, call.region, "default")
-    if old is None:
-        return clusters.add(fresh)
-    return clusters.save(msgspec.structs.replace(fresh, id=old.id, version=old.version))
+    return clusters.add(fresh) if old is None else clusters.revive(old, fresh)
 
 
 @ops.operation("RegisterContainerInstance", resources=cluster_resource)

@@ -93,10 +93,7 @@ async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
                 configuration=configuration,
                 tags=tags,
             )
-            if old is None:
-                cluster = repo.add(fresh)
-            else:
-                cluster = repo.save(msgspec.structs.replace(fresh, id=old.id, version=old.version))
+            cluster = repo.add(fresh) if old is None else repo.revive(old, fresh)
         else:
             cluster = old
         return _view(tx, (cluster,), _ALL)[0]

@@ -140,6 +140,7 @@ def _orphan(task: Task, ecs: Ecs) -> Task:
 @ops.operation("DeregisterContainerInstance", resources=cluster_resource)
 async def deregister_container_instance(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Remove an instance; with tasks on it only by force, which orphans them."""
+    forced = req.get("force", False)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
@@ -149,7 +150,7 @@ async def deregister_container_instance(call: Call, ecs: Ecs, req: Request) -> A
         if instance is None or instance.status == "INACTIVE":
             raise InvalidParameterException("Referenced container instance ID not found.")
         live = tasks.live_of_instance(instance.id)
-        if live and not req.get("force"):
+        if live and not forced:
             raise InvalidParameterException("Found running tasks on the instance.")
         for task in live:
             tasks.save(_orphan(task, ecs))

@@ -27,6 +27,7 @@ from homeport.services.ecs.errors import (
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
+from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.service_request import (
     check_common,
     check_create,
@@ -35,6 +36,7 @@ from homeport.services.ecs.plan.service_request import (
 )
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import service_view
 from homeport.store.tx import Tx
@@ -83,12 +85,21 @@ def _deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
     )
 
 
+def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
+    """Whether the client token was used before. Raise if it was for something else."""
+    known = TokenRepo(tx).find(f"CreateService/{cluster.id}", token) if token else None
+    if known is not None and known[0] != digest:
+        raise InvalidParameterException("Creation of service was not idempotent.")
+    return known is not None
+
+
 @ops.operation("CreateService", resources=_resource)
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
-    tags = checked(req.get("tags"))
+    tags, token = checked(req.get("tags")), req.get("clientToken")
     asked = {key: value for key, value in req.items() if key not in ("clientToken", "cluster")}
+    digest = request_digest(asked)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
@@ -100,9 +111,18 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             return _view(tx, old, _TAGS, created=True)
         if old is not None and old.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
+        known = _earlier(tx, cluster, token, digest)
         definition = _definition(tx, call, req["taskDefinition"])
         check_definition(req, definition)
-        limits = percentages(req.get("deploymentConfiguration")) or (100, 200)
+        limits = percentages(req.get("deploymentConfiguration"))
+        if token and not known:
+            TokenRepo(tx).add(
+                f"CreateService/{cluster.id}",
+                token,
+                digest=digest,
+                result=req["serviceName"],
+                created_at=ecs.clock.now().timestamp(),
+            )
         service = Service(
             cluster_id=cluster.id,
             cluster_name=cluster.name,
@@ -128,7 +148,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     return {"service": await ecs.store.write(work)}
 
 
-def _changes(req: Request) -> dict[str, Any]:
+def _changes(req: Request, service: Service) -> dict[str, Any]:
     """Members that change without a deployment; absent ones keep what they were."""
     changes: dict[str, Any] = {}
     for wire, member in (
@@ -144,9 +164,9 @@ def _changes(req: Request) -> dict[str, Any]:
     ):
         if req.get(wire) is not None:
             changes[member] = tuple(req[wire])
-    limits = percentages(req.get("deploymentConfiguration"))
-    if limits is not None:
-        changes["minimum_healthy_percent"], changes["maximum_percent"] = limits
+    current = service.minimum_healthy_percent, service.maximum_percent
+    limits = percentages(req.get("deploymentConfiguration"), current)
+    changes["minimum_healthy_percent"], changes["maximum_percent"] = limits
     return changes
 
 
@@ -160,9 +180,11 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         service = _find(tx, call, cluster, req["service"])
         if service.status != "ACTIVE":
             raise ServiceNotActiveException("Service was not ACTIVE.")
-        changes = _changes(req)
+        changes = _changes(req, service)
         reference = req.get("taskDefinition") or service.primary.task_definition
         definition = _definition(tx, call, reference)
+        if req.get("networkConfiguration"):
+            check_network(req, definition)
         if definition.id != service.primary.task_definition_id or req.get("forceNewDeployment"):
             check_definition(req, definition)
             now = ecs.clock.now()

@@ -121,6 +121,14 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     }
 
 
+def _missing_instance(call: Call, cluster: Cluster, reference: str) -> Answer:
+    head = f"arn:aws:ecs:{call.region}:{call.account_id}:container-instance/{cluster.name}"
+    return {
+        "arn": reference if reference.startswith("arn:") else f"{head}/{reference}",
+        "reason": "MISSING",
+    }
+
+
 @ops.operation("StartTask", resources=_definition_resource)
 async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Start one task on each of 1 to 10 named instances."""
@@ -145,7 +153,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     for reference in references:
         uid = instance_uid(home(call), cluster.name, reference)
         if uid is None:
-            missing.append({"arn": reference, "reason": "MISSING"})
+            missing.append(_missing_instance(call, cluster, reference))
         else:
             uids.append(uid)
     if not uids:

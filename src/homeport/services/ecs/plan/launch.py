@@ -28,8 +28,8 @@ LAUNCHES_KEPT = 2000
 _UNSUPPORTED = ("capacityProviderStrategy", "platformVersion", "volumeConfigurations", "referenceId")
 
 
-def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None:
-    """What RunTask and StartTask ask of a request alike. Raise when it cannot be honoured."""
+def check_compute(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+    """What tasks and services ask alike: the definition runs on that launch type, in that network."""
     if request.get("launchType") and request.get("capacityProviderStrategy"):
         raise InvalidParameterException(
             "Specifying both a launch type and capacity provider strategy is not supported. "
@@ -42,6 +42,13 @@ def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None
         raise InvalidParameterException(
             "The platform version must be null when specifying an EC2 launch type."
         )
+    check_network(request, definition)
+    if launch_type != "EC2":
+        raise ClientException(f"launchType {launch_type} is not supported by Homeport yet.")
+
+
+def check_network(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+    """A network configuration is for awsvpc, and for nothing else."""
     mode = definition.body.get("networkMode", "bridge")
     if mode == "awsvpc" and not request.get("networkConfiguration"):
         raise InvalidParameterException(
@@ -51,8 +58,11 @@ def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None
         raise InvalidParameterException(
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
-    if launch_type != "EC2":
-        raise ClientException(f"launchType {launch_type} is not supported by Homeport yet.")
+
+
+def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+    """What RunTask and StartTask ask of a request alike. Raise when it cannot be honoured."""
+    check_compute(request, definition)
     refuse(request, "", _UNSUPPORTED)
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")

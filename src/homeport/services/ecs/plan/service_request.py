@@ -8,7 +8,7 @@ from typing import Any
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import TaskDefinition
-from homeport.services.ecs.plan.launch import Launches
+from homeport.services.ecs.plan.launch import Launches, check_compute
 from homeport.services.ecs.plan.placement_types import Constraint, Strategy
 from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
 from homeport.services.ecs.plan.support import refuse
@@ -18,15 +18,20 @@ _UNSUPPORTED = (
     "loadBalancers",
     "serviceRegistries",
     "capacityProviderStrategy",
-    "platformVersion",
     "role",
-    "healthCheckGracePeriodSeconds",
     "volumeConfigurations",
     "vpcLatticeConfigurations",
     "gatewayConnectors",
     "monitoring",
 )
-_UNSUPPORTED_DEPLOYMENT = ("alarms", "lifecycleHooks", "linearConfiguration", "canaryConfiguration")
+_UNSUPPORTED_DEPLOYMENT = (
+    "alarms",
+    "lifecycleHooks",
+    "linearConfiguration",
+    "canaryConfiguration",
+    "earlySuccessCriteria",
+)
+_BREAKER = ("enable", "rollback", "resetOnHealthyTask", "thresholdConfiguration")
 
 
 def check_constraints(constraints: tuple[Mapping[str, Any], ...]) -> None:
@@ -53,23 +58,24 @@ def check_strategy(strategy: tuple[Mapping[str, Any], ...]) -> None:
             raise InvalidParameterException(f"Invalid placement strategy: {error}") from None
 
 
-def percentages(given: Mapping[str, Any] | None) -> tuple[int, int] | None:
-    """(minimum healthy, maximum) of a deployment configuration; `None`: none was given."""
+def percentages(given: Mapping[str, Any] | None, current: tuple[int, int] = (100, 200)) -> tuple[int, int]:
+    """(minimum healthy, maximum) of a deployment configuration; what it does not say stays `current`."""
     if not given:
-        return None
+        return current
     refuse(given, "deploymentConfiguration", _UNSUPPORTED_DEPLOYMENT)
     if given.get("strategy") not in (None, "ROLLING"):
         raise ClientException(
             f"deploymentConfiguration.strategy {given['strategy']} is not supported by Homeport yet."
         )
     breaker = given.get("deploymentCircuitBreaker") or {}
-    if breaker.get("enable") or breaker.get("rollback") or breaker.get("thresholdConfiguration"):
+    if any(breaker.get(member) for member in _BREAKER):
         raise ClientException(
             "deploymentConfiguration.deploymentCircuitBreaker is not supported by Homeport yet."
         )
     if given.get("bakeTimeInMinutes"):
         raise ClientException("deploymentConfiguration.bakeTimeInMinutes is not supported by Homeport yet.")
-    minimum, maximum = given.get("minimumHealthyPercent", 100), given.get("maximumPercent", 200)
+    minimum = given.get("minimumHealthyPercent", current[0])
+    maximum = given.get("maximumPercent", current[1])
     if not 0 <= minimum <= 100:
         raise InvalidParameterException("minimumHealthyPercent must be between 0 and 100.")
     if not 100 <= maximum <= 200:
@@ -79,15 +85,12 @@ def percentages(given: Mapping[str, Any] | None) -> tuple[int, int] | None:
 
 def check_common(request: Mapping[str, Any]) -> None:
     """What create and update ask of a request alike."""
-    if request.get("launchType") and request.get("capacityProviderStrategy"):
-        raise InvalidParameterException(
-            "Specifying both a launch type and capacity provider strategy is not supported. "
-            "Remove one and try again."
-        )
     refuse(request, "", _UNSUPPORTED)
-    connect = request.get("serviceConnectConfiguration")
-    if connect and connect.get("enabled"):
+    connect = request.get("serviceConnectConfiguration") or {}
+    if connect.get("enabled") or len(connect) > 1:
         raise ClientException("serviceConnectConfiguration is not supported by Homeport yet.")
+    if request.get("healthCheckGracePeriodSeconds"):
+        raise ClientException("healthCheckGracePeriodSeconds is not supported by Homeport yet.")
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
     if request.get("availabilityZoneRebalancing") == "ENABLED":
@@ -126,18 +129,5 @@ def check_create(request: Mapping[str, Any]) -> None:
 
 def check_definition(request: Mapping[str, Any], definition: TaskDefinition) -> None:
     """Raise unless the service can run the definition."""
-    launch_type = request.get("launchType") or "EC2"
-    if launch_type not in definition.body.get("compatibilities", ()):
-        raise InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
-    if launch_type != "EC2":
-        raise ClientException(f"launchType {launch_type} is not supported by Homeport yet.")
-    mode = definition.body.get("networkMode", "bridge")
-    if mode == "awsvpc" and not request.get("networkConfiguration"):
-        raise InvalidParameterException(
-            "Network Configuration must be provided when networkMode 'awsvpc' is specified."
-        )
-    if mode != "awsvpc" and request.get("networkConfiguration"):
-        raise InvalidParameterException(
-            "Network Configuration is not valid for the given networkMode of this task definition."
-        )
+    check_compute(request, definition)
     Launches().of(definition)

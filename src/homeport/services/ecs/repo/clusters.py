@@ -144,6 +144,12 @@ class ClusterRepo:
         self._tx.touch("ecs.cluster", str(cluster.id))
         return msgspec.structs.replace(cluster, version=cluster.version + 1)
 
+    def revive(self, old: Cluster, fresh: Cluster) -> Cluster:
+        """A new cluster in the place of an INACTIVE one, whose tasks and services do not reappear."""
+        for table in (tasks, services, container_instances):
+            self._tx.execute(table.delete().where(table.c.cluster_id == old.id))
+        return self.save(msgspec.structs.replace(fresh, id=old.id, version=old.version))
+
     def page(self, account_id: str, region: str, *, after_id: int, limit: int) -> tuple[Cluster, ...]:
         """Clusters that are not INACTIVE, by age."""
         rows = self._tx.rows(
