@@ -149,7 +149,7 @@ not attribute:stack == prod or attribute:missing exists
 
 
 @pytest.mark.parametrize("text", TRUE)
-def test_holds(text: str) -> None:
+def test_expressions_that_hold_for_the_example(text: str) -> None:
     assert compile_query(text).matches(PROD)
 
 

@@ -62,7 +62,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("text", "value", "expected"), CASES)
-def test_documented_forms(text: str, value: str, expected: bool | None) -> None:
+def test_documented_forms_match_as_documented(text: str, value: str, expected: bool | None) -> None:
     """Source: java.util.regex.Pattern, as far as it is supported; None: refused."""
     if expected is None:
         with pytest.raises(PatternError):
