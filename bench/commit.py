@@ -43,9 +43,7 @@ STRATEGY = (
 def world(tx: Tx, instances: int) -> tuple[Cluster, TaskDefinition]:
     """A cluster of so many connected instances, and a definition whose tasks fit anywhere."""
     ids = SystemIds()
-    cluster = ClusterRepo(tx).add(
-        Cluster(account_id=ACCOUNT, region=REGION, name="default", created_at=NOW)
-    )
+    cluster = ClusterRepo(tx).add(Cluster(account_id=ACCOUNT, region=REGION, name="default", created_at=NOW))
     body = normalise(DEFINITION, settings={"defaultLogDriverMode": "non-blocking"})
     definition = TaskDefinitionRepo(tx).add(
         TaskDefinition(

@@ -183,6 +183,30 @@ def control_plane(port: int, *options: str) -> Iterator[Path]:
 
 
 @contextmanager
+def whole_homeport(port: int, *options: str, env: dict[str, str] | None = None) -> Iterator[tuple[Path, int]]:
+    """`homeport up` with Docker, until it says `Ready.`: its data directory and process id.
+
+    Everything it made is removed at the end.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        command = (python(), "-m", "homeport")
+        running = subprocess.Popen(
+            (*command, "up", "--port", str(port), "--data-dir", folder, *options),
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **(env or {})},
+        )
+        try:
+            assert running.stdout is not None
+            if running.stdout.readline() != "Ready.\n":
+                raise RuntimeError("homeport up did not become ready")
+            yield Path(folder), running.pid
+        finally:
+            subprocess.run((*command, "down", "--data-dir", folder, "--grace-seconds", "0"), check=False)
+            running.wait(30)
+
+
+@contextmanager
 def hollow_nodes(data_dir: Path, instances: int) -> Iterator[None]:
     """Real agents on machines in memory, in a process of their own."""
     command = (python(), "-m", "bench.hollow", "--data-dir", str(data_dir), "--instances", str(instances))
