@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 import sqlalchemy as sa
 
-from homeport.store import Store, StoreClosedError, Tx
+from homeport.core.errors import StaleWriteError
+from homeport.runtime.retry import decide_again
+from homeport.store import DuplicateKeyError, Store, StoreClosedError, Tx
 from tests.store.conftest import add_thing, names, thing
 
 
@@ -46,10 +49,42 @@ async def test_a_stray_stop_iteration_reaches_the_caller_too(store: Store) -> No
 
 async def test_a_statement_that_fails_reaches_the_caller_and_the_store_goes_on(store: Store) -> None:
     await store.write(lambda tx: add_thing(tx, "a"))
-    with pytest.raises(sa.exc.IntegrityError):
-        await store.write(lambda tx: add_thing(tx, "a"))
+    with pytest.raises(sa.exc.DBAPIError):
+        await store.write(lambda tx: tx.execute(sa.text("SELECT 1 FROM nowhere")))
     await store.write(lambda tx: add_thing(tx, "b"))
     assert await store.read(names) == ["a", "b"]
+
+
+async def test_a_row_that_somebody_made_first_is_a_stale_write(store: Store) -> None:
+    """Whoever created it blindly looks again and finds it."""
+    await store.write(lambda tx: add_thing(tx, "a"))
+    with pytest.raises(DuplicateKeyError, match="name") as caught:
+        await store.write(lambda tx: add_thing(tx, "a"))
+    assert isinstance(caught.value, StaleWriteError)
+    assert isinstance(caught.value.__cause__, sa.exc.IntegrityError)
+    await store.write(lambda tx: add_thing(tx, "b"))
+    assert await store.read(names) == ["a", "b"]
+
+
+async def test_of_many_that_find_or_create_at_once_one_creates(store: Store) -> None:
+    made: list[int] = []
+
+    def find_or_create(number: int) -> Callable[[Tx], int]:
+        def work(tx: Tx) -> int:
+            found = tx.execute(sa.select(thing.c.id).where(thing.c.name == "one")).scalar()
+            if found is None:
+                found = add_thing(tx, "one")
+                made.append(number)
+            return int(found)
+
+        return work
+
+    ids = await asyncio.gather(
+        *(decide_again(lambda n=n: store.write(find_or_create(n))) for n in range(12))  # type: ignore[misc]
+    )
+    assert len(set(ids)) == 1
+    assert made
+    assert await store.read(names) == ["one"]
 
 
 async def test_each_of_many_simultaneous_writes_fails_alone(store: Store) -> None:

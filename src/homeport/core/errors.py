@@ -36,3 +36,18 @@ class DynamicAwsError(AwsError):
 
 class StaleWriteError(Exception):
     """Someone else wrote first: read again, decide again. Never reaches a caller."""
+
+
+class UnavailableError(Exception):
+    """What was asked for cannot be done now, and whoever asked is not to blame: it may work later.
+
+    `message` may be told to callers; `remedy` is for those who run the server.
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}".strip()

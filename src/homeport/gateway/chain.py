@@ -16,7 +16,7 @@ from typing import Any
 
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
-from homeport.core.errors import AwsError, StaleWriteError
+from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.core.operations import Operation, Operations
@@ -193,9 +193,15 @@ class Chain:
             error = None
         except RefusedError as refusal:
             answer, error = refusal.answer(arrived.request_id), refusal.code
+        except UnavailableError as reason:
+            log.error("request.unavailable", request_id=arrived.request_id, reason=str(reason))  # noqa: TRY400
+            fault = self._our_fault(routed, f"{reason.message} Try again later.", status=503)
+            answer, error = fault.answer(arrived.request_id), fault.code
         except Exception:
             log.exception("request.failed", request_id=arrived.request_id)
-            fault = self._our_fault(routed)
+            fault = self._our_fault(
+                routed, "An internal error occurred; the server's log has it under this request id."
+            )
             answer, error = fault.answer(arrived.request_id), fault.code
         return Outcome(
             answer=answer,
@@ -342,7 +348,7 @@ class Chain:
             ) from None
         return serialise(parsed.routed, output, parsed.call.request_id)
 
-    def _our_fault(self, request: RoutedRequest | None) -> RefusedError:
+    def _our_fault(self, request: RoutedRequest | None, message: str, *, status: int = 500) -> RefusedError:
         code = "InternalFailure"
         if request is not None:
             code = self._services[request.routed.service].internal_error
@@ -350,8 +356,8 @@ class Chain:
             request.routed.protocol if request else "json",
             request.routed.service if request else None,
             code,
-            "An internal error occurred; the server's log has it under this request id.",
-            status=500,
+            message,
+            status=status,
             fault="Receiver",
         )
 

@@ -2,10 +2,15 @@
 
 from homeport.store.base import Store
 from homeport.store.errors import (
+    DuplicateKeyError,
     LeaseLostError,
+    StoreAwayError,
     StoreClosedError,
+    StoreDamagedError,
     StoreError,
+    StoreFullError,
     StoreInUseError,
+    StoreLockedError,
     StoreVersionError,
 )
 from homeport.store.feed import Feed, FeedSubscription
@@ -18,6 +23,7 @@ from homeport.store.types import Document, Instant, RowId
 
 __all__ = [
     "Document",
+    "DuplicateKeyError",
     "Feed",
     "FeedSubscription",
     "GuardedRow",
@@ -26,9 +32,13 @@ __all__ = [
     "Leases",
     "RowId",
     "Store",
+    "StoreAwayError",
     "StoreClosedError",
+    "StoreDamagedError",
     "StoreError",
+    "StoreFullError",
     "StoreInUseError",
+    "StoreLockedError",
     "StoreVersionError",
     "Tx",
     "check_lease",

@@ -54,6 +54,8 @@ def open_memory_store() -> SqliteStore:
 
 
 def _make_private(path: Path) -> None:
-    """Make the file before SQLite does: it holds secrets, and the journal files take its mode."""
+    """Make the file before SQLite does: it holds secrets. SQLite's other files take its mode."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch(mode=0o600)
+    if path.stat().st_mode & 0o077:  # restored from a backup, perhaps
+        path.chmod(0o600)

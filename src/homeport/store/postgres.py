@@ -9,8 +9,8 @@ lock that makes all commits of the database queue. It may get lost; readers poll
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
 import asyncpg
@@ -21,8 +21,9 @@ from homeport.core.errors import StaleWriteError
 from homeport.core.log import get_logger
 from homeport.runtime.backoff import Backoff
 from homeport.store import feed as feed_table
-from homeport.store.errors import StoreClosedError
+from homeport.store.errors import StoreAwayError, StoreClosedError
 from homeport.store.feed import Feed, FeedSource, Page, Position
+from homeport.store.postgres_errors import DUPLICATE, explained, is_stranded, may_run_again, sqlstate
 from homeport.store.tx import Tx
 
 log = get_logger(__name__)
@@ -31,8 +32,6 @@ T = TypeVar("T")
 
 CHANNEL = "homeport_change"
 CONNECTIONS = 16
-CONFLICTS = frozenset({"40001", "40P01"})
-"""serialization_failure and deadlock_detected: undone by the database, to be run again."""
 TRIES = 20
 POLL_SECONDS = 1.0
 TRIM_SECONDS = 30.0
@@ -99,18 +98,20 @@ class PostgresStore:
         """Run `fn` on one snapshot."""
         del bulk  # the database does the work either way
         async with self._under_way():
-            try:
+            with _explaining(reading=True):
+                try:
+                    return await self._read(fn)
+                except sa.exc.DBAPIError as error:
+                    if not error.connection_invalidated:
+                        raise
                 return await self._read(fn)
-            except sa.exc.DBAPIError as error:
-                if not error.connection_invalidated:
-                    raise
-            return await self._read(fn)
 
     async def write(self, fn: Callable[[Tx], T], *, bulk: bool = False) -> T:
         """Run `fn` serializably and return once it is committed."""
         del bulk
         async with self._under_way():
-            return await self._write(fn)
+            with _explaining():
+                return await self._write(fn)
 
     async def _read(self, fn: Callable[[Tx], T]) -> T:
         async with self._for_reading.connect() as connection:
@@ -120,7 +121,8 @@ class PostgresStore:
         try:
             return await self._attempt(fn)
         except sa.exc.DBAPIError as error:
-            if not _may_run_again(error):
+            # Who looked before somebody else's insert and inserts after it will see it the next time.
+            if not (may_run_again(error) or sqlstate(error) == DUPLICATE):
                 raise
         # Those that lost go one by one: the database lets one of two win, so they all get through.
         async with self._after_conflict:
@@ -129,7 +131,7 @@ class PostgresStore:
                 try:
                     return await self._attempt(fn)
                 except sa.exc.DBAPIError as error:
-                    if not _may_run_again(error):
+                    if not may_run_again(error):
                         raise
                 await asyncio.sleep(backoff.delay_seconds(failures))
         raise StaleWriteError(f"{TRIES} serialization conflicts in a row")
@@ -163,13 +165,22 @@ class PostgresStore:
 
     async def _attempt(self, fn: Callable[[Tx], T]) -> T:
         async with self._for_writing.connect() as connection:
-            result, touched = await connection.run_sync(lambda sync: _run(sync, fn, writable=True))
+            try:
+                result, touched = await connection.run_sync(lambda sync: _run(sync, fn, writable=True))
+            except sa.exc.DBAPIError as error:
+                if is_stranded(error):
+                    await connection.invalidate()
+                raise
             try:
                 await connection.commit()
             except sa.exc.DBAPIError as error:
                 # Lost while committing: nobody knows whether it was. It must not be run again.
                 if error.connection_invalidated:
-                    raise ConnectionError("the connection was lost during COMMIT") from error
+                    raise StoreAwayError(
+                        "The connection to the database was lost at the last moment: "
+                        "the change may have been made or not.",
+                        "Ask what is there before repeating it, or repeat it under its client token.",
+                    ) from error
                 raise
         if touched:
             self.feed.wake()
@@ -245,6 +256,13 @@ def _run(
     return result, tx.touched
 
 
-def _may_run_again(error: sa.exc.DBAPIError) -> bool:
-    """Whether the database certainly undid the transaction, for a reason that may pass."""
-    return error.connection_invalidated or getattr(error.orig, "sqlstate", None) in CONFLICTS
+@contextmanager
+def _explaining(*, reading: bool = False) -> Iterator[None]:
+    """Turn the database's errors into ours."""
+    try:
+        yield
+    except Exception as error:
+        better = explained(error, reading=reading)
+        if better is error:
+            raise
+        raise better from error

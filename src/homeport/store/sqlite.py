@@ -34,6 +34,7 @@ from homeport.store import feed as feed_table
 from homeport.store.errors import StoreClosedError, StoreError
 from homeport.store.feed import Feed, FeedSource, Page, Position
 from homeport.store.sqlite_connection import LOOP_STATEMENTS, SqliteConnection, claim
+from homeport.store.sqlite_errors import explained
 from homeport.store.threads import Courtesy, Worker
 from homeport.store.tx import TooLongForTheLoop, Tx
 
@@ -44,7 +45,7 @@ GROUP_STATEMENTS = 400
 """When a group on the loop is full. At 30 to 60 us a statement that is 10 to 25 ms."""
 READERS = 4
 LOCK_WAIT_MS = 10_000
-_LOST = "the database undid the transaction"
+_LOST = "The database undid the transaction."
 
 
 @dataclass(slots=True, eq=False)
@@ -75,8 +76,13 @@ class SqliteStore:
         self._loop = asyncio.get_running_loop()
         name = ":memory:" if path is None else str(path)
         self._path = name
-        self._writer = SqliteConnection(name)
-        self._loop_reader = self._writer if path is None else SqliteConnection(name, read_only=True)
+        try:
+            self._writer = SqliteConnection(name)
+            self._loop_reader = self._writer if path is None else SqliteConnection(name, read_only=True)
+        except BaseException:
+            if self._lock_fd is not None:
+                os.close(self._lock_fd)
+            raise
         self._keep_changes = keep_changes
         self._small: deque[_Job] = deque()
         self._bulk: deque[_Job] = deque()
@@ -99,18 +105,21 @@ class SqliteStore:
         # Alembic changes a table by making a new one and dropping the old: nothing may cascade then.
         db.run("PRAGMA foreign_keys=OFF")
         db.run(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
-        db.run("BEGIN IMMEDIATE")
         try:
+            db.run("BEGIN IMMEDIATE")
             make_schema(db.connection)
             db.check_foreign_keys()
             tx = Tx(db.connection, "sqlite", writable=True)
             feed_table.ensure_origin(tx)
             self._next_seq = feed_table.last_position(tx).seq + 1
             tx.end()
-        except BaseException:
-            db.run("ROLLBACK")
-            raise
-        db.run("COMMIT")
+            db.run("COMMIT")
+        except BaseException as error:
+            self._undo()
+            better = explained(error, self._path)
+            if better is error:
+                raise
+            raise better from error
         db.run("PRAGMA foreign_keys=ON")
 
     async def read(self, fn: Callable[[Tx], T], *, bulk: bool = False) -> T:
@@ -201,11 +210,12 @@ class SqliteStore:
 
     def _begin(self) -> bool:
         """Whether the write lock was free. Only another process (a backup) may hold it."""
-        self._writer.run("PRAGMA busy_timeout=0")
         try:
+            self._undo()
+            self._writer.run("PRAGMA busy_timeout=0")
             self._writer.run("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError:
-            return False
+        except sqlite3.Error:
+            return False  # the thread tries again, and has the patience
         return True
 
     def _run_small(self) -> _Group:
@@ -265,9 +275,7 @@ class SqliteStore:
             db.run("RELEASE one")
         except BaseException as error:  # noqa: BLE001 - it is the caller's, whatever it is
             tx.end()
-            if db.raw.in_transaction:  # a full disk makes SQLite undo everything by itself
-                db.run("ROLLBACK TO one")
-                db.run("RELEASE one")
+            self._undo_one()
             if db.stopped or isinstance(error, TooLongForTheLoop):
                 self._bulk.append(job)
             else:
@@ -306,9 +314,19 @@ class SqliteStore:
             return error
         return None
 
+    def _undo_one(self) -> None:
+        """Take back the write that failed; where that fails, the whole group."""
+        if self._writer.raw.in_transaction:  # a full disk makes SQLite undo everything by itself
+            try:
+                self._writer.run("ROLLBACK TO one")
+                self._writer.run("RELEASE one")
+            except sqlite3.Error:
+                self._undo()
+
     def _undo(self) -> None:
         if self._writer.raw.in_transaction:
-            self._writer.run("ROLLBACK")
+            with suppress(sqlite3.Error):  # tried again before the next transaction
+                self._writer.run("ROLLBACK")
 
     def _trim(self, added: int) -> None:
         self._untrimmed += added
@@ -320,6 +338,7 @@ class SqliteStore:
 
     def _committed(self, group: _Group, error: BaseException | None) -> None:
         """On the loop: tell the callers, wake the feed, go on."""
+        error = None if error is None else explained(error, self._path)
         for job, result in group.done:
             if not job.future.done():
                 if error is None:
@@ -328,7 +347,7 @@ class SqliteStore:
                     _fail(job.future, error)
         for job, refusal in group.failed:
             if not job.future.done():
-                _fail(job.future, refusal)
+                _fail(job.future, explained(refusal, self._path))
         if error is None and group.touched:
             self.feed.wake()
         self._loop.call_soon(self._next_group)

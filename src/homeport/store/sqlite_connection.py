@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
 from homeport.store.errors import StoreError, StoreInUseError
+from homeport.store.sqlite_errors import explained
 from homeport.store.tx import TooLongForTheLoop, Tx
 
 T = TypeVar("T")
@@ -32,6 +33,7 @@ class SqliteConnection:
     """One connection. Used by one thread at a time."""
 
     def __init__(self, path: str, *, read_only: bool = False) -> None:
+        self._path = path
         self.raw = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=512)
         engine = sa.create_engine(
             "sqlite://", creator=lambda: self.raw, poolclass=NullPool, isolation_level="AUTOCOMMIT"
@@ -42,7 +44,7 @@ class SqliteConnection:
         self.stoppable = False
         """Whether the query that runs may be stopped when it takes too long."""
         self.stopped = False
-        for pragma in (
+        pragmas = (
             "journal_mode=WAL",
             "synchronous=FULL",
             "foreign_keys=ON",
@@ -50,8 +52,13 @@ class SqliteConnection:
             "cache_size=-32768",
             "journal_size_limit=67108864",
             f"query_only={'ON' if read_only else 'OFF'}",
-        ):
-            self.run(f"PRAGMA {pragma}")
+        )
+        try:
+            for pragma in pragmas:
+                self.run(f"PRAGMA {pragma}")
+        except sqlite3.Error as error:
+            self.close()
+            raise explained(error, path) from error
         self.raw.set_progress_handler(self._progress, LOOP_STEPS)
 
     def run(self, sql: str) -> None:
@@ -76,13 +83,17 @@ class SqliteConnection:
         self.run("BEGIN")
         try:
             result = fn(tx)
-        except Exception:
+        except Exception as error:
             if self.stopped:
                 raise TooLongForTheLoop from None
-            raise
+            better = explained(error, self._path, reading=True)
+            if better is error:
+                raise
+            raise better from error
         finally:
             tx.end()
-            self.run("ROLLBACK")
+            if self.raw.in_transaction:
+                self.run("ROLLBACK")
         self.check_not_stopped()
         return result
 
@@ -94,7 +105,7 @@ class SqliteConnection:
     def check_foreign_keys(self) -> None:
         """Raise `StoreError` if a row refers to one that is not there."""
         if broken := self.raw.execute("PRAGMA foreign_key_check").fetchall():
-            raise StoreError(f"the migration would leave dangling rows: {broken[:5]}")
+            raise StoreError(f"The migration would leave dangling rows: {broken[:5]}")
 
     def close(self) -> None:
         """Let go of the file."""
@@ -109,5 +120,7 @@ def claim(path: Path) -> int:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(fd)
-        raise StoreInUseError(f"{path} is open in another process") from None
+        raise StoreInUseError(
+            f"{path} is open in another process.", "Stop that one, or choose another data directory."
+        ) from None
     return fd

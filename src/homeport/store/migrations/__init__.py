@@ -51,7 +51,8 @@ def upgrade(connection: Connection) -> None:
         return
     if found is not None and found not in known:
         raise StoreVersionError(
-            f"the database is at version {found}, this Homeport knows versions up to {known[-1]}"
+            f"The database is at version {found}, this Homeport knows versions up to {known[-1]}.",
+            "Upgrade Homeport to the version that made it, or choose another data directory.",
         )
     from alembic import command
 

@@ -14,7 +14,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from homeport.core.clock import Clock
-from homeport.core.errors import AwsError, StaleWriteError
+from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
@@ -159,6 +159,9 @@ class Placer:
             try:
                 await self._settle(cluster_id, state, batch)
             except AwsError as error:
+                _fail(batch, error)
+            except UnavailableError as error:
+                state.forget()  # what became of the commit is not always known
                 _fail(batch, error)
             except Exception:
                 log.exception("placement.failed", cluster_id=cluster_id)
