@@ -40,7 +40,7 @@ COMMON_ERRORS = {
     "ValidationError",
 }
 """Source: "Common errors" of the API references; the names ending in Exception are their JSON spellings."""
-OURS_INSIDE = ("Traceback", "homeport.", "object at 0x", ".py", "sqlite", "NoneType", "KeyError", "orjson")
+OURS_INSIDE = ("Traceback (most recent", " object at 0x", "homeport.services", "homeport.wire")
 
 
 @dataclass(slots=True)
