@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -238,7 +238,9 @@ async def _serve(
 
 @contextlib.contextmanager
 def live_server(
-    open_store: Callable[[], Store] = open_memory_store, *, anonymous: Anonymous | None = None
+    open_store: Callable[[], Store | Awaitable[Store]] = open_memory_store,
+    *,
+    anonymous: Anonymous | None = None,
 ) -> Iterator[Live]:
     """Serve in a thread while the block runs."""
     started = threading.Event()
@@ -251,7 +253,9 @@ def live_server(
             held["live"] = live
             started.set()
 
-        await _serve(ready, held["stopping"], open_store(), anonymous)
+        opened = open_store()
+        store = await opened if isinstance(opened, Awaitable) else opened
+        await _serve(ready, held["stopping"], store, anonymous)
 
     def serve() -> None:
         try:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Iterator
-from itertools import count
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
 from homeport.store import Document, Instant, RowId, Store, Tx, open_store
-from tests.kit import postgres
 
 POSTGRES = pytest.param("postgresql", marks=pytest.mark.postgres)
 
@@ -41,28 +39,6 @@ def names(tx: Tx) -> list[str]:
 
 def make_thing_table(tx: Tx) -> None:
     tx.execute(sa.schema.CreateTable(thing))
-
-
-_numbers = count()
-
-
-@pytest.fixture(scope="session")
-def postgres_cluster() -> Iterator[str]:
-    with postgres.cluster() as base:
-        asyncio.run(_make_template(base))
-        yield base
-
-
-async def _make_template(base: str) -> None:
-    """Migrating once and copying is quicker than migrating for every test."""
-    await (await open_store(await postgres.create_database(base, "migrated"))).close()
-
-
-@pytest.fixture
-async def postgres_url(postgres_cluster: str) -> AsyncIterator[str]:
-    name = f"store{next(_numbers)}"
-    yield await postgres.create_database(postgres_cluster, name, template="migrated")
-    await postgres.drop_database(postgres_cluster, name)
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import BindParameter, ColumnElement, Dialect, bindparam
+from sqlalchemy import BindParameter, ColumnElement, Dialect, Float, bindparam
 from sqlalchemy.sql.expression import ClauseElement, Executable
 from sqlalchemy.sql.selectable import SelectBase
 
@@ -115,10 +115,16 @@ def _compile(statement: Executable, dialect: Dialect, column_keys: Sequence[str]
         conversions=_needed(
             compiled.binds[name].type.dialect_impl(dialect).bind_processor(dialect) for name in names
         ),
-        results=_needed(
-            column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns
-        ),
+        results=_needed(_reader(column.type, dialect) for column in columns),
     )
+
+
+def _reader(kind: Any, dialect: Dialect) -> Processor | None:
+    """How a column's value becomes Python's. asyncpg gives floats as such, and its dialect cannot say so."""
+    if isinstance(kind, Float) and dialect.name == "postgresql":
+        return None
+    found: Processor | None = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return found
 
 
 def _needed(processors: Iterable[Processor | None]) -> Conversions:
