@@ -9,6 +9,7 @@ import contextlib
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -23,7 +24,7 @@ from homeport.core.sigv4 import Credentials
 from homeport.services.ecs.repo.instances import InstanceRepo
 from tests.kit.agent_model import faults
 from tests.kit.agent_replay import AgentCalls, AgentEnd, RefusedUpgradeError
-from tests.kit.server import ACCOUNT, REGION, Live
+from tests.kit.server import ACCOUNT, REGION, Live, credentials
 
 RESOURCES = [
     {"name": "CPU", "type": "INTEGER", "integerValue": 1024},
@@ -91,6 +92,17 @@ class TestWhoIsLetIn:
         key = live.keys.nodes
         forged = AgentCalls(live, Credentials(access_key_id=key.access_key_id, secret_access_key="x" * 40))
         assert refusal(lambda: forged.open(path(instance))) == (403, "AccessDeniedException")
+
+    def test_temporary_credentials_are_good_with_their_token_only(self, live: Live, instance: str) -> None:
+        nodes = live.keys.nodes
+        sts = live.client(
+            "sts", aws_access_key_id=nodes.access_key_id, aws_secret_access_key=nodes.secret_access_key
+        )
+        given = credentials(sts.get_session_token()["Credentials"])
+        for path in (acs(instance), tcs(instance)):
+            AgentCalls(live, given).open(path).leave()
+        bare = replace(given, session_token=None)
+        assert refusal(lambda: AgentCalls(live, bare).open(acs(instance))) == (403, "AccessDeniedException")
 
     def test_an_unknown_key_is_not(self, live: Live, instance: str) -> None:
         nobody = AgentCalls(live, Credentials(access_key_id="AKIA" + "A" * 16, secret_access_key="x" * 40))
@@ -311,6 +323,28 @@ class TestWhatIsSaid:
 
 
 class TestRegistration:
+    def test_a_task_role_is_not_placed_on_an_agent_that_would_get_no_credentials_for_it(
+        self, ecs: Any, calls: AgentCalls
+    ) -> None:
+        """Such an agent would run the task without its role, and nobody would know."""
+        able = [{"name": "com.amazonaws.ecs.capability.task-iam-role"}]
+        body = {"totalResources": RESOURCES, "attributes": able}
+        registered = calls.call("RegisterContainerInstance", body)[1]["containerInstance"]
+        assert able[0] in registered["attributes"]
+        work = calls.open(acs(registered["containerInstanceArn"]))
+        ecs.register_task_definition(
+            family="role",
+            taskRoleArn=f"arn:aws:iam::{ACCOUNT}:role/r",
+            containerDefinitions=[{"name": "c", "image": "i", "memory": 4}],
+        )
+        answer = ecs.start_task(
+            taskDefinition="role", containerInstances=[registered["containerInstanceArn"]]
+        )
+        (failure,) = answer["failures"]
+        assert failure["reason"] == "ATTRIBUTE"
+        assert "task-iam-role" in failure["detail"]
+        work.leave()
+
     def test_the_same_token_is_the_same_instance(self, calls: AgentCalls) -> None:
         body = {"totalResources": RESOURCES, "clientToken": "token-1"}
         answers = [calls.call("RegisterContainerInstance", body) for _ in range(3)]
