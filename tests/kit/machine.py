@@ -80,7 +80,7 @@ class FakeMachine:
         self.on_start: Callable[[FakeContainer], None] = lambda container: None
         self.event_loss = 0.0
         self.pulls = 0
-        self.calls = 0
+        self.asked: list[str] = []
         self.starting = 0
         self.starting_max = 0
         self.info = EngineInfo(
@@ -160,9 +160,9 @@ class FakeMachine:
 
     # ---- how it works -----------------------------------------------------------------------
 
-    async def answer(self) -> bool:
+    async def answer(self, call: str) -> bool:
         """One call's way; whether it takes effect although the caller will not learn of it."""
-        self.calls += 1
+        self.asked.append(call)
         if not self._up.is_set():
             raise DriverUnavailableError("the engine does not answer")
         if delay := self.latency():
@@ -299,11 +299,11 @@ class FakeContainers:
         self._machine = machine
 
     async def info(self) -> EngineInfo:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("info"))
         return self._machine.info
 
     async def create(self, spec: ContainerSpec) -> str:
-        lost = await self._machine.answer()
+        lost = await self._machine.answer("create")
         made = self._machine.make(spec)
         self._machine.finish(lost)
         return made
@@ -313,7 +313,7 @@ class FakeContainers:
         machine.starting += 1
         machine.starting_max = max(machine.starting_max, machine.starting)
         try:
-            lost = await machine.answer()
+            lost = await machine.answer("start")
             machine.begin(name)
             machine.finish(lost)
         finally:
@@ -321,7 +321,7 @@ class FakeContainers:
 
     async def stop(self, name: str, *, grace_seconds: float) -> None:
         machine = self._machine
-        lost = await machine.answer()
+        lost = await machine.answer("stop")
         container = machine.containers.get(name)
         if container is None or container.state is not RunState.RUNNING:
             return
@@ -336,22 +336,22 @@ class FakeContainers:
         machine.finish(lost)
 
     async def kill(self, name: str) -> None:
-        lost = await self._machine.answer()
+        lost = await self._machine.answer("kill")
         if (container := self._machine.containers.get(name)) is not None:
             self._machine.end(container, 137)
         self._machine.finish(lost)
 
     async def remove(self, name: str) -> None:
-        lost = await self._machine.answer()
+        lost = await self._machine.answer("remove")
         self._machine.forget(name)
         self._machine.finish(lost)
 
     async def status(self, name: str) -> ContainerStatus | None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("status"))
         return self._machine.status(name)
 
     async def names(self, *, label: str, value: str) -> tuple[str, ...]:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("names"))
         found = self._machine.containers.items()
         return tuple(n for n, c in found if (c.spec.config.get("Labels") or {}).get(label) == value)
 
@@ -359,7 +359,7 @@ class FakeContainers:
         return self._machine.events()
 
     async def sample(self, name: str) -> Sample | None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("sample"))
         container = self._machine.containers.get(name)
         if container is None or container.state is not RunState.RUNNING or container.started_at is None:
             return None
@@ -378,7 +378,7 @@ class FakeContainers:
         )
 
     async def logs(self, name: str, *, tail: int) -> tuple[str, ...]:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("logs"))
         return ("line",)[:tail] if name in self._machine.containers else ()
 
 
@@ -390,7 +390,7 @@ class FakeImages:
         self.logins: list[RegistryLogin | None] = []
 
     async def inspect(self, image: str) -> ImageInfo | None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("images.inspect"))
         return self._machine.images.get(image)
 
     async def pull(
@@ -398,7 +398,7 @@ class FakeImages:
     ) -> None:
         self.logins.append(login)
         self._machine.pulls += 1
-        lost = await self._machine.answer()
+        lost = await self._machine.answer("images.pull")
         seconds = self._machine.registry.get(image)
         if seconds is None:
             raise DriverError("CannotPullContainerError", f"{image}: not found")
@@ -408,11 +408,11 @@ class FakeImages:
         self._machine.finish(lost)
 
     async def remove(self, image: str) -> None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("images.remove"))
         self._machine.images.pop(image, None)
 
     async def images(self) -> tuple[ImageInfo, ...]:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("images.images"))
         return tuple(self._machine.images.values())
 
 
@@ -423,16 +423,16 @@ class FakeVolumes:
         self._machine = machine
 
     async def create(self, spec: VolumeSpec) -> None:
-        lost = await self._machine.answer()
+        lost = await self._machine.answer("volumes.create")
         self._machine.volumes.setdefault(spec.name, spec)
         self._machine.finish(lost)
 
     async def inspect(self, name: str) -> VolumeSpec | None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("volumes.inspect"))
         return self._machine.volumes.get(name)
 
     async def remove(self, name: str) -> None:
-        lost = await self._machine.answer()
+        lost = await self._machine.answer("volumes.remove")
         self._machine.volumes.pop(name, None)
         self._machine.finish(lost)
 
@@ -449,9 +449,9 @@ class FakeCgroups:
     async def create(
         self, task_id: str, *, cpus: float | None, shares: int, memory_bytes: int | None
     ) -> None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("cgroups.create"))
         self._machine.cgroups[task_id] = {"cpus": cpus, "shares": shares, "memory_bytes": memory_bytes}
 
     async def remove(self, task_id: str) -> None:
-        self._machine.finish(await self._machine.answer())
+        self._machine.finish(await self._machine.answer("cgroups.remove"))
         self._machine.cgroups.pop(task_id, None)

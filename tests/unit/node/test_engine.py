@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 import pytest
 
 from homeport.agentproto.messages import (
     ContainerDependency,
+    DockerVolume,
     HostVolume,
     MountPoint,
     PortMapping,
@@ -15,7 +17,7 @@ from homeport.agentproto.messages import (
     Task,
     Volume,
 )
-from homeport.node.ports import RunState
+from homeport.node.ports import RunState, VolumeSpec
 from tests.kit.node import container, task, without
 from tests.unit.node.conftest import World
 
@@ -383,3 +385,56 @@ async def test_shared_namespaces_get_a_holder_that_nobody_reports(world: World) 
         world.plane.stop_task(wanted.arn)
         await world.plane.until(wanted.arn, "STOPPED")
         assert not [c for c in world.machine.containers.values() if c.state is RunState.RUNNING]
+
+
+async def test_a_container_costs_three_calls_on_its_way_to_running(world: World) -> None:
+    """Create, start, look; image and limits are seen to beside it. Its start event may bring another look."""
+    async with world.node():
+        world.plane.run_task(task("first"))
+        await world.plane.until(task("first").arn, "RUNNING")
+        before = Counter(world.machine.asked)
+        world.plane.run_task(task("second"))
+        await world.plane.until(task("second").arn, "RUNNING")
+        spent = Counter(world.machine.asked) - before
+        assert spent.pop("status") <= 2
+        assert spent == Counter({"images.inspect": 1, "cgroups.create": 1, "create": 1, "start": 1})
+
+
+async def test_a_tasks_own_volume_says_whose_it_is(world: World) -> None:
+    async with world.node(labels={"homeport.installation": "here"}):
+        wanted = task("a", volumes=(Volume(name="v", host=HostVolume()),))
+        world.plane.run_task(wanted)
+        await world.plane.until(wanted.arn, "RUNNING")
+        (made,) = world.machine.volumes.values()
+        assert made.labels["homeport.installation"] == "here"
+
+
+@pytest.mark.parametrize(
+    ("existing", "autoprovision", "why"),
+    [
+        (None, True, ""),
+        ({"of": "me"}, True, ""),
+        ({"of": "you"}, True, "the volume shared exists with another labels"),
+        (None, False, "the shared volume shared does not exist"),
+        ({"of": "you"}, False, ""),
+    ],
+)
+async def test_a_shared_volume_is_made_taken_or_refused(
+    world: World, existing: dict[str, str] | None, autoprovision: bool, why: str
+) -> None:
+    """Source: ECS developer guide, "Use Docker volumes with Amazon ECS", autoprovision."""
+    if existing is not None:
+        world.machine.volumes["shared"] = VolumeSpec(name="shared", labels=existing)
+    configuration = DockerVolume(
+        scope="shared", autoprovision=autoprovision, driver="local", labels={"of": "me"}
+    )
+    async with world.node():
+        wanted = task(
+            "a", volumes=(Volume(name="shared", type="docker", docker_volume_configuration=configuration),)
+        )
+        world.plane.run_task(wanted)
+        report = await world.plane.until(wanted.arn, "STOPPED" if why else "RUNNING")
+        assert why in report["reason"]
+        assert world.machine.volumes.get("shared") == (
+            VolumeSpec(name="shared", labels=existing or {"of": "me"}) if existing or not why else None
+        )

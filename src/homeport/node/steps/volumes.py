@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from homeport.agentproto.messages import Task
 from homeport.node.admission import MEBIBYTE
 from homeport.node.names import task_id
 from homeport.node.ports import DriverError
-from homeport.node.render_volumes import render_volumes
+from homeport.node.render_volumes import mismatch, render_volumes
 from homeport.node.steps.tools import Tools
 
 SHARES_MIN = 2
 
 
 async def make_volumes(tools: Tools, task: Task) -> None:
-    """Every volume that is not a host path. Raise `DriverError`."""
+    """Every volume that is not a host path. Raise `DriverError`.
+
+    A task's own carry the node's labels; a shared one stays as the task definition describes it.
+    """
     volumes = tools.drivers.volumes
     for planned in render_volumes(task, region=tools.settings.region):
+        spec = planned.spec
+        if planned.task_scoped:
+            await volumes.create(replace(spec, labels={**spec.labels, **tools.context.labels}))
+            continue
+        found = await volumes.inspect(spec.name)
         if planned.must_exist:
-            if await volumes.inspect(planned.spec.name) is None:
-                raise DriverError("HostConfigError", f"the shared volume {planned.spec.name} does not exist")
-        else:
-            await volumes.create(planned.spec)
+            if found is None:
+                raise DriverError("HostConfigError", f"the shared volume {spec.name} does not exist")
+        elif found is None:
+            await volumes.create(spec)
+        elif differs := mismatch(spec, found):
+            raise DriverError("CannotCreateVolumeError", differs)
 
 
 async def make_limits(tools: Tools, task: Task) -> None:
