@@ -1,8 +1,8 @@
 """What Homeport costs while nothing happens: CPU and memory with 20 idle tasks, and time to serving.
 
 Run as `python -m bench.idle [--json] [--tasks 20] [--seconds 60]` (root, Docker Engine, busybox-static).
-CPU and memory are of the one process that is control plane and node; time to serving is of `up` on a fresh data
-directory, from its start to `Ready.`, after one has filled the bytecode cache of Python.
+CPU and memory are of the one process that is control plane and node; time to serving is of `up` on a fresh
+data directory, from its start to `Ready.`, after one has filled the bytecode cache of Python.
 """
 
 from __future__ import annotations

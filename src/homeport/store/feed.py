@@ -267,10 +267,10 @@ class Feed:
         waiter: asyncio.Future[None] = loop.create_future()
         self._waiters.add(waiter)
         try:
-            async with asyncio.timeout(seconds):
+            if seconds is None:
                 await waiter
-        except TimeoutError:
-            pass
+            else:
+                await asyncio.wait((waiter,), timeout=seconds)
         finally:
             self._waiters.discard(waiter)
 

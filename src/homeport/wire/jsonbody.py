@@ -221,7 +221,8 @@ def encoded(value: Mapping[str, Any]) -> msgspec.Raw:
 
     For shapes without renamed members or unusual timestamps, as all of awsJson are.
     """
-    return msgspec.Raw(_dumps(_present(value)))
+    body = _dumps(value)
+    return msgspec.Raw(_dumps(_present(value)) if b"null" in body else body)
 
 
 def _present(value: Any) -> Any:

@@ -37,6 +37,11 @@ _STATISTICS = (
 Counts = Mapping[tuple[str, str], int]
 
 
+def present(view: Wire) -> Wire:
+    """The members that are there. What has no `None` in it is encoded in one go."""
+    return {name: value for name, value in view.items() if value is not None}
+
+
 def _sum(counts: Counts, statuses: tuple[str, ...], launch_type: str | None = None) -> int:
     return sum(
         count
@@ -188,24 +193,26 @@ def _overall(statuses: list[str]) -> str:
 
 
 def _container_view(task: Task, container: Container) -> Wire:
-    return {
-        "containerArn": task.container_arn(container),
-        "taskArn": task.arn,
-        "name": container.name,
-        "image": container.image,
-        "imageDigest": container.image_digest,
-        "runtimeId": container.runtime_id,
-        "lastStatus": container.last_status,
-        "exitCode": container.exit_code,
-        "reason": container.reason,
-        "networkBindings": list(container.network_bindings),
-        "networkInterfaces": list(container.network_interfaces),
-        "healthStatus": container.health_status,
-        "cpu": container.cpu,
-        "memory": container.memory,
-        "memoryReservation": container.memory_reservation,
-        "gpuIds": list(container.gpu_ids) or None,
-    }
+    return present(
+        {
+            "containerArn": task.container_arn(container),
+            "taskArn": task.arn,
+            "name": container.name,
+            "image": container.image,
+            "imageDigest": container.image_digest,
+            "runtimeId": container.runtime_id,
+            "lastStatus": container.last_status,
+            "exitCode": container.exit_code,
+            "reason": container.reason,
+            "networkBindings": list(container.network_bindings),
+            "networkInterfaces": list(container.network_interfaces),
+            "healthStatus": container.health_status,
+            "cpu": container.cpu,
+            "memory": container.memory,
+            "memoryReservation": container.memory_reservation,
+            "gpuIds": list(container.gpu_ids) or None,
+        }
+    )
 
 
 def task_health(task: Task) -> str:
@@ -219,39 +226,41 @@ def task_health(task: Task) -> str:
 
 def task_view(task: Task, *, include: Include) -> Wire:
     """A task; tags only with TAGS."""
-    return {
-        "attachments": [],
-        "attributes": list(task.attributes),
-        "availabilityZone": task.availability_zone,
-        "clusterArn": f"arn:aws:ecs:{task.region}:{task.account_id}:cluster/{task.cluster_name}",
-        "connectivity": None if task.connectivity_at is None else "CONNECTED",
-        "connectivityAt": task.connectivity_at,
-        "containerInstanceArn": task.instance_arn,
-        "containers": [_container_view(task, container) for container in task.containers],
-        "cpu": task.cpu,
-        "createdAt": task.created_at,
-        "desiredStatus": task.desired_status,
-        "enableExecuteCommand": False,
-        "executionStoppedAt": task.execution_stopped_at,
-        "group": task.group,
-        "healthStatus": task_health(task),
-        "lastStatus": task.last_status,
-        "launchType": task.launch_type,
-        "memory": task.memory,
-        "overrides": task.overrides,
-        "pullStartedAt": task.pull_started_at,
-        "pullStoppedAt": task.pull_stopped_at,
-        "startedAt": task.started_at,
-        "startedBy": task.started_by,
-        "stopCode": task.stop_code,
-        "stoppedAt": task.stopped_at,
-        "stoppedReason": task.stopped_reason,
-        "stoppingAt": task.stopping_at,
-        "tags": list(task.tags) if "TAGS" in include else [],
-        "taskArn": task.arn,
-        "taskDefinitionArn": task.task_definition_arn,
-        "version": task.version,
-    }
+    return present(
+        {
+            "attachments": [],
+            "attributes": list(task.attributes),
+            "availabilityZone": task.availability_zone,
+            "clusterArn": f"arn:aws:ecs:{task.region}:{task.account_id}:cluster/{task.cluster_name}",
+            "connectivity": None if task.connectivity_at is None else "CONNECTED",
+            "connectivityAt": task.connectivity_at,
+            "containerInstanceArn": task.instance_arn,
+            "containers": [_container_view(task, container) for container in task.containers],
+            "cpu": task.cpu,
+            "createdAt": task.created_at,
+            "desiredStatus": task.desired_status,
+            "enableExecuteCommand": False,
+            "executionStoppedAt": task.execution_stopped_at,
+            "group": task.group,
+            "healthStatus": task_health(task),
+            "lastStatus": task.last_status,
+            "launchType": task.launch_type,
+            "memory": task.memory,
+            "overrides": task.overrides,
+            "pullStartedAt": task.pull_started_at,
+            "pullStoppedAt": task.pull_stopped_at,
+            "startedAt": task.started_at,
+            "startedBy": task.started_by,
+            "stopCode": task.stop_code,
+            "stoppedAt": task.stopped_at,
+            "stoppedReason": task.stopped_reason,
+            "stoppingAt": task.stopping_at,
+            "tags": list(task.tags) if "TAGS" in include else [],
+            "taskArn": task.arn,
+            "taskDefinitionArn": task.task_definition_arn,
+            "version": task.version,
+        }
+    )
 
 
 def _deployment_view(deployment: Deployment, *, desired: int, running: int, pending: int) -> Wire:

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from datetime import timedelta
+
+import msgspec
 
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
@@ -45,6 +48,8 @@ log = get_logger("ecs.placer")
 TRIES_MAX = 20
 BATCH_MAX = 256
 BULK_TASKS = 50
+FEED_LAG_MAX = timedelta(seconds=10)
+"""Stops as old as that have come through the feed."""
 
 
 @dataclass(slots=True)
@@ -62,14 +67,19 @@ class _Plan:
     tasks: tuple[Task, ...]
     added: tuple[Task, ...] = ()
 
+    @property
+    def is_short(self) -> bool:
+        """Whether some of what was asked for found no place."""
+        return bool(self.decision.refusals) or len(self.tasks) < self.waiting.request.count
+
 
 @dataclass(slots=True)
 class _ClusterState:
     """A cluster's fleet in memory, current at its two epochs and up to its newest task's row."""
 
     fleet: Fleet = field(default_factory=Fleet)
-    fleet_epoch: int = -1
-    placement_epoch: int = -1
+    cluster: Cluster | None = None
+    """Its row when the fleet was brought up to date; `None`: nothing was read yet."""
     newest_task: int = 0
     queue: list[_Waiting] = field(default_factory=list)
     busy: bool = False
@@ -77,7 +87,7 @@ class _ClusterState:
     def forget(self) -> None:
         """Start from nothing: everything is read again before the next placement."""
         self.fleet = Fleet()
-        self.fleet_epoch = self.placement_epoch = -1
+        self.cluster = None
         self.newest_task = 0
 
     def take_batch(self) -> list[_Waiting]:
@@ -121,7 +131,7 @@ class Placer:
     def knows(self, cluster_id: int) -> bool:
         """Whether the cluster's fleet is in memory."""
         state = self._clusters.get(cluster_id)
-        return state is not None and state.fleet_epoch >= 0
+        return state is not None and state.cluster is not None
 
     def observe(self, task: Task) -> None:
         """A task was written: take in what it holds now. Repeats change nothing."""
@@ -171,12 +181,20 @@ class Placer:
 
     async def _settle(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> None:
         """Decide and commit a batch; again, when the world moved meanwhile."""
+        # What was known is tried first: the commit's guard says when it is not so any more. Only a
+        # refusal has no commit to be guarded by, so it is told from fresh news alone.
+        cluster, fresh = state.cluster, False
         for _ in range(TRIES_MAX):
-            cluster = await self._catch_up(cluster_id, state, batch)
+            if cluster is None or fresh or any(_asks_back(waiting.request) for waiting in batch):
+                cluster, fresh = await self._catch_up(cluster_id, state, batch), True
             open_ = [waiting for waiting in batch if not waiting.answer.done()]
             if not open_:
                 return
             plans = [self._plan(state, waiting) for waiting in open_]
+            if not fresh and any(plan.is_short for plan in plans):
+                self._take_back(state, plans)
+                fresh = True
+                continue
             try:
                 await self._store.write(
                     lambda tx, cluster=cluster, plans=plans: self._commit(tx, cluster, plans),  # type: ignore[misc]
@@ -184,11 +202,12 @@ class Placer:
                 )
             except StaleWriteError:
                 self._take_back(state, plans)
+                fresh = True
                 continue
             except BaseException:
                 self._take_back(state, plans)
                 raise
-            state.placement_epoch += 1
+            state.cluster = msgspec.structs.replace(cluster, placement_epoch=cluster.placement_epoch + 1)
             for plan in plans:
                 _answer(plan)
             return
@@ -196,6 +215,7 @@ class Placer:
 
     async def _catch_up(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> Cluster:
         """Bring the fleet up to date; answer requests that are repeats or were decided on old news."""
+        known = state.cluster
 
         def look(tx: Tx) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...]]:
             cluster = ClusterRepo(tx).get(cluster_id)
@@ -203,13 +223,16 @@ class Placer:
                 raise ClusterNotFoundException("Cluster not found.")
             changed: tuple[ContainerInstance, ...] = ()
             placed: tuple[Task, ...] = ()
-            if cluster.fleet_epoch != state.fleet_epoch:
-                changed = InstanceRepo(tx).changed_since(cluster_id, state.fleet_epoch)
-            if cluster.placement_epoch != state.placement_epoch:
-                placed = TaskRepo(tx).placed_after(cluster_id, state.newest_task)
+            if known is None or cluster.fleet_epoch != known.fleet_epoch:
+                changed = InstanceRepo(tx).changed_since(cluster_id, known.fleet_epoch if known else -1)
+            tasks = TaskRepo(tx)
+            if known is None or cluster.placement_epoch != known.placement_epoch:
+                placed = tasks.placed_after(cluster_id, state.newest_task)
+            if known is not None:
+                placed += tasks.stopped_in_cluster(cluster_id, after=self._clock.now() - FEED_LAG_MAX)
             return cluster, changed, placed
 
-        cluster, changed, placed = await self._store.read(look, bulk=state.fleet_epoch < 0)
+        cluster, changed, placed = await self._store.read(look, bulk=known is None)
         for instance in changed:
             if instance.status == "INACTIVE":
                 state.fleet.remove_instance(instance.id)
@@ -217,9 +240,10 @@ class Placer:
                 state.fleet.upsert_instance(instance_state(instance))
         for task in placed:
             self.observe(task)
-            state.newest_task = max(state.newest_task, task.id)
-        state.fleet_epoch, state.placement_epoch = cluster.fleet_epoch, cluster.placement_epoch
-        if any(waiting.request.client_token or waiting.request.service for waiting in batch):
+            if task.stopped_at is None:
+                state.newest_task = max(state.newest_task, task.id)
+        state.cluster = cluster
+        if any(_asks_back(waiting.request) for waiting in batch):
             await self._settle_known(batch)
         return cluster
 
@@ -275,6 +299,11 @@ class Placer:
                     result=",".join(task.uid for task in plan.tasks),
                     created_at=self._clock.now().timestamp(),
                 )
+
+
+def _asks_back(request: PlacementRequest) -> bool:
+    """Whether more than the fleet decides: an earlier request under its token, its service's version."""
+    return request.client_token is not None or request.service is not None
 
 
 def _seat(fleet: Fleet, instance_id: int) -> Seat:

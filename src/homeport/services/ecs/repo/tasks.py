@@ -48,6 +48,11 @@ _TO_STOP = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due, _T.
 _LIVE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _LIVE)
 _LIVE_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _LIVE)
 _STOPPED_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _T.stopped_at > bindparam("after"))
+_STOPPED_IN_CLUSTER = _by_age(
+    _T.cluster_id == bindparam("cluster_id"),
+    _T.stopped_at > bindparam("after"),
+    _T.instance_id.is_not(None),
+)
 _PLACED_AFTER = _by_age(
     _T.cluster_id == bindparam("cluster_id"), _T.id > bindparam("row_id"), _LIVE, _T.instance_id.is_not(None)
 )
@@ -214,6 +219,10 @@ class TaskRepo:
         """Tasks of a service that stopped after an instant, by when they did."""
         found = self._all(_STOPPED_OF_SERVICE, service_id=service_id, after=after.timestamp())
         return tuple(sorted(found, key=lambda task: (task.stopped_at or after, task.id)))
+
+    def stopped_in_cluster(self, cluster_id: int, *, after: datetime) -> tuple[Task, ...]:
+        """Tasks of a cluster that stopped after an instant and were on an instance."""
+        return self._all(_STOPPED_IN_CLUSTER, cluster_id=cluster_id, after=after.timestamp())
 
     def placed_after(self, cluster_id: int, task_id: int) -> tuple[Task, ...]:
         """Live tasks of a cluster that are newer than `task_id` and sit on an instance."""
