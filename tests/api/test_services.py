@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -41,12 +42,23 @@ def remove(ecs: Any, name: str) -> None:
     waiter(ecs, "services_inactive").wait(services=[name])
 
 
-def test_a_service_reaches_its_count_and_says_so(ecs: Any) -> None:
+def settled(live: Live, ecs: Any, name: str) -> dict[str, Any]:
+    """Stable, and the service's own controller has seen it too."""
+    stable(ecs, name)
+
+    async def is_completed() -> bool:
+        service = await asyncio.to_thread(described, ecs, name)
+        return [d["rolloutState"] for d in service["deployments"]] == ["COMPLETED"]
+
+    live.wait_until(is_completed)
+    return described(ecs, name)
+
+
+def test_a_service_reaches_its_count_and_says_so(ecs: Any, live: Live) -> None:
     created = create(ecs, "one", tags=[{"key": "team", "value": "a"}])
     assert (created["status"], created["desiredCount"]) == ("ACTIVE", 2)
     assert "deploymentController" not in created
-    service = stable(ecs, "one")
-    assert [d["rolloutState"] for d in service["deployments"]] == ["COMPLETED"]
+    service = settled(live, ecs, "one")
     assert service["events"][0]["message"] == "(service one) has reached a steady state."
     tasks = ecs.list_tasks(serviceName="one")["taskArns"]
     shown = ecs.describe_tasks(tasks=tasks)["tasks"]
@@ -176,8 +188,6 @@ def test_no_room_is_told_in_an_event_and_cured_by_room(live: Live, ecs: Any) -> 
         return any("was unable to place a task" in e["message"] for e in described(ecs, "late")["events"])
 
     async def is_told() -> bool:
-        import asyncio
-
         return await asyncio.to_thread(told)
 
     live.wait_until(is_told)
@@ -215,8 +225,6 @@ def test_an_image_that_never_starts_backs_off_and_counts(ecs: Any, live: Live) -
         return described(ecs, "broken")["deployments"][0]["failedTasks"] >= 2
 
     async def has_failed() -> bool:
-        import asyncio
-
         return await asyncio.to_thread(failed)
 
     live.wait_until(has_failed)
