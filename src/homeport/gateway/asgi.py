@@ -15,7 +15,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from homeport.core.log import get_logger
 from homeport.gateway.agent_sockets import AgentSockets
-from homeport.gateway.chain import Chain, Outcome, RefusedError
+from homeport.gateway.chain import Chain, Outcome
+from homeport.gateway.refusals import RefusedError
 from homeport.wire.http import MAX_BODY_BYTES, HttpRequest
 
 log = get_logger("gateway")
@@ -31,8 +32,16 @@ TCS_PATH = b"/_homeport/tcs/ws"
 OWN_PREFIX = b"/_homeport/"
 
 
+DRAINED_BYTES = 8 * MAX_BODY_BYTES
+"""How much of a body that is too long is read before the connection is cut."""
+
+
 class TooLargeError(Exception):
     """The body is longer than any request may be."""
+
+
+class DisconnectedError(Exception):
+    """The client went away in the middle of its request."""
 
 
 class Metrics:
@@ -102,18 +111,13 @@ class Gateway:
             return
         started = asyncio.get_running_loop().time()
         try:
-            http = _request(scope, await _body(receive))
+            body = await _body(receive)
+        except DisconnectedError:
+            return  # half a request is none, and nobody waits for an answer
         except TooLargeError:
-            refusal = RefusedError(
-                "json",
-                None,
-                "RequestEntityTooLargeException",
-                f"A request has at most {MAX_BODY_BYTES} bytes.",
-                status=413,
-            )
-            await _send(send, 413, refusal.answer("-").headers, refusal.answer("-").body)
-            return
-        outcome = await self._chain.handle(http, _base_url(scope))
+            outcome = self._chain.refuse_too_large()
+        else:
+            outcome = await self._chain.handle(_request(scope, body), _base_url(scope))
         answer = outcome.answer
         await _send(send, answer.status, answer.headers, answer.body)
         seconds = asyncio.get_running_loop().time() - started
@@ -171,20 +175,23 @@ async def _refuse_socket(scope: Scope, send: Send, refusal: RefusedError) -> Non
 
 
 async def _body(receive: Receive) -> bytes:
+    """The whole body. Raise `DisconnectedError` if it breaks off, `TooLargeError` if it is too long."""
     message = await receive()
     body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > MAX_BODY_BYTES:
-            raise TooLargeError
+    if not message.get("more_body") and len(body) <= MAX_BODY_BYTES and message["type"] == "http.request":
         return body
     parts, size = [body], len(body)
-    while message.get("more_body"):
+    while message.get("more_body") and size <= DRAINED_BYTES:
         message = await receive()
         part = message.get("body", b"")
         size += len(part)
         if size > MAX_BODY_BYTES:
-            raise TooLargeError
+            parts.clear()  # what comes now is only read so that the client gets to reading the answer
         parts.append(part)
+    if message["type"] == "http.disconnect":
+        raise DisconnectedError
+    if size > MAX_BODY_BYTES:
+        raise TooLargeError
     return b"".join(parts)
 
 

@@ -21,9 +21,10 @@ from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.core.operations import Operation, Operations
 from homeport.gateway.ports import KeyRecord, KeyRing
+from homeport.gateway.refusals import RefusedError, denied, too_large, unproven, unserved
 from homeport.policy.managed import is_allowed
 from homeport.runtime.retry import decide_again
-from homeport.wire.codec import parse, serialise, serialise_error
+from homeport.wire.codec import parse, serialise
 from homeport.wire.errors import (
     InvalidInputError,
     MalformedRequestError,
@@ -31,9 +32,8 @@ from homeport.wire.errors import (
     UnsupportedOperationError,
 )
 from homeport.wire.http import HttpAnswer, HttpRequest
-from homeport.wire.model import service_api
 from homeport.wire.route import Routed, Router
-from homeport.wire.sigv4 import Claim, FailureKind, SignatureError, auth_failure, claim, verify
+from homeport.wire.sigv4 import Claim, FailureKind, SignatureError, claim, verify
 
 log = get_logger("gateway")
 
@@ -111,43 +111,6 @@ class Authorised:
     parsed: Parsed
 
 
-class RefusedError(Exception):
-    """An answer that is an error: which protocol to say it in, and everything that it says."""
-
-    def __init__(
-        self,
-        protocol: str,
-        service: str | None,
-        code: str,
-        message: str,
-        *,
-        status: int = 400,
-        fault: str = "Sender",
-        members: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(f"{code}: {message}")
-        self.protocol = protocol
-        self.service = service
-        self.code = code
-        self.message = message
-        self.status = status
-        self.fault = fault
-        self.members = members or {}
-
-    def answer(self, request_id: str) -> HttpAnswer:
-        """The refusal on the wire."""
-        return serialise_error(
-            self.protocol,
-            None if self.service is None else service_api(self.service),
-            self.code,
-            self.message,
-            status=self.status,
-            fault=self.fault,
-            members=self.members,
-            request_id=request_id,
-        )
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """What became of a request; for the log and the counters."""
@@ -212,6 +175,12 @@ class Chain:
             error=error,
         )
 
+    def refuse_too_large(self) -> Outcome:
+        """The answer to a request whose body nobody read to its end."""
+        request_id = uuid(self._ids)
+        refusal = too_large()
+        return Outcome(answer=refusal.answer(request_id), request_id=request_id, error=refusal.code)
+
     async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
         """Prove an agent's websocket upgrade and that it may `action`. Raise `RefusedError`."""
         arrived = Arrived(request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now())
@@ -219,7 +188,7 @@ class Chain:
         said = _claimed(http, routed)
         proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
         if not is_allowed(proven.call.principal.policies, f"ecs:{action}"):
-            raise _denied(proven.call, routed, f"ecs:{action}", ("*",))
+            raise denied(proven.call, routed, f"ecs:{action}", ("*",))
         return proven.call
 
     # ---- the stages -------------------------------------------------------------------------
@@ -229,7 +198,7 @@ class Chain:
             said = claim(arrived.http)
         except SignatureError as error:
             routed = self._routed(arrived.http, None)
-            raise _unproven(error.kind, error.message, routed) from None
+            raise unproven(error.kind, error.message, routed) from None
         routed = self._routed(arrived.http, said.scope.service if said else None)
         return RoutedRequest(arrived=arrived, routed=routed, claim=said)
 
@@ -244,10 +213,10 @@ class Chain:
         if self._anonymous is not None:
             return self._take_word(request, self._anonymous)
         if said is None:
-            raise _unproven(FailureKind.MISSING, "Missing Authentication Token", request.routed)
+            raise unproven(FailureKind.MISSING, "Missing Authentication Token", request.routed)
         record = await self._keys.find(said.access_key_id)
         if record is None or not record.active:
-            raise _unproven(
+            raise unproven(
                 FailureKind.UNKNOWN_KEY,
                 "The security token included in the request is invalid.",
                 request.routed,
@@ -255,9 +224,9 @@ class Chain:
         try:
             body = verify(arrived.http, said, record.secret_access_key, record.session_token, arrived.at)
         except SignatureError as error:
-            raise _unproven(error.kind, error.message, request.routed) from None
+            raise unproven(error.kind, error.message, request.routed) from None
         if record.expired:
-            raise _unproven(
+            raise unproven(
                 FailureKind.EXPIRED_TOKEN,
                 "The security token included in the request is expired",
                 request.routed,
@@ -301,21 +270,21 @@ class Chain:
         service = self._services[routed.service]
         operation = service.operations.find(routed.operation)
         if operation is None:
-            raise _unserved(routed)
+            raise unserved(routed)
         try:
             given = parse(routed, request.http)
         except (MalformedRequestError, InvalidInputError) as error:
             code = operation.invalid_input or service.invalid_input
             raise RefusedError(routed.protocol, routed.service, code, error.message) from None
         except UnsupportedOperationError:
-            raise _unserved(routed) from None
+            raise unserved(routed) from None
         return Parsed(routed=routed, call=request.call, service=service, operation=operation, input=given)
 
     def _authorise(self, request: Parsed) -> Authorised:
         policies, action = request.call.principal.policies, request.operation.action
         if not is_allowed(policies, action):
             resources = request.operation.resources(request.call, request.input)
-            raise _denied(request.call, request.routed, action, resources)
+            raise denied(request.call, request.routed, action, resources)
         return Authorised(parsed=request)
 
     async def _dispatch(self, request: Authorised) -> HttpAnswer:
@@ -378,32 +347,4 @@ def _claimed(http: HttpRequest, routed: Routed) -> Claim | None:
     try:
         return claim(http)
     except SignatureError as error:
-        raise _unproven(error.kind, error.message, routed) from None
-
-
-def _unproven(kind: FailureKind, message: str, routed: Routed) -> RefusedError:
-    code, status = auth_failure(kind, routed.protocol)
-    return RefusedError(routed.protocol, routed.service, code, message, status=status)
-
-
-def _unserved(routed: Routed) -> RefusedError:
-    return RefusedError(
-        routed.protocol,
-        routed.service,
-        "NotImplemented" if routed.protocol in ("query", "ec2", "rest-xml") else "NotImplementedException",
-        f"{routed.service}:{routed.operation} is not supported by Homeport yet.",
-        status=501,
-        fault="Receiver",
-    )
-
-
-def _denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...]) -> RefusedError:
-    xml = routed.protocol in ("query", "ec2", "rest-xml")
-    return RefusedError(
-        routed.protocol,
-        routed.service,
-        "AccessDenied" if xml else "AccessDeniedException",
-        f"User: {call.principal.arn} is not authorized to perform: {action} on resource: {resources[0]} "
-        f"because no identity-based policy allows the {action} action",
-        status=403 if xml else 400,
-    )
+        raise unproven(error.kind, error.message, routed) from None

@@ -1,0 +1,94 @@
+"""Answers that are errors, made before any service was asked, or for what a service said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from homeport.core.call import Call
+from homeport.wire.codec import serialise_error
+from homeport.wire.disbelief import FailureKind, auth_failure
+from homeport.wire.http import MAX_BODY_BYTES, HttpAnswer
+from homeport.wire.model import service_api
+from homeport.wire.route import Routed
+
+XML = frozenset({"query", "ec2", "rest-xml"})
+
+
+class RefusedError(Exception):
+    """An answer that is an error: which protocol to say it in, and everything that it says."""
+
+    def __init__(
+        self,
+        protocol: str,
+        service: str | None,
+        code: str,
+        message: str,
+        *,
+        status: int = 400,
+        fault: str = "Sender",
+        members: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.protocol = protocol
+        self.service = service
+        self.code = code
+        self.message = message
+        self.status = status
+        self.fault = fault
+        self.members = members or {}
+
+    def answer(self, request_id: str) -> HttpAnswer:
+        """The refusal on the wire."""
+        return serialise_error(
+            self.protocol,
+            None if self.service is None else service_api(self.service),
+            self.code,
+            self.message,
+            status=self.status,
+            fault=self.fault,
+            members=self.members,
+            request_id=request_id,
+        )
+
+
+def unproven(kind: FailureKind, message: str, routed: Routed) -> RefusedError:
+    """Nobody is believed."""
+    code, status = auth_failure(kind, routed.protocol)
+    return RefusedError(routed.protocol, routed.service, code, message, status=status)
+
+
+def unserved(routed: Routed) -> RefusedError:
+    """The model has the operation, Homeport does not."""
+    return RefusedError(
+        routed.protocol,
+        routed.service,
+        "NotImplemented" if routed.protocol in XML else "NotImplementedException",
+        f"{routed.service}:{routed.operation} is not supported by Homeport yet.",
+        status=501,
+        fault="Receiver",
+    )
+
+
+def denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...]) -> RefusedError:
+    """The caller is known, and may not."""
+    xml = routed.protocol in XML
+    return RefusedError(
+        routed.protocol,
+        routed.service,
+        "AccessDenied" if xml else "AccessDeniedException",
+        f"User: {call.principal.arn} is not authorized to perform: {action} on resource: {resources[0]} "
+        f"because no identity-based policy allows the {action} action",
+        status=403 if xml else 400,
+    )
+
+
+def too_large() -> RefusedError:
+    """Nobody read the body to its end, so nobody knows whose it is."""
+    return RefusedError(
+        "json",
+        None,
+        "RequestEntityTooLargeException",
+        f"A request has at most {MAX_BODY_BYTES} bytes.",
+        status=413,
+    )
