@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +15,8 @@ from homeport.app.connection import Connection
 from homeport.cli.env import variables
 from tests.kit.server import ACCOUNT, REGION, Live
 
-AWS = os.environ.get("HOMEPORT_TEST_AWS") or shutil.which("aws")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(AWS is None, reason="there is no aws CLI here; bin/test brings one"),
-]
+AWS = Path(sys.executable).parent / "aws"  # pinned in requirements-dev.txt
+pytestmark = pytest.mark.slow
 DEFINITION = Path(__file__).parents[1] / "data/task-definitions/circleci-ecs__task-definition.json"
 
 
