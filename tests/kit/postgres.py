@@ -24,49 +24,91 @@ def server_programs() -> Path | None:
     return found[-1].parent if found else None
 
 
-@contextmanager
-def cluster(*, settings: tuple[str, ...] = ("fsync=off", "full_page_writes=off")) -> Iterator[str]:
-    """Run a cluster; yields `postgresql://user@127.0.0.1:port`, to which a database name is added."""
-    programs = server_programs()
-    if programs is None:
-        raise FileNotFoundError("PostgreSQL's server is not installed (Debian: postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="homeport-pg-", dir=_memory_folder()))
-    # The server refuses to run as root.
-    account: dict[str, object] = {}
-    if os.geteuid() == 0:
-        who = pwd.getpwnam("postgres")
-        os.chown(folder, who.pw_uid, who.pw_gid)
-        account = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": ()}
-    data = folder / "data"
-    try:
+class Server:
+    """A cluster that can be stopped and started again, on one port."""
+
+    def __init__(self, folder: Path, programs: Path, settings: tuple[str, ...]) -> None:
+        self._folder = folder
+        self._programs = programs
+        self._settings = settings
+        self._port = _free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+        # The server refuses to run as root.
+        self._account: dict[str, object] = {}
+        if os.geteuid() == 0:
+            who = pwd.getpwnam("postgres")
+            os.chown(folder, who.pw_uid, who.pw_gid)
+            self._account = {"user": who.pw_uid, "group": who.pw_gid, "extra_groups": ()}
+
+    @property
+    def url(self) -> str:
+        """`postgresql://user@127.0.0.1:port`, to which a database's name is added."""
+        return f"postgresql://{SUPERUSER}@127.0.0.1:{self._port}"
+
+    def make(self) -> None:
         subprocess.run(
             [
-                *(programs / "initdb", "-D", data, "-U", SUPERUSER, "-A", "trust"),
+                *(self._programs / "initdb", "-D", self._folder / "data", "-U", SUPERUSER, "-A", "trust"),
                 *("-E", "UTF8", "--locale=C.UTF-8", "--no-sync"),
             ],
             check=True,
             capture_output=True,
-            cwd=folder,
-            **account,  # type: ignore[call-overload]
+            cwd=self._folder,
+            **self._account,  # type: ignore[call-overload]
         )
-        port = _free_port()
-        options = [f"port={port}", "listen_addresses=127.0.0.1", "unix_socket_directories=", *settings]
-        with (folder / "log").open("wb") as log:
-            server = subprocess.Popen(
-                [programs / "postgres", "-D", data, *(part for o in options for part in ("-c", o))],
+
+    def start(self) -> None:
+        options = [
+            f"port={self._port}",
+            "listen_addresses=127.0.0.1",
+            "unix_socket_directories=",
+            *self._settings,
+        ]
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    *(self._programs / "postgres", "-D", self._folder / "data"),
+                    *(part for option in options for part in ("-c", option)),
+                ],
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                cwd=folder,
-                **account,  # type: ignore[call-overload]
+                cwd=self._folder,
+                **self._account,  # type: ignore[call-overload]
             )
+        _wait_until_ready(self._programs, self._port, self._process, self._folder / "log")
+
+    def stop(self) -> None:
+        """At once, as after a crash: every connection is cut."""
+        if self._process is not None:
+            process, self._process = self._process, None
+            process.send_signal(signal.SIGQUIT)
+            process.wait(30)
+
+
+@contextmanager
+def stoppable(*, settings: tuple[str, ...] = ("fsync=off", "full_page_writes=off")) -> Iterator[Server]:
+    """A server that runs."""
+    programs = server_programs()
+    if programs is None:
+        raise FileNotFoundError("PostgreSQL's server is not installed (Debian: postgresql)")
+    folder = Path(tempfile.mkdtemp(prefix="homeport-pg-", dir=_memory_folder()))
+    try:
+        server = Server(folder, programs, settings)
+        server.make()
         try:
-            _wait_until_ready(programs, port, server, folder / "log")
-            yield f"postgresql://{SUPERUSER}@127.0.0.1:{port}"
+            server.start()
+            yield server
         finally:
-            server.send_signal(signal.SIGQUIT)  # at once: nobody wants its data
-            server.wait(30)
+            server.stop()
     finally:
         shutil.rmtree(folder)
+
+
+@contextmanager
+def cluster(*, settings: tuple[str, ...] = ("fsync=off", "full_page_writes=off")) -> Iterator[str]:
+    """Run a server; yields its URL."""
+    with stoppable(settings=settings) as server:
+        yield server.url
 
 
 async def create_database(base: str, name: str, *, template: str = "template1") -> str:

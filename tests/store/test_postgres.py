@@ -9,7 +9,8 @@ import asyncpg
 import pytest
 import sqlalchemy as sa
 
-from homeport.store import Tx
+from homeport.core.errors import UnstorableError
+from homeport.store import StoreAwayError, Tx
 from homeport.store import feed as feed_table
 from homeport.store.migrations import upgrade
 from homeport.store.postgres import PostgresStore
@@ -215,3 +216,39 @@ async def test_several_hosts_are_tried_until_one_is_the_primary(postgres_url: st
     store = await replica(f"{user}@{dead},{rest}")
     assert await store.read(lambda tx: tx.execute(sa.select(1)).scalar_one()) == 1
     await store.close()
+
+
+async def test_a_nul_character_is_the_callers_mistake(store: PostgresStore) -> None:
+    """PostgreSQL's text has no room for it."""
+    with pytest.raises(UnstorableError, match="0x00"):
+        await store.read(lambda tx: tx.execute(sa.select(thing).where(thing.c.name == "a\0")).all())
+    with pytest.raises(UnstorableError, match="0x00"):
+        await store.write(lambda tx: add_thing(tx, "a\0"))
+
+
+async def test_a_server_that_is_away_is_said_and_work_goes_on_when_it_is_back() -> None:
+    """The server is stopped for real, and started again on its data and its port."""
+    with postgres.stoppable() as server:
+        store = await replica(await postgres.create_database(server.url, "away"), poll_seconds=0.05)
+        await store.write(make_thing_table)
+        subscription = store.feed.subscribe(frozenset({"thing"}))
+        assert (await anext(subscription)).resync
+        await store.write(lambda tx: add_thing(tx, "before"))
+        await asyncio.to_thread(server.stop)
+        for _ in range(2):
+            with pytest.raises(StoreAwayError, match="does not answer") as caught:
+                await store.write(lambda tx: add_thing(tx, "lost"))
+            assert caught.value.remedy
+            with pytest.raises(StoreAwayError):
+                await store.read(names)
+        await asyncio.to_thread(server.start)
+        await store.write(lambda tx: add_thing(tx, "after"))
+        assert await store.read(names) == ["before", "after"]
+        async with asyncio.timeout(30):
+            told: list[str] = []
+            fresh = store.feed.subscribe(frozenset({"thing"}))
+            assert (await anext(fresh)).resync
+            await store.write(lambda tx: add_thing(tx, "later"))
+            while "later" not in told:
+                told += [change.key for change in (await anext(fresh)).changes]
+        await store.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 import sqlalchemy as sa
 
-from homeport.core.errors import StaleWriteError
+from homeport.core.errors import StaleWriteError, UnstorableError
 from homeport.runtime.retry import decide_again
 from homeport.store import DuplicateKeyError, Store, StoreClosedError, Tx
 from tests.store.conftest import add_thing, names, thing
@@ -213,3 +213,11 @@ async def test_close_finishes_what_was_begun_and_refuses_the_rest(store: Store) 
         await store.write(lambda tx: add_thing(tx, "late"))
     with pytest.raises(StoreClosedError):
         await store.read(names)
+
+
+async def test_a_number_that_no_column_holds_is_the_callers_mistake(store: Store) -> None:
+    with pytest.raises(UnstorableError):
+        await store.read(lambda tx: tx.execute(sa.select(thing).where(thing.c.version == 2**80)).all())
+    with pytest.raises(UnstorableError):
+        await store.write(lambda tx: tx.execute(thing.insert(), {"name": "a", "version": 2**80}))
+    assert await store.read(names) == []

@@ -51,3 +51,7 @@ class UnavailableError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}".strip()
+
+
+class UnstorableError(Exception):
+    """A value that no database column takes: a NUL character, a text or number that is too large."""

@@ -217,6 +217,18 @@ class Feed:
                 waiter.set_result(None)
         self._waiters.clear()
 
+    def offer(self, first: Position, changes: list[Change]) -> None:
+        """These rows, from `first` on, were just committed: nobody needs to read them.
+
+        Taken only when they follow at once on what is known; else they are read like all news.
+        """
+        known, follows = self._position, first._replace(seq=first.seq - 1)
+        caught_up = self._seen_signals == self._signals
+        self.wake()
+        if known == follows and caught_up and not self._reading.locked():
+            self._take(changes, first._replace(seq=first.seq + len(changes) - 1))
+            self._seen_signals = self._signals
+
     def close(self) -> None:
         """End every subscription."""
         self._closed = True
@@ -283,12 +295,15 @@ class Feed:
         if page.gap:
             self._forget()
             return
-        self._rows.extend(page.changes)
-        self._position = page.end
+        self._take(page.changes, page.end)
         if len(page.changes) < PAGE_ROWS:
             self._seen_signals = signals
         # Once a long-running transaction holds rows back, looking often would not free them.
         self._unsettled_reads = min(self._unsettled_reads + 1, 10) if page.unsettled else 0
+
+    def _take(self, changes: list[Change], end: Position) -> None:
+        self._rows.extend(changes)
+        self._position = end
         while len(self._rows) > self._memory_rows:
             self._rows.popleft()
             self._first += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncpg
 import sqlalchemy as sa
 
+from homeport.core.errors import UnstorableError
 from homeport.store.errors import DuplicateKeyError, StoreAwayError, StoreFullError
 
 CONFLICTS = frozenset({"40001", "40P01"})
@@ -16,6 +17,8 @@ DUPLICATE = "23505"
 """unique_violation: somebody else made the row meanwhile, or we are mistaken."""
 _READ_ONLY = "25006"
 """The primary has become a standby: the next connection goes to the new one."""
+_UNSTORABLE = "22"
+"""Data exceptions: what was to be stored or looked for is no value of the column's type."""
 _FULL = ("53100", "53200")
 _AWAY = ("08", "53", "57P", "58")
 """Connection lost, out of resources, shutting down or starting up, system error."""
@@ -51,6 +54,8 @@ def _better(error: BaseException) -> BaseException | None:
     code = sqlstate(error)
     if code == DUPLICATE:
         return DuplicateKeyError(str(error))
+    if code.startswith(_UNSTORABLE) or isinstance(_cause(error), asyncpg.DataError):
+        return UnstorableError(f"A value cannot be stored or looked for: {_first_line(error)}")
     if code in _FULL:
         return StoreFullError(
             "The database has no room left.", f"Make room on its server ({_first_line(error)})."
@@ -68,6 +73,12 @@ def _cannot_talk(error: BaseException) -> bool:
     return isinstance(error, OSError | TimeoutError | asyncpg.InterfaceError | sa.exc.TimeoutError)
 
 
+def _cause(error: BaseException) -> BaseException:
+    """asyncpg's own error, below SQLAlchemy's and its adapter's."""
+    found = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    return found.__cause__ or found
+
+
 def _first_line(error: BaseException) -> str:
-    cause = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig is not None else error
+    cause = _cause(error)
     return str(cause).partition("\n")[0] or type(cause).__name__

@@ -30,6 +30,7 @@ from typing import Any, TypeVar
 
 import sqlalchemy as sa
 
+from homeport.runtime.changes import Change
 from homeport.store import feed as feed_table
 from homeport.store.errors import StoreClosedError, StoreError
 from homeport.store.feed import Feed, FeedSource, Page, Position
@@ -62,6 +63,8 @@ class _Group:
     failed: list[tuple[_Job, BaseException]] = field(default_factory=list)
     touched: dict[tuple[str, str], None] = field(default_factory=dict)
     changes_before: int = 0
+    first_seq: int = 0
+    """The number of the first of its change rows."""
 
 
 class SqliteStore:
@@ -95,6 +98,7 @@ class SqliteStore:
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self._own = threading.local()
         self._pooled: list[SqliteConnection] = []
+        self._patience_ms: int | None = None
         self._next_seq = 0
         self._untrimmed = 0
         self.feed = Feed(FeedSource(last=self._feed_last, page=self._feed_page, poll_seconds=None))
@@ -104,7 +108,7 @@ class SqliteStore:
         db = self._writer
         # Alembic changes a table by making a new one and dropping the old: nothing may cascade then.
         db.run("PRAGMA foreign_keys=OFF")
-        db.run(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
+        self._be_patient(LOCK_WAIT_MS)
         try:
             db.run("BEGIN IMMEDIATE")
             make_schema(db.connection)
@@ -212,11 +216,17 @@ class SqliteStore:
         """Whether the write lock was free. Only another process (a backup) may hold it."""
         try:
             self._undo()
-            self._writer.run("PRAGMA busy_timeout=0")
+            self._be_patient(0)
             self._writer.run("BEGIN IMMEDIATE")
         except sqlite3.Error:
             return False  # the thread tries again, and has the patience
         return True
+
+    def _be_patient(self, milliseconds: int) -> None:
+        """How long the writer waits for a lock that another process holds."""
+        if self._patience_ms != milliseconds:
+            self._writer.run(f"PRAGMA busy_timeout={milliseconds}")
+            self._patience_ms = milliseconds
 
     def _run_small(self) -> _Group:
         """Run short writes on the loop until the group is full."""
@@ -248,7 +258,7 @@ class SqliteStore:
         """In the writer thread: a whole group, however long it takes."""
         group = _Group()
         try:
-            self._writer.run(f"PRAGMA busy_timeout={LOCK_WAIT_MS}")
+            self._be_patient(LOCK_WAIT_MS)
             self._writer.run("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
             group.failed = [(job, error) for job in jobs]
@@ -293,7 +303,8 @@ class SqliteStore:
         """Write the group's change rows, or say why that was not possible."""
         if not group.touched:
             return None
-        rows = enumerate(group.touched, self._next_seq)
+        group.first_seq = self._next_seq
+        rows = enumerate(group.touched, group.first_seq)
         try:
             self._writer.raw.executemany(feed_table.APPEND_NUMBERED, [(n, *key) for n, key in rows]).close()
             self._trim(len(group.touched))
@@ -349,7 +360,8 @@ class SqliteStore:
             if not job.future.done():
                 _fail(job.future, explained(refusal, self._path))
         if error is None and group.touched:
-            self.feed.wake()
+            changes = [Change(*key) for key in group.touched]
+            self.feed.offer(Position(0, group.first_seq), changes)
         self._loop.call_soon(self._next_group)
 
     async def _feed_last(self) -> Position:

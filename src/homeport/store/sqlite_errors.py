@@ -9,6 +9,7 @@ import sqlite3
 
 import sqlalchemy as sa
 
+from homeport.core.errors import UnstorableError
 from homeport.store.errors import (
     DuplicateKeyError,
     StoreAwayError,
@@ -28,6 +29,8 @@ def driver_error(error: BaseException) -> sqlite3.Error | None:
 
 def explained(error: BaseException, path: str, *, reading: bool = False) -> BaseException:
     """What to raise instead of `error`; itself when the database is not to blame."""
+    if isinstance(error, OverflowError):
+        return UnstorableError(f"A value cannot be stored or looked for: {error}")
     cause = driver_error(error)
     code = getattr(cause, "sqlite_errorcode", None)
     if cause is None or code is None:
