@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+import pytest
 import sqlalchemy as sa
 
 from homeport.runtime import Batch, Change, Subscription
 from homeport.store import FeedSubscription, Store, Tx
 from homeport.store import feed as feed_module
+from homeport.store.opening import open_store
 from homeport.store.schema import change
 
 
@@ -202,3 +204,24 @@ async def _drain(subscription: FeedSubscription) -> list[Batch]:
 def test_a_subscription_is_what_the_runtime_asks_for(store: Store) -> None:
     subscription: Subscription = store.feed.subscribe()  # the type checker is the judge
     assert aiter(subscription) is subscription
+
+
+async def test_the_one_writer_hands_its_rows_over_and_nobody_reads_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sqlite_store = await open_store("sqlite://")
+    subscription = await begun(sqlite_store)
+    await sqlite_store.write(touch("first"))
+    assert await collect(subscription, 1) == ["first"]  # the first look reads, to know where it is
+
+    def not_read(tx: Tx, after: object) -> object:
+        raise AssertionError("the table was read")
+
+    monkeypatch.setattr(feed_module, "read_page", not_read)
+    for number in range(5):
+        await asyncio.gather(*(sqlite_store.write(touch(f"{number}-{n}")) for n in range(3)))
+    assert len(await collect(subscription, 15)) == 15
+    late = await begun(sqlite_store)
+    await sqlite_store.write(touch("last"))
+    assert await collect(late, 1) == await collect(subscription, 1) == ["last"]
+    await sqlite_store.close()
