@@ -10,10 +10,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from homeport.app.connection import installation_id, make_data_dir, served
+from homeport.app.connection import installation_id
 from homeport.app.docker_setup import ensure_docker
 from homeport.app.settings import DEFAULT_CLUSTER, DEFAULT_REGION, AgentSettings, environment
-from homeport.cli.common import Cluster, DataDir, data_dir_for
+from homeport.cli.common import Cluster, DataDir, data_dir_for, owned
 from homeport.cli.output import CliError
 from homeport.cli.progress import ProgressView
 from homeport.core.ids import SystemIds
@@ -44,8 +44,7 @@ def agent(
             "no credentials: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
             "Run `homeport node add NAME` where Homeport runs: it prints the line to run here.",
         )
-    make_data_dir(place)
-    with served(place), ProgressView() as view:
+    with owned(place), ProgressView() as view:
         settings = AgentSettings(
             data_dir=place,
             installation_id=installation_id(place, SystemIds()),

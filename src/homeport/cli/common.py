@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
-from homeport.app.connection import Connection, read_connection
+from homeport.app.connection import (
+    AlreadyRunningError,
+    Connection,
+    make_data_dir,
+    read_connection,
+    served,
+)
 from homeport.app.settings import (
     DEFAULT_CLUSTER,
     SYSTEM_DATA_DIR,
@@ -26,7 +34,16 @@ DataDir = Annotated[
 AsJson = Annotated[bool, Parameter(name="--json", negative="", help="One JSON document, for programs.")]
 Cluster = Annotated[str, Parameter(help="The cluster's name.")]
 
-__all__ = ["DEFAULT_CLUSTER", "AsJson", "Cluster", "DataDir", "client_for", "connection_for", "data_dir_for"]
+__all__ = [
+    "DEFAULT_CLUSTER",
+    "AsJson",
+    "Cluster",
+    "DataDir",
+    "client_for",
+    "connection_for",
+    "data_dir_for",
+    "owned",
+]
 
 
 def data_dir_for(chosen: Path | None) -> Path:
@@ -34,6 +51,28 @@ def data_dir_for(chosen: Path | None) -> Path:
     environ = environment()
     refuse_unknown(environ)
     return chosen.absolute() if chosen else default_data_dir(environ, is_root=os.geteuid() == 0)
+
+
+@contextlib.contextmanager
+def owned(data_dir: Path) -> Iterator[None]:
+    """Make the data directory and be the only process that serves it."""
+    try:
+        make_data_dir(data_dir)
+        with served(data_dir):
+            yield
+    except AlreadyRunningError as error:
+        raise CliError(
+            f"process {error.pid} serves {data_dir} already",
+            "Use it (bin/homeport status), stop it (bin/homeport down), or choose another --data-dir.",
+        ) from None
+    except OSError as error:
+        place = Path(str(error.filename or ""))
+        if not (data_dir.is_relative_to(place) or place.is_relative_to(data_dir)):
+            raise  # about something else
+        raise CliError(
+            f"cannot write to {place}: {os.strerror(error.errno or 0)}",
+            "Run with sudo, or choose another --data-dir.",
+        ) from None
 
 
 def connection_for(chosen: Path | None) -> Connection:

@@ -12,18 +12,11 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from homeport.app.connection import (
-    AlreadyRunningError,
-    installation_id,
-    make_data_dir,
-    read_connection,
-    served,
-)
+from homeport.app.connection import installation_id, read_connection
 from homeport.app.docker_client import DockerAwayError, DockerClient
 from homeport.app.docker_setup import ensure_docker
 from homeport.app.settings import (
@@ -36,7 +29,7 @@ from homeport.app.settings import (
     UpSettings,
     environment,
 )
-from homeport.cli.common import DataDir, data_dir_for
+from homeport.cli.common import DataDir, data_dir_for, owned
 from homeport.cli.output import CliError, explain_failure
 from homeport.cli.progress import ProgressView
 from homeport.core.ids import SystemIds
@@ -78,7 +71,7 @@ def up(
         "account_id": account_id, "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
     }  # fmt: skip
     UpSettings(data_dir=place, installation_id="", **options)  # type: ignore[arg-type]
-    with _own(place), ProgressView() as view:
+    with owned(place), ProgressView() as view:
         if auth is AuthMode.OFF:
             print(
                 "homeport: WARNING: --auth=off: everybody on this machine may do everything here",
@@ -210,25 +203,6 @@ def show_sample(settings: UpSettings, view: ProgressView, stopping: threading.Ev
     sample.deploy(api, image, cluster=DEFAULT_CLUSTER)
     view("sample.deployed", {"service": sample.SERVICE})
     return sample.wait_until_up(api, view, cluster=DEFAULT_CLUSTER, sleep=sleep).reachable
-
-
-@contextlib.contextmanager
-def _own(place: Path) -> Any:
-    try:
-        make_data_dir(place)
-        with served(place):
-            yield
-    except AlreadyRunningError as error:
-        raise CliError(
-            f"process {error.pid} serves {place} already",
-            "Use it (bin/homeport status), stop it (bin/homeport down), or choose another --data-dir.",
-        ) from None
-    except PermissionError as error:
-        if error.filename is None or not str(error.filename).startswith(str(place)):
-            raise
-        raise CliError(
-            f"cannot write to {error.filename}", "Run with sudo, or choose another --data-dir."
-        ) from None
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from homeport.app.connection import served
 from homeport.cli.help import entry_lines
 from homeport.cli.main import COMMANDS, main
 from homeport.cli.output import print_json, print_table, since
@@ -155,3 +158,35 @@ def test_help_wraps_on_the_right_and_gives_long_names_a_line() -> None:
     assert list(entry_lines("--a", "one two", 31)) == ["  --a                   one two"]
     long = list(entry_lines("--a-very-long-option NUMBER", "text", 80))
     assert long == ["  --a-very-long-option NUMBER", " " * 24 + "text"]
+
+
+def test_a_data_directory_that_cannot_be_made_is_no_traceback(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert status_of("up", "--data-dir", str(tmp_path / "file" / "data")) == 1
+    told = capsys.readouterr().err
+    assert "cannot write to" in told
+    assert "--data-dir" in told
+
+
+@pytest.mark.parametrize("words", [["up"], ["agent", "--endpoint", "http://127.0.0.1:1"]])
+def test_a_data_directory_has_one_owner(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIA")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
+    with served(tmp_path):
+        assert status_of(*words, "--data-dir", str(tmp_path)) == 1
+    assert f"process {os.getpid()} serves {tmp_path} already" in capsys.readouterr().err
+
+
+def test_a_taken_port_is_refused_before_anything_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = str(server.getsockname()[1])
+        assert status_of("up", "--port", port, "--data-dir", str(tmp_path)) == 1
+    told = capsys.readouterr().err
+    assert f"port {port} of 127.0.0.1 is taken" in told
+    assert "Docker" not in told
