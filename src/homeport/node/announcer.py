@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+from homeport.node.model import TaskStatus
 from homeport.node.report import TaskReport
 
 
@@ -18,7 +20,7 @@ class Announcer:
 
     def hears(self, report: TaskReport, now: datetime) -> tuple[TaskReport | None, datetime | None]:
         """(the report to hand in now, when to ask again)."""
-        if self.said.final or report == self.said:
+        if self.said.final or _news(report) == _news(self.said):
             self._due_at = None
             return None, None
         if report.status is self.said.status:
@@ -28,3 +30,9 @@ class Announcer:
         self._due_at = None
         self.said = report
         return report, None
+
+
+def _news(report: TaskReport) -> TaskReport:
+    """What anybody waits for. That a container exists and has not started yet can wait for its start."""
+    told = (each for each in report.containers if each.status is not TaskStatus.PENDING or each.reason)
+    return replace(report, containers=tuple(told))
