@@ -54,7 +54,9 @@ def test_after_any_changes_what_is_left_is_what_a_slow_model_says(data: st.DataO
     for _ in range(data.draw(st.integers(1, 25))):
         number = data.draw(st.integers(1, 5))
         task_id = data.draw(st.integers(-3, 6))
-        match data.draw(st.sampled_from(("upsert", "remove", "assign", "assign", "assign", "release"))):
+        match data.draw(
+            st.sampled_from(("upsert", "remove", "assign", "assign", "assign", "mark", "release"))
+        ):
             case "upsert":
                 view = data.draw(instances(number))
                 fleet.upsert_instance(view)
@@ -66,6 +68,17 @@ def test_after_any_changes_what_is_left_is_what_a_slow_model_says(data: st.DataO
             case "release":
                 fleet.release(task_id)
                 drop(slow, where, task_id)
+            case "mark":
+                desired = data.draw(DESIRED)
+                last = data.draw(st.sampled_from(("PENDING", "RUNNING", "STOPPED")))
+                known = fleet.mark(task_id, desired_status=desired, last_status=last)
+                assert known == (task_id in where or last == "STOPPED")
+                if last == "STOPPED":
+                    drop(slow, where, task_id)
+                elif known:
+                    tasks = slow.machines[where[task_id]].tasks
+                    task = next(task for task in tasks if task.id == task_id)
+                    task.desired, task.pending = desired, last == "PENDING"
             case "assign":
                 demand, desired = data.draw(demands()), data.draw(DESIRED)
                 last = data.draw(st.sampled_from(("PENDING", "RUNNING", "STOPPED")))

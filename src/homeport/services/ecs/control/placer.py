@@ -133,6 +133,13 @@ class Placer:
         state = self._clusters.get(cluster_id)
         return state is not None and state.cluster is not None
 
+    def mark(self, cluster_id: int, uid: str, *, desired_status: str, last_status: str) -> bool:
+        """A task was written: take in where it stands; False if the whole task must be shown."""
+        state = self._clusters.get(cluster_id)
+        return state is None or state.fleet.mark(
+            fleet_key(uid), desired_status=desired_status, last_status=last_status
+        )
+
     def observe(self, task: Task) -> None:
         """A task was written: take in what it holds now. Repeats change nothing."""
         state = self._clusters.get(task.cluster_id)

@@ -293,6 +293,17 @@ class Fleet:
             self._hold(where, held, flags)
         return len(rows)
 
+    def mark(self, task_id: int, *, desired_status: str, last_status: str) -> bool:
+        """Take in where a known task stands; False if it is unknown and may hold something."""
+        slot = self._tasks.slots.get(task_id)
+        if last_status == "STOPPED":
+            self.release(task_id)
+        elif slot is None:
+            return False
+        else:
+            self._reflag(slot, int(self._tasks.row[slot]), _flags(desired_status, last_status))
+        return True
+
     def release(self, task_id: int) -> None:
         """Give back what a task holds; nothing if it holds nothing."""
         slot = self._tasks.slots.get(task_id)

@@ -32,6 +32,12 @@ _FIND_MANY = PreparedList(
     _T.uid,
     lambda uids: select(*_COLUMNS).where(_T.uid.in_(uids), _T.cluster_id == bindparam("cluster_id")),
 )
+_STANDINGS = PreparedList(
+    _T.uid,
+    lambda uids: select(_T.uid, _T.desired_status, _T.last_status).where(
+        _T.uid.in_(uids), _T.cluster_id == bindparam("cluster_id")
+    ),
+)
 _VERSIONS = PreparedList(
     _T.uid,
     lambda uids: select(_T.uid, _T.version).where(_T.uid.in_(uids), _T.cluster_id == bindparam("cluster_id")),
@@ -130,6 +136,11 @@ class TaskRepo:
         """Versions of those of the ids that exist: enough to know whether a view is current."""
         rows = self._tx.rows_of(_VERSIONS, map(bytes.fromhex, uids), {"cluster_id": cluster_id})
         return {row[0].hex(): row[1] for row in rows}
+
+    def standings(self, cluster_id: int, uids: Iterable[str]) -> tuple[tuple[str, str, str], ...]:
+        """(id, desired status, last status) of those of the ids that exist: what most news is about."""
+        rows = self._tx.rows_of(_STANDINGS, map(bytes.fromhex, uids), {"cluster_id": cluster_id})
+        return tuple((row[0].hex(), row[1], row[2]) for row in rows)
 
     def get(self, task_id: int) -> Task | None:
         """The task of that row."""
