@@ -5,6 +5,7 @@ Source: reference, sections 4 and 5; ECS API Reference, ContainerInstance.agentC
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import threading
@@ -20,7 +21,9 @@ import pytest
 from homeport.agentproto.messages import FRAME_TYPES
 from homeport.agentproto.server import AcsServer, TcsServer, split_tcs
 from homeport.agentproto.telemetry import upgrade_headers
+from homeport.core.ids import SystemIds
 from homeport.core.sigv4 import Credentials
+from homeport.node.agent import InstanceGoneError, NodeAgent
 from homeport.services.ecs.repo.instances import InstanceRepo
 from tests.kit.agent_model import faults
 from tests.kit.agent_replay import AgentCalls, AgentEnd, RefusedUpgradeError
@@ -61,8 +64,6 @@ def is_connected(ecs: Any, instance: str) -> bool:
 
 def wait_connected(live: Live, ecs: Any, instance: str, *, wanted: bool) -> None:
     async def check() -> bool:
-        import asyncio
-
         return await asyncio.to_thread(is_connected, ecs, instance) is wanted
 
     live.wait_until(check)
@@ -383,6 +384,27 @@ class TestRegistration:
         assert attributes["rack"] == "7"
         assert "ecs.capability.new" in attributes
         assert renewed["registeredResources"][0]["integerValue"] == 4096
+
+
+def test_our_own_agent_ends_with_a_remedy_once_its_instance_was_deregistered(live: Live, ecs: Any) -> None:
+    node = live.add_node()
+    live.stop_agent(node)
+    ecs.deregister_container_instance(containerInstance=node.agent.instance_arn)
+    agent = NodeAgent(
+        node.settings,
+        node.machine.drivers,
+        clock=live.clock,
+        ids=SystemIds(),
+        dice=lambda: 0.5,
+        starts=asyncio.Semaphore(8),
+        session=live.session,
+        disk=node.disk,
+        is_free=lambda port, protocol: True,
+    )
+    with pytest.raises(InstanceGoneError) as gone:
+        live.run(agent.run())
+    assert node.agent.instance_arn in gone.value.message
+    assert "homeport down" in gone.value.remedy
 
 
 def test_our_own_agent_says_nothing_that_the_real_one_would_not(

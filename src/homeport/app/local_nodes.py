@@ -18,13 +18,14 @@ from typing import Any, Self
 
 import aiohttp
 
+from homeport.app.addresses import local_addresses
 from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import DEFAULT_CLUSTER, INSTALLATION_LABEL, AgentSettings, UpSettings
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.core.sigv4 import Credentials
-from homeport.node.agent import NodeAgent
+from homeport.node.agent import InstanceGoneError, NodeAgent, forget_instance
 from homeport.node.commands import CommandError, run_command
 from homeport.node.drivers.cgroups import InstanceCgroups, InstanceSlices, Limits, instance_cgroups
 from homeport.node.drivers.docker_containers import DockerContainers
@@ -33,7 +34,7 @@ from homeport.node.drivers.docker_volumes import DockerVolumes
 from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.drivers.known_images import KnownImages
 from homeport.node.drivers.pause_image import ensure_pause_image
-from homeport.node.instance_net import InstanceAddress, InstanceNet
+from homeport.node.instance_net import InstanceAddress
 from homeport.node.metadata.endpoint import MetadataEndpoint
 from homeport.node.metadata.redirect import Bridge, MetadataRedirect, find_bridge
 from homeport.node.metadata.server import METADATA_PORT, metadata_server
@@ -119,7 +120,7 @@ class NodeHost:
             await redirect.point(slot, bridge, port)
         except CommandError as error:
             # Without nftables containers still find the endpoint by its own address.
-            log.warning("metadata.redirect_failed", error=str(error))
+            self._report("metadata.direct", {"error": str(error)})
             return Metadata(slot=None, host_url=host_url, bridge_url=f"http://{bridge.gateway}:{port}")
         return Metadata(slot=slot, host_url=host_url, bridge_url="http://169.254.170.2")
 
@@ -161,7 +162,7 @@ class NodeHost:
         try:
             await found.setup()
         except DriverError as error:
-            log.warning("cgroups.unavailable", error=str(error))
+            self._report("cgroups.unavailable", {"error": str(error)})
             return None
         return found
 
@@ -205,8 +206,8 @@ class LocalNodes:
             report=self._report,
         )
         async with host, asyncio.TaskGroup() as group:
-            net = InstanceNet(run_command, self._settings.installation_id)
-            for address in await net.up(count):
+            installation = self._settings.installation_id
+            for address in await local_addresses(run_command, installation, count, self._report):
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")
 
     async def _run_one(self, host: NodeHost, address: InstanceAddress, count: int) -> None:
@@ -233,16 +234,28 @@ class LocalNodes:
             cpu_units=cpu_units,
             memory_mib=memory_mib,
         )
-        node = NodeAgent(
-            host.settings(settings),
-            host.drivers(await host.cgroups(name, limits)),
-            clock=self._clock,
-            ids=self._ids,
-            dice=host.dice,
-            starts=host.starts,
-            session=host.session,
-        )
-        await host.run_node(node)
+        drivers = host.drivers(await host.cgroups(name, limits))
+
+        def node() -> NodeAgent:
+            return NodeAgent(
+                host.settings(settings),
+                drivers,
+                clock=self._clock,
+                ids=self._ids,
+                dice=host.dice,
+                starts=host.starts,
+                session=host.session,
+            )
+
+        is_gone = False
+        try:
+            await host.run_node(node())
+        except* InstanceGoneError:
+            is_gone = True
+        if is_gone:  # it was deregistered: the slice begins again, as a new instance
+            log.warning("node.begins_again", instance_name=name)
+            forget_instance(settings)
+            await host.run_node(node())
 
 
 async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report: Report) -> None:

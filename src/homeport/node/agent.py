@@ -10,6 +10,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any, Protocol
 
 import aiohttp
@@ -51,9 +52,34 @@ JOURNAL_FILE = "agent.journal"
 class RegistrationRefusedError(Exception):
     """The control plane does not want this instance: trying again would not help."""
 
+    remedy = ""
+
+    @property
+    def message(self) -> str:
+        """For people."""
+        return f"the control plane refuses to register this machine: {self}"
+
+
+class InstanceGoneError(RegistrationRefusedError):
+    """The control plane does not know this instance (any more): it was deregistered."""
+
+    def __init__(self, arn: str, journal: Path | None) -> None:
+        super().__init__(f"{arn} was deregistered, or was never known there")
+        self.remedy = (
+            f"To register this machine as a new instance, remove {journal}; the tasks that ran here are not "
+            "taken over: `homeport down` removes their containers."
+        )
+
 
 class ClusterChangedError(Exception):
     """The data directory belongs to an instance of another cluster."""
+
+    remedy = "Name that cluster, or another data directory."
+
+    @property
+    def message(self) -> str:
+        """For people."""
+        return f"this data directory belongs to another cluster: {self}"
 
 
 class Link(Protocol):
@@ -139,8 +165,8 @@ class NodeAgent:
     async def _work_and_tell(self, journal: Journal) -> None:
         try:
             await self._work(journal)
-        except (RegistrationRefusedError, ClusterChangedError) as error:
-            self._failure = error
+        except* (RegistrationRefusedError, ClusterChangedError) as refused:
+            self._failure = _innermost(refused)
             self._stopping.set()
         finally:
             await journal.sync()
@@ -269,9 +295,11 @@ class NodeAgent:
         )
 
     def _default_disk(self) -> Disk:
-        if self.settings.data_dir is None:
-            return VolatileDisk()
-        return FileDisk(self.settings.data_dir / JOURNAL_FILE)
+        path = self._journal_path()
+        return VolatileDisk() if path is None else FileDisk(path)
+
+    def _journal_path(self) -> Path | None:
+        return None if self.settings.data_dir is None else self.settings.data_dir / JOURNAL_FILE
 
     async def _aws(self, stack: AsyncExitStack) -> Api:
         session = self._session
@@ -319,6 +347,8 @@ class NodeAgent:
                 await self._until_answered(make_cluster)
                 answer = await self._until_answered(call)
         except ApiError as error:
+            if arn and error.code == "InvalidParameterException":
+                raise InstanceGoneError(arn, self._journal_path()) from error
             raise RegistrationRefusedError(str(error)) from error
         instance = answer.get("containerInstance") or {}
         if not instance.get("containerInstanceArn"):
@@ -348,6 +378,12 @@ class NodeAgent:
             await journal.sync()
 
         return save
+
+
+def forget_instance(settings: NodeSettings) -> None:
+    """What a node remembers is removed: it will register as a new instance. Its containers stay."""
+    if settings.data_dir is not None:
+        (settings.data_dir / JOURNAL_FILE).unlink(missing_ok=True)
 
 
 def registration(settings: NodeSettings, info: EngineInfo, arn: str, *, task_limits: bool) -> dict[str, Any]:
@@ -390,6 +426,14 @@ def _lacks_cluster(error: ApiError) -> bool:
 
 def _registration_is_final(error: ApiError) -> bool:
     return not (error.transient or error.code in {"ServerException", "LimitExceededException"})
+
+
+def _innermost(group: BaseExceptionGroup[Exception]) -> Exception:
+    found: BaseException = group
+    while isinstance(found, BaseExceptionGroup):
+        found = found.exceptions[0]
+    assert isinstance(found, Exception)
+    return found
 
 
 def _compare(sent: list[dict[str, str]], answered: Any) -> None:
