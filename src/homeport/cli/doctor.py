@@ -156,7 +156,7 @@ def check_privileges(machine: Machine) -> Finding:
         return Finding(
             check="privileges",
             verdict=Verdict.ADVICE,
-            found="not root: task-level limits and starting Docker Engine need it",
+            found="not root: task-level limits, instances' own addresses and starting Docker need it",
             remedy="Run homeport up with sudo.",
         )
     if not machine.may_exceed_limits:

@@ -150,7 +150,8 @@ def _remove_traces(docker_host: str, installation: str, place: Path) -> Removed:
         remove_traces(docker_host=docker_host, installation_id=installation, instances=instances)
     )
     for problem in removed.problems:
-        _say(f"left behind: {problem}")
+        first_line = problem.partition("\n")[0]
+        _say(f"left behind: {first_line}")
     return removed
 
 

@@ -16,6 +16,9 @@ SENTENCES: Mapping[str, str] = {
     "docker.starting": "no Docker Engine runs here: starting it ({command})",
     "docker.ready": "Docker Engine answers at {docker_host}",
     "runtime.restoring": "writing {path} anew: Docker Engine starts containers with it",
+    "network.loopback": "tasks' ports are published on 127.0.0.1: no other address can be made ({error})",
+    "metadata.direct": "containers get their metadata at the bridge's address, not 169.254.170.2 ({error})",
+    "cgroups.unavailable": "limits of whole tasks and instances are not enforced ({error})",
     "gateway.ready": "the API answers at {endpoint}",
     "node.registered": "container instance {instance} has registered",
     "package.fetching": "fetching Debian's {package} for the sample image (kept beside the data)",
@@ -38,15 +41,18 @@ MEBIBYTE = 2**20
 
 
 def sentence(event: str, fields: Mapping[str, Any]) -> str:
-    """An event for people. Of an ARN its last part tells enough."""
-    short = {
-        name: value.rpartition("/")[2] if isinstance(value, str) and value.startswith("arn:") else value
-        for name, value in fields.items()
-    }
+    """An event for people. Of an ARN its last part tells enough, of an error its first line."""
+    short = {name: _short(value) for name, value in fields.items()}
     try:
         return SENTENCES[event].format_map(short)
     except KeyError:
         return " ".join([event, *(f"{name}={value}" for name, value in fields.items())])
+
+
+def _short(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    return value.rpartition("/")[2] if value.startswith("arn:") else value.partition("\n")[0]
 
 
 class ProgressView:
