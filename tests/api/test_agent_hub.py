@@ -14,6 +14,7 @@ import pytest
 from homeport.agentproto.messages import Frame, PayloadMessage, TaskManifestMessage
 from homeport.services.ecs.control.agents import AcsSession
 from homeport.services.ecs.ports import AgentHello, RefusedAgentError
+from homeport.services.ecs.repo.tables import container_instances
 from tests.kit.agent_replay import AgentCalls
 from tests.kit.server import ACCOUNT, REGION, Live
 
@@ -152,6 +153,21 @@ def test_the_manifest_comes_first_and_numbers_only_rise(live: Live, ecs: Any, in
     live.run(session.closed())
     for task in tasks:
         ecs.stop_task(task=task)
+
+
+def test_numbers_rise_also_when_the_database_is_an_older_copy(live: Live, instance: str) -> None:
+    first, second = Box(), Box()
+    live.run(opened(live, instance, first).closed())
+
+    def restore(tx: Any) -> None:
+        tx.execute(container_instances.update().values(payloads=0))
+
+    live.run(live.plane.store.write(restore))
+    live.run(opened(live, instance, second).closed())
+    (before,), (after,) = first.frames, second.frames
+    assert isinstance(before, TaskManifestMessage)
+    assert isinstance(after, TaskManifestMessage)
+    assert after.timeline > before.timeline
 
 
 def test_an_order_goes_out_once_on_a_socket_and_again_on_the_next_until_it_is_reported(

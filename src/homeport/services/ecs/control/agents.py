@@ -245,11 +245,18 @@ class AgentHub:
         log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
 
     async def _next_number(self, session: _Session) -> int:
-        """The next number of payloads and manifests. They only rise; a crash leaves a hole."""
+        """The next number of payloads and manifests. They only rise; a crash leaves a hole.
+
+        They are no lower than the clock's milliseconds, so that they rise also when the
+        database is an older copy of itself: agents drop a manifest with a number they had.
+        """
         found = next(session.numbers, None)
         if found is None:
+            floor = int(self._clock.now().timestamp() * 1000)
             first = await self._store.write(
-                lambda tx: InstanceRepo(tx).reserve_payloads(session.instance_id, NUMBERS_RESERVED)
+                lambda tx: InstanceRepo(tx).reserve_payloads(
+                    session.instance_id, NUMBERS_RESERVED, floor=floor
+                )
             )
             session.numbers = iter(range(first, first + NUMBERS_RESERVED))
             found = next(session.numbers)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import BigInteger, bindparam, case, func, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import ContainerInstance
@@ -44,10 +44,11 @@ _SAVE = Prepared(
         body=bindparam("body"),
     )
 )
+_FLOOR = bindparam("floor", type_=BigInteger)
 _RESERVE = Prepared(
     update(container_instances)
     .where(_I.id == bindparam("row_id"))
-    .values(payloads=_I.payloads + bindparam("count"))
+    .values(payloads=case((_I.payloads < _FLOOR, _FLOOR), else_=_I.payloads) + bindparam("count"))
 )
 _PAYLOADS = Prepared(select(_I.payloads).where(_I.id == bindparam("row_id")))
 _DRAINING = Prepared(select(_I.id).where(_I.cluster_id == bindparam("cluster_id"), _I.status == "DRAINING"))
@@ -125,9 +126,9 @@ class InstanceRepo:
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
         return msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
 
-    def reserve_payloads(self, instance_id: int, count: int) -> int:
-        """Take the next `count` numbers that payloads and manifests share; the first of them."""
-        self._tx.change(_RESERVE, {"row_id": instance_id, "count": count})
+    def reserve_payloads(self, instance_id: int, count: int, *, floor: int) -> int:
+        """Take the next `count` numbers of payloads and manifests, above `floor`; the first of them."""
+        self._tx.change(_RESERVE, {"row_id": instance_id, "count": count, "floor": floor})
         row = self._tx.first(_PAYLOADS, {"row_id": instance_id})
         if row is None:
             raise StaleWriteError(f"container instance {instance_id}")
