@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+from collections.abc import AsyncIterator
 
 import pytest
 
+from homeport.core.clock import SystemClock
+from homeport.node.drivers.docker_containers import DockerContainers
 from homeport.node.drivers.docker_images import DockerImages
+from homeport.node.drivers.known_images import KnownImages
 from homeport.node.ports import ContainerSpec, DriverError, PullProgress, RegistryLogin
-from tests.kit.docker import Engine
+from tests.kit.docker import PATIENCE_SECONDS, Engine, busybox_layer
 from tests.kit.registry import registry
 
 pytestmark = pytest.mark.docker
@@ -96,3 +101,34 @@ async def test_an_image_in_use_is_not_removed(docker: Engine) -> None:
             await docker.images.remove(published.image)
         await docker.containers.remove(name)
         await docker.images.remove(published.image)
+
+
+async def test_an_image_is_asked_for_once_until_docker_says_that_it_changed(docker: Engine) -> None:
+    known = KnownImages()
+    containers = DockerContainers(docker.client, SystemClock(), images=known)
+    images = DockerImages(docker.client, known=known)
+    name = f"homeport-test/known-{docker.run_id}:1"
+    first = await docker.images.import_tar(name, busybox_layer(b"first"))
+    events = containers.events()
+    assert await anext(events) == ""
+    listening = asyncio.ensure_future(_listen(events))
+    try:
+        info = await images.inspect(name)
+        assert info is not None
+        assert info.id == first
+        second = await docker.images.import_tar(name, busybox_layer(b"second"))  # behind this driver's back
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while (info := await images.inspect(name)) is None or info.id != second:  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        generation = known.generation
+        assert await images.inspect(name) is info, "the very same answer: nobody was asked"
+        assert known.generation == generation
+    finally:
+        listening.cancel()
+        for image in (name, first):
+            await docker.images.remove(image)
+
+
+async def _listen(events: AsyncIterator[str]) -> None:
+    async for _ in events:
+        pass
