@@ -8,8 +8,6 @@ any clock that only goes forward, in seconds. Source: reference, sections 4 to 6
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
 
 import msgspec
 
@@ -24,11 +22,9 @@ from homeport.agentproto.messages import (
     HeartbeatMessage,
     IAMRoleCredentialsAckRequest,
     NackRequest,
-    PayloadMessage,
     PublishHealthRequest,
     PublishInstanceStatusRequest,
     PublishMetricsRequest,
-    TaskManifestMessage,
     TaskStopVerificationMessage,
     UndecodableFrameError,
     decode_frame,
@@ -50,29 +46,7 @@ _ACKS: dict[type[Frame], Frame] = {
     PublishInstanceStatusRequest: AckPublishInstanceStatus(message="ok"),
 }
 
-Stamped = TypeVar("Stamped", PayloadMessage, TaskManifestMessage)
 Publication = PublishMetricsRequest | PublishHealthRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Timeline:
-    """One increasing counter per instance, which the caller keeps durably.
-
-    A payload's `seqNum` and a manifest's `timeline` share one watermark in the
-    agent: a manifest must carry a value above everything that was sent before,
-    so every frame takes the next one.
-    """
-
-    last: int = 0
-
-    def stamp(self, frame: Stamped) -> tuple[Timeline, Stamped]:
-        """The counter to store before sending, and the frame with its number."""
-        number = self.last + 1
-        if isinstance(frame, PayloadMessage):
-            stamped = msgspec.structs.replace(frame, seq_num=number, timeline=number)
-        else:
-            stamped = msgspec.structs.replace(frame, timeline=number)
-        return Timeline(number), stamped
 
 
 def split_tcs(text: str) -> tuple[dict[str, str], str]:

@@ -21,7 +21,6 @@ from homeport.agentproto.messages import (
     PublishHealthRequest,
     PublishMetricsRequest,
     TaskHealth,
-    TaskManifestMessage,
     TaskMetric,
     encode_frame,
 )
@@ -30,7 +29,6 @@ from homeport.agentproto.server import (
     OPEN_GROUPS_MAX,
     AcsServer,
     TcsServer,
-    Timeline,
     split_tcs,
 )
 from homeport.agentproto.telemetry import health_fragments, metric_fragments
@@ -217,16 +215,3 @@ def test_publications_that_never_end_do_not_grow(same_id: bool) -> None:
 def test_text_without_a_header_block_is_all_json(text: str) -> None:
     if "\r\n\r\n" not in text:
         assert split_tcs(text) == ({}, text)
-
-
-def test_every_stamped_frame_takes_the_next_number() -> None:
-    timeline = Timeline(41)
-    timeline, payload = timeline.stamp(
-        PayloadMessage(message_id="m", cluster_arn="c", container_instance_arn="i")
-    )
-    assert (payload.seq_num, payload.timeline) == (42, 42)
-    timeline, manifest = timeline.stamp(
-        TaskManifestMessage(message_id="m", cluster_arn="c", container_instance_arn="i")
-    )
-    assert manifest.timeline == 43
-    assert timeline == Timeline(43)
