@@ -25,7 +25,7 @@ from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.core.sigv4 import Credentials
-from homeport.node.agent import InstanceGoneError, NodeAgent, forget_instance
+from homeport.node.agent import NodeAgent
 from homeport.node.commands import CommandError, run_command
 from homeport.node.drivers.cgroups import InstanceCgroups, InstanceSlices, Limits, instance_cgroups
 from homeport.node.drivers.docker_containers import DockerContainers
@@ -39,6 +39,7 @@ from homeport.node.metadata.endpoint import MetadataEndpoint
 from homeport.node.metadata.redirect import Bridge, MetadataRedirect, find_bridge
 from homeport.node.metadata.server import METADATA_PORT, metadata_server
 from homeport.node.ports import DriverError, Drivers, EngineInfo
+from homeport.node.registration import InstanceGoneError, forget_instance
 from homeport.node.settings import NodeSettings
 
 log = get_logger("app.nodes")

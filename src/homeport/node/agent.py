@@ -7,7 +7,6 @@ closes its sockets, and every container runs on.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -24,13 +23,24 @@ from homeport.core.log import get_logger
 from homeport.core.sigv4 import Credentials
 from homeport.node import attributes
 from homeport.node.admission import Admission
-from homeport.node.api import Api, ApiError, AwsApi, Backoff, Dice, until_answered
+from homeport.node.api import Api, ApiError, AwsApi, Dice, until_answered
 from homeport.node.credentials import CredentialStore
 from homeport.node.engine import Engine
 from homeport.node.hostports import HostPorts, IsFree, free_on
 from homeport.node.images import ImageCleaner
 from homeport.node.model import Phase
 from homeport.node.ports import Drivers, DriverUnavailableError, EngineInfo
+from homeport.node.registration import (
+    JOURNAL_FILE,
+    REGISTRATION,
+    ClusterChangedError,
+    InstanceGoneError,
+    RegistrationRefusedError,
+    compare,
+    lacks_cluster,
+    registration,
+    registration_is_final,
+)
 from homeport.node.render import RenderContext
 from homeport.node.reporter import Reporter, send_with
 from homeport.node.responders.dispatch import Responders
@@ -44,42 +54,7 @@ from homeport.node.telemetry import Telemetry
 
 log = get_logger("node.agent")
 
-REGISTRATION = Backoff(first_seconds=0.25, factor=1.5, max_seconds=30.0)
 ENGINE_AGAIN_SECONDS = 1.0
-JOURNAL_FILE = "agent.journal"
-
-
-class RegistrationRefusedError(Exception):
-    """The control plane does not want this instance: trying again would not help."""
-
-    remedy = ""
-
-    @property
-    def message(self) -> str:
-        """For people."""
-        return f"the control plane refuses to register this machine: {self}"
-
-
-class InstanceGoneError(RegistrationRefusedError):
-    """The control plane does not know this instance (any more): it was deregistered."""
-
-    def __init__(self, arn: str, journal: Path | None) -> None:
-        super().__init__(f"{arn} was deregistered, or was never known there")
-        self.remedy = (
-            f"To register this machine as a new instance, remove {journal}; the tasks that ran here are not "
-            "taken over: `homeport down` removes their containers."
-        )
-
-
-class ClusterChangedError(Exception):
-    """The data directory belongs to an instance of another cluster."""
-
-    remedy = "Name that cluster, or another data directory."
-
-    @property
-    def message(self) -> str:
-        """For people."""
-        return f"this data directory belongs to another cluster: {self}"
 
 
 class Link(Protocol):
@@ -342,7 +317,7 @@ class NodeAgent:
             try:
                 answer = await self._until_answered(call)
             except ApiError as error:
-                if self.settings.cluster_configured or not _lacks_cluster(error):
+                if self.settings.cluster_configured or not lacks_cluster(error):
                     raise
                 await self._until_answered(make_cluster)
                 answer = await self._until_answered(call)
@@ -353,11 +328,11 @@ class NodeAgent:
         instance = answer.get("containerInstance") or {}
         if not instance.get("containerInstanceArn"):
             raise RegistrationRefusedError("the answer names no containerInstanceArn")
-        _compare(request["attributes"], instance.get("attributes") or ())
+        compare(request["attributes"], instance.get("attributes") or ())
         return str(instance["containerInstanceArn"])
 
     async def _until_answered(self, call: Callable[[], Awaitable[Mapping[str, Any]]]) -> Mapping[str, Any]:
-        return await until_answered(call, dice=self._dice, backoff=REGISTRATION, final=_registration_is_final)
+        return await until_answered(call, dice=self._dice, backoff=REGISTRATION, final=registration_is_final)
 
     def _discover(self, api: Api) -> Callable[[], Awaitable[Endpoints]]:
         async def discover() -> Endpoints:
@@ -380,65 +355,9 @@ class NodeAgent:
         return save
 
 
-def forget_instance(settings: NodeSettings) -> None:
-    """What a node remembers is removed: it will register as a new instance. Its containers stay."""
-    if settings.data_dir is not None:
-        (settings.data_dir / JOURNAL_FILE).unlink(missing_ok=True)
-
-
-def registration(settings: NodeSettings, info: EngineInfo, arn: str, *, task_limits: bool) -> dict[str, Any]:
-    """RegisterContainerInstance's input, without its token."""
-    total = attributes.total_claim(info, settings)
-    request: dict[str, Any] = {
-        "cluster": settings.cluster,
-        "attributes": attributes.attributes(info, settings, task_limits=task_limits),
-        "totalResources": attributes.total_resources(total),
-        "instanceIdentityDocument": _identity_document(settings, info),
-        "instanceIdentityDocumentSignature": "",
-    }
-    if arn:
-        request["containerInstanceArn"] = arn
-    if settings.tags:
-        request["tags"] = [{"key": key, "value": value} for key, value in sorted(settings.tags.items())]
-    if devices := attributes.platform_devices(total):
-        request["platformDevices"] = devices
-    return request
-
-
-def _identity_document(settings: NodeSettings, info: EngineInfo) -> str:
-    """As EC2's instance metadata has it, for an instance with an id; empty otherwise."""
-    if not settings.ec2_instance_id:
-        return ""
-    document = {
-        "availabilityZone": settings.availability_zone,
-        "architecture": info.architecture,
-        "instanceId": settings.ec2_instance_id,
-        "instanceType": settings.instance_type,
-        "privateIp": settings.host_ip,
-        "region": settings.region,
-    }
-    return json.dumps(document)
-
-
-def _lacks_cluster(error: ApiError) -> bool:
-    return error.code == "ClusterNotFoundException" or error.message == "Cluster not found."
-
-
-def _registration_is_final(error: ApiError) -> bool:
-    return not (error.transient or error.code in {"ServerException", "LimitExceededException"})
-
-
 def _innermost(group: BaseExceptionGroup[Exception]) -> Exception:
     found: BaseException = group
     while isinstance(found, BaseExceptionGroup):
         found = found.exceptions[0]
     assert isinstance(found, Exception)
     return found
-
-
-def _compare(sent: list[dict[str, str]], answered: Any) -> None:
-    """Every attribute should come back. The real agent gives up if not; this one says so and goes on."""
-    back = {attribute.get("name"): attribute.get("value") or "" for attribute in answered}
-    lost = [a["name"] for a in sent if back.get(a["name"]) != a.get("value", "")]
-    if lost:
-        log.warning("agent.attributes_lost", attributes=lost)
