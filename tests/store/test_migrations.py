@@ -7,6 +7,7 @@ import importlib
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ import sqlalchemy as sa
 from tools.migrate import differences, load_every_table
 
 from homeport.store import StoreVersionError, metadata, open_memory_store, open_store
-from homeport.store.migrations import HERE, current, revisions, upgrade
+from homeport.store.migrations import HERE, config, current, revisions, upgrade
 from homeport.store.postgres import _engine
 from homeport.store.schema import change
 from homeport.store.sqlite import SqliteStore
+from tests.kit import postgres
 
 SAME_PATH = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -140,3 +142,145 @@ def test_opening_an_existing_database_imports_neither_alembic_nor_asyncpg(tmp_pa
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=SAME_PATH
     )
     assert done.stdout.strip() == ""
+
+
+def _rows(connection: sa.Connection) -> dict[str, list[dict[str, object]]]:
+    """Every row of every table, by table."""
+    found = sa.MetaData()
+    found.reflect(connection)
+    return {
+        table.name: [dict(row) for row in connection.execute(sa.select(table)).mappings()]
+        for table in found.sorted_tables
+        if table.name != "alembic_version"
+    }
+
+
+def _fill(connection: sa.Connection) -> None:
+    """Two rows in every table, as its own columns allow."""
+    found = sa.MetaData()
+    found.reflect(connection)
+    for table in found.sorted_tables:
+        if table.name == "alembic_version":
+            continue
+        for number in (7, 8):
+            connection.execute(table.insert(), {c.name: _sample(c, number) for c in table.columns})
+
+
+def _sample(column: sa.Column[object], number: int) -> object:
+    kinds: dict[type, object] = {
+        bool: True,
+        int: number,
+        float: number + 0.5,
+        bytes: bytes([number]) * 16,
+        str: f"{number}",
+    }
+    return kinds[column.type.python_type]
+
+
+def _upgraded_to(revision: str) -> Callable[[sa.Connection], None]:
+    def work(connection: sa.Connection) -> None:
+        from alembic import command
+
+        command.upgrade(config(connection), revision)
+
+    return work
+
+
+def _kept(before: dict[str, list[dict[str, object]]], after: dict[str, list[dict[str, object]]]) -> None:
+    for name, rows in before.items():
+        told = [{column: row[column] for column in rows[0]} for row in after[name]]
+        assert all(row in told for row in rows), name
+
+
+@pytest.mark.parametrize("revision", revisions())
+async def test_an_upgrade_from_any_version_keeps_every_row_on_sqlite(tmp_path: Path, revision: str) -> None:
+    def old(connection: sa.Connection) -> None:
+        _upgraded_to(revision)(connection)
+        _fill(connection)
+
+    first = SqliteStore(tmp_path / "homeport.db")
+    first.prepare(old)
+    before = _rows(first._writer.connection)
+    await first.close()
+    assert all(before.values())
+    second = SqliteStore(tmp_path / "homeport.db")
+    second.prepare(upgrade)
+    _kept(before, _rows(second._writer.connection))
+    assert differences(second._writer.connection) == []
+    await second.write(lambda tx: tx.touch("thing", "a"))
+    await second.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("revision", revisions())
+async def test_an_upgrade_from_any_version_keeps_every_row_on_postgresql(
+    postgres_cluster: str, revision: str
+) -> None:
+    url = await postgres.create_database(postgres_cluster, f"from{revision}")
+    engine = _engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(_upgraded_to(revision))
+        await connection.run_sync(_fill)
+        before = await connection.run_sync(_rows)
+    # Two replicas of the newer program come up at the same time.
+    stores = await asyncio.gather(open_store(url), open_store(url))
+    async with engine.connect() as connection:
+        _kept(before, await connection.run_sync(_rows))
+        assert await connection.run_sync(differences) == []
+    await engine.dispose()
+    for store in stores:
+        await store.write(lambda tx: tx.touch("thing", "a"))
+        await store.close()
+
+
+@pytest.mark.postgres
+async def test_a_newer_database_is_refused_untouched_on_postgresql(postgres_url: str) -> None:
+    store = await open_store(postgres_url)
+    await store.write(
+        lambda tx: tx.execute(sa.text("UPDATE alembic_version SET version_num = '9999'")) and None
+    )
+    await store.close()
+    for _ in range(2):
+        with pytest.raises(StoreVersionError, match="9999") as caught:
+            await open_store(postgres_url)
+        assert "Upgrade Homeport" in caught.value.remedy
+
+
+@pytest.mark.slow
+def test_of_two_processes_that_upgrade_one_database_at_once_one_gets_it(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/homeport.db"
+
+    async def old() -> None:
+        store = SqliteStore(tmp_path / "homeport.db")
+        store.prepare(_upgraded_to("0001"))
+        await store.close()
+
+    asyncio.run(old())
+    program = (
+        "import asyncio, sys\n"
+        "from homeport.store import StoreInUseError, open_store\n"
+        "async def main():\n"
+        "    try:\n"
+        f"        store = await open_store({url!r})\n"
+        "    except StoreInUseError as error:\n"
+        "        return print('refused', bool(error.remedy), flush=True)\n"
+        "    print('opened', flush=True)\n"
+        "    sys.stdin.read()\n"  # keeps it open until the other has tried
+        "    await store.close()\n"
+        "asyncio.run(main())\n"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=SAME_PATH,
+        )
+        for _ in range(2)
+    ]
+    said = sorted(process.stdout.readline().strip() for process in both if process.stdout)
+    for process in both:
+        process.communicate()
+        assert process.returncode == 0
+    assert said == ["opened", "refused True"]
