@@ -23,10 +23,13 @@ FUNCTION_LINES_MAX = 60
 
 LONG_MODULES: Mapping[str, str] = {
     "agentproto/messages.py": "the protocol's frames one after the other: a list, not a story",
-    "gateway/chain.py": "the chain is one visible list of stages, and is read as one",
 }
 LONG_FUNCTIONS: Mapping[str, str] = {
     "services/ecs/view.py:service_view": "one literal, member by member as ECS shows them",
+}
+
+REAL_CLOCK: Mapping[str, str] = {
+    "tests/sim/test_crash.py": "its callers are threads that ask a control plane which dies under them",
 }
 
 WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
@@ -198,12 +201,12 @@ def test_only_tests_with_real_processes_wait_on_a_real_clock() -> None:
     sleepers = [
         short(path)
         for path in modules(ROOT / "tests")
-        if (ROOT / "tests" / "e2e") not in path.parents
+        if "pytest.mark.slow" not in path.read_text()
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
         if (node.value.id, node.attr) == ("time", "sleep")
     ]
-    assert sleepers == []
+    assert set(sleepers) <= REAL_CLOCK.keys()
 
 
 def test_a_todo_has_a_number() -> None:
