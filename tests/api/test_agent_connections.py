@@ -179,7 +179,7 @@ class TestConnected:
     ) -> None:
         sockets = [calls.open(acs(instance)) for _ in range(3)]
         for older in sockets[:-1]:
-            assert older.end_code() == 1000
+            assert older.end_code() == 1008
         assert is_connected(ecs, instance)
         ecs.register_task_definition(
             family="order", containerDefinitions=[{"name": "c", "image": "i", "memory": 4}]

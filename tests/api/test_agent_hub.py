@@ -35,6 +35,9 @@ class Box:
     def close(self) -> None:
         self.is_closed = True
 
+    def replaced(self) -> None:
+        self.is_closed = True
+
     def orders(self) -> list[str]:
         return [task.arn for f in self.frames if isinstance(f, PayloadMessage) for task in f.tasks]
 

@@ -477,6 +477,17 @@ class TestLink:
             assert world.link.connected
             assert world.backend.tcs[0].frames == []
 
+    async def test_two_agents_with_one_identity_do_not_race_for_the_socket(self) -> None:
+        """A copied data directory: each takes the socket from the other, but not a thousand times an hour."""
+        async with joined() as world:
+            world.backend.exclusive = True
+            other = world.node.link(world.network.dial, seed=1)
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(other.run())
+                await asyncio.sleep(3600)
+                running.cancel()
+            assert 30 < len(world.backend.acs) < 300
+
     async def test_what_one_connection_left_unsent_is_not_sent_on_the_next(self) -> None:
         async with joined() as world:
             world.node.may_sign.clear()

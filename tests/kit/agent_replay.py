@@ -262,7 +262,7 @@ class RecordedAgent:
         self.sockets[which] = socket = self.calls.open(path)
         if which == "acs":
             if older is not None:
-                assert older.end_code() == 1000
+                assert older.end_code() == 1008
             self._resynced(socket)
         elif older is not None:
             older.leave()

@@ -98,12 +98,13 @@ class FakeSession:
 
 
 class FakeBackend:
-    """Takes every socket, unless `refusal` is set."""
+    """Takes every socket, unless `refusal` is set; `exclusive`: each work socket ends the ones before."""
 
     def __init__(self) -> None:
         self.acs: list[FakeSession] = []
         self.tcs: list[FakeSession] = []
         self.refusal: Exception | None = None
+        self.exclusive = False
         self.first: Iterable[Frame] = ()
 
     async def open_acs(self, connection: AgentConnection, outbox: Outbox) -> FakeSession:
@@ -125,6 +126,9 @@ class FakeBackend:
 
     def _made(self, sessions: list[FakeSession], connection: AgentConnection, outbox: Outbox) -> FakeSession:
         session = FakeSession(connection, outbox)
+        if self.exclusive and sessions is self.acs:
+            for older in sessions:
+                older.outbox.replaced()
         sessions.append(session)
         return session
 

@@ -107,6 +107,10 @@ class AgentSocket:
         """Close the socket once what is queued has been sent."""
         self.end("closed by the control plane", flush=True)
 
+    def replaced(self) -> None:
+        """Close the socket with a code after which agents wait: two with one identity would race else."""
+        self.end("a newer socket took its place", code=1008)
+
     # ---- the socket's life --------------------------------------------------------------------
 
     def end(self, reason: str, *, code: int = 1000, flush: bool = False) -> None:

@@ -40,6 +40,10 @@ class Outbox(Protocol):
         """Close the socket once what is queued has been sent."""
         ...
 
+    def replaced(self) -> None:
+        """Close the socket because its agent opened another: who still listens here comes back slowly."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AgentConnection:

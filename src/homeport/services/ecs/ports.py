@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -19,6 +19,10 @@ class Outbox(Protocol):
 
     def close(self) -> None:
         """Close the socket after what is queued."""
+        ...
+
+    def replaced(self) -> None:
+        """Close the socket because its agent opened another: who still listens here comes back slowly."""
         ...
 
 
@@ -115,6 +119,16 @@ class TaskPlacer(Protocol):
 
         Raise `AwsError`, or `StaleWriteError` when the request's service was written meanwhile.
         """
+        ...
+
+    def pick_for_scale_in(
+        self,
+        cluster_id: int,
+        tasks: Sequence[Task],
+        strategy: Sequence[Mapping[str, Any]],
+        count: int,
+    ) -> Sequence[Task]:
+        """So many of a service's tasks, in the order in which they should go."""
         ...
 
 

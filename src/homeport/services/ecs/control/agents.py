@@ -107,7 +107,7 @@ class AgentHub:
         )
         old = self._sessions.get(instance.id)
         if old is not None:
-            old.outbox.close()
+            old.outbox.replaced()
         # From here on the end of an older socket changes nothing any more.
         self._sessions[instance.id] = session
         try:
