@@ -37,6 +37,7 @@ from tests.wire.oracle import sent, values
 # The server's thread shares Python's dice; Hypothesis takes its throws for a strategy's.
 pytestmark = pytest.mark.filterwarnings("ignore:Do not use the `random` module inside strategies")
 QUICK = settings(
+    max_examples=settings.default.max_examples // 2,  # times a hundred tests
     deadline=None,
     suppress_health_check=[
         HealthCheck.too_slow,

@@ -38,3 +38,9 @@ class InvalidInputException(AwsError):
 
     code = "InvalidInput"
     status = 400
+
+
+class ValidationError(AwsError):
+    """A parameter does not fit its constraints. Source: IAM API Reference, "Common Errors"."""
+
+    code = "ValidationError"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from homeport.services.iam.errors import (
     InvalidInputException,
     LimitExceededException,
     NoSuchEntityException,
+    ValidationError,
 )
 from homeport.services.iam.model import AccessKey, User
 from homeport.services.iam.repo.users import UserRepo
@@ -51,6 +52,21 @@ def _refuse(request: Request, *members: str) -> None:
     for member in members:
         if request.get(member) not in (None, [], "", "/"):
             raise InvalidInputException(f"{member} is not supported by Homeport yet.")
+
+
+def _page(member: str, rows: Sequence[tuple[str, Answer]], req: Request) -> Answer:
+    """One page of (id, shown value); the marker is the id of the last one shown before."""
+    start, limit = 0, req.get("MaxItems", 100)
+    if marker := req.get("Marker"):
+        ids = [row_id for row_id, _ in rows]
+        if marker not in ids:
+            raise ValidationError(f"Invalid Marker: {marker}")
+        start = ids.index(marker) + 1
+    shown = rows[start : start + limit]
+    answer: Answer = {member: [value for _, value in shown], "IsTruncated": len(rows) > start + limit}
+    if answer["IsTruncated"]:
+        answer["Marker"] = shown[-1][0]
+    return answer
 
 
 def _find(tx: Tx, call: Call, name: str) -> User:
@@ -174,14 +190,10 @@ async def detach_user_policy(call: Call, iam: Iam, req: Request) -> Answer:
 @ops.operation("ListAttachedUserPolicies", resources=_user_resource)
 async def list_attached_user_policies(call: Call, iam: Iam, req: Request) -> Answer:
     """The managed policies of a user."""
-    _refuse(req, "PathPrefix", "Marker")
+    _refuse(req, "PathPrefix")
     user = await iam.store.read(lambda tx: _find(tx, call, req["UserName"]))
-    return {
-        "AttachedPolicies": [
-            {"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn} for arn in user.policies
-        ],
-        "IsTruncated": False,
-    }
+    rows = [(arn, {"PolicyName": arn.rpartition("/")[2], "PolicyArn": arn}) for arn in user.policies]
+    return _page("AttachedPolicies", rows, req)
 
 
 @ops.operation("CreateAccessKey", resources=_user_resource)
@@ -220,7 +232,6 @@ async def create_access_key(call: Call, iam: Iam, req: Request) -> Answer:
 @ops.operation("ListAccessKeys", resources=_user_resource)
 async def list_access_keys(call: Call, iam: Iam, req: Request) -> Answer:
     """The keys of a user, without their secrets."""
-    _refuse(req, "Marker")
 
     def work(tx: Tx) -> tuple[AccessKey, ...]:
         name = req.get("UserName") or ""
@@ -228,18 +239,19 @@ async def list_access_keys(call: Call, iam: Iam, req: Request) -> Answer:
             _find(tx, call, name)
         return UserRepo(tx).keys_of(call.account_id, name)
 
-    return {
-        "AccessKeyMetadata": [
+    rows = [
+        (
+            key.access_key_id,
             {
                 "UserName": key.user_name or "root",
                 "AccessKeyId": key.access_key_id,
                 "Status": key.status,
                 "CreateDate": key.created_at,
-            }
-            for key in await iam.store.read(work)
-        ],
-        "IsTruncated": False,
-    }
+            },
+        )
+        for key in await iam.store.read(work)
+    ]
+    return _page("AccessKeyMetadata", rows, req)
 
 
 @ops.operation("DeleteAccessKey", resources=_user_resource)

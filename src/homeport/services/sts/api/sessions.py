@@ -27,6 +27,8 @@ DURATION_SECONDS_MIN = 900
 DURATION_SECONDS_MAX = 129_600
 DURATION_SECONDS_ROOT_MAX = 3600
 DURATION_SECONDS = 43_200
+TOKEN_BYTES = 96
+"""Before base64, which makes four characters of three bytes."""
 EXPIRED_KEPT = timedelta(days=1)
 
 
@@ -62,14 +64,14 @@ async def get_session_token(call: Call, sts: Sts, req: Request) -> Answer:
         raise ValidationError(
             f"DurationSeconds must be between {DURATION_SECONDS_MIN} and {DURATION_SECONDS_MAX}."
         )
-    who = call.principal
+    who, least = call.principal, req.get("MinimumSessionTokenSize", 0)
     if who.policies is None:
         seconds = min(seconds, DURATION_SECONDS_ROOT_MAX)
     now = sts.clock.now()
     session = Session(
         access_key_id=access_key_id(sts.ids, "ASIA"),
         secret_access_key=secret_key(sts.ids),
-        session_token=b64encode(sts.ids.token(96)).decode(),
+        session_token=b64encode(sts.ids.token(max(TOKEN_BYTES, least * 3 // 4 + 1))).decode(),
         account_id=who.account_id,
         principal_arn=who.arn,
         user_id=who.user_id,
