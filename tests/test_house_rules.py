@@ -148,6 +148,14 @@ def test_a_link_leads_somewhere(page: Path) -> None:
             assert anchor in {re.sub(r"[^\w -]", "", h.lower()).replace(" ", "-") for h in headings}, target
 
 
+@pytest.mark.parametrize("page", PAGES, ids=short)
+def test_a_module_that_is_named_exists(page: Path) -> None:
+    named = set(re.findall(r"`([\w./*-]+/[\w.*-]+\.py)`", page.read_text()))
+    places = (ROOT, SOURCE, SOURCE / "services" / "ecs")
+    lost = {name for name in named if not any(any(place.glob(name)) for place in places)}
+    assert lost == set()
+
+
 def commands_in(page: Path) -> list[str]:
     """`bin/homeport ...` in the blocks of shell that a page shows."""
     blocks = re.findall(r"^```sh\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL)
