@@ -16,7 +16,7 @@ from typing import Any
 
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
-from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
+from homeport.core.errors import AwsError, StaleWriteError, UnavailableError, UnstorableError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.core.operations import Operation, Operations
@@ -306,6 +306,9 @@ class Chain:
                 fault=error.fault,
                 members=error.members,
             ) from None
+        except UnstorableError as error:
+            code = parsed.operation.invalid_input or parsed.service.invalid_input
+            raise RefusedError(parsed.routed.protocol, parsed.routed.service, code, str(error)) from None
         except StaleWriteError:
             raise RefusedError(
                 parsed.routed.protocol,
