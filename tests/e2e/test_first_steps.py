@@ -111,3 +111,38 @@ def test_what_cannot_start_says_why_and_what_to_do(machine: FreshMachine, tmp_pa
         assert up.wait(30) == 0
     assert machine.run("bin/homeport status", check=False).returncode == 3
     machine.run("bin/homeport down --purge")
+
+
+def block(page: str, language: str, holding: str) -> str:
+    """The one block of a page of the guide that holds a text."""
+    text = (ROOT / "docs" / "guide" / page).read_text()
+    found = re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    (one,) = [each for each in found if holding in each]
+    return str(one)
+
+
+def test_the_guides_examples_work_as_they_are_written(machine: FreshMachine, tmp_path: Path) -> None:
+    log = tmp_path / "up"
+    desk = f'set -eu; mkdir -p /run/desk; cd /run/desk; ln -sfn {ROOT}/bin bin; eval "$(bin/homeport env)"\n'
+    with machine.running("bin/homeport up --demo", log) as up:
+        assert line_of(up, log) == "Ready."
+        line_of(up, log)  # the demo is there
+
+        assert ":root" in machine.run(desk + block("getting-started.md", "sh", "create-cluster")).stdout
+        script = f"cat > run.py <<'END'\n{block('getting-started.md', 'python', 'boto3')}END\npython run.py"
+        assert machine.run(desk + script).stdout.count("RUNNING") == 2
+        assert '"ok"' in machine.run(desk + block("getting-started.md", "sh", "/_homeport/health")).stdout
+        machine.run(desk + block("getting-started.md", "sh", "ps --all"))
+
+        document = block("task-definitions.md", "json", '"family": "web"')
+        example = block("task-definitions.md", "sh", "register-task-definition")
+        told_there = machine.run(f"{desk}cat > web.json <<'END'\n{document}END\n{example}").stdout
+        assert "setup\tSTOPPED\t0" in told_there
+        assert "it works" in told_there
+        assert told_there.endswith("STOPPED\tUserInitiated\tenough\n")
+
+        assert ":root" in machine.run(desk + block("auth.md", "sh", "get-session-token")).stdout
+        key, secret = machine.run(desk + block("auth.md", "sh", "create-user")).stdout.split()[-2:]
+        who = f"AWS_ACCESS_KEY_ID={key} AWS_SECRET_ACCESS_KEY={secret} aws sts get-caller-identity"
+        assert ":user/ci" in machine.run(desk + who).stdout
+        machine.run("bin/homeport down --purge")
