@@ -10,8 +10,19 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from homeport.agentproto.messages import Frame, PayloadMessage, TaskManifestMessage
+from homeport.agentproto.messages import (
+    ContainerHealth,
+    Frame,
+    InstanceStatus,
+    PayloadMessage,
+    PublishHealthRequest,
+    PublishInstanceStatusRequest,
+    TaskHealth,
+    TaskManifestMessage,
+)
+from homeport.services.ecs.control.agent_telemetry import TcsSession
 from homeport.services.ecs.control.agents import AcsSession
 from homeport.services.ecs.ports import AgentHello, RefusedAgentError
 from homeport.services.ecs.repo.tables import container_instances
@@ -191,6 +202,42 @@ def test_an_order_goes_out_once_on_a_socket_and_again_on_the_next_until_it_is_re
     ecs.stop_task(task=task)
     live.run(settled(live, lambda: second.orders() == [other, task]))
     live.run(session.closed())
+
+
+class Counted:
+    """A store that counts its write transactions."""
+
+    def __init__(self, live: Live) -> None:
+        self._store = live.plane.store
+        self.writes = 0
+
+    async def write(self, work: Any) -> Any:
+        self.writes += 1
+        return await self._store.write(work)
+
+
+def test_telemetry_that_repeats_itself_costs_no_transaction(live: Live, ecs: Any, instance: str) -> None:
+    """Agents say everything again every 20 s."""
+    held = opened(live, instance, Box())
+    task = start(ecs, instance)
+    uid = bytes.fromhex(instance.rpartition("/")[2])
+    query = select(container_instances.c.id).where(container_instances.c.uid == uid)
+    row = live.run(live.plane.store.read(lambda tx: tx.execute(query).scalar_one()))
+    store = Counted(live)
+    session = TcsSession(store, row)  # type: ignore[arg-type]
+    for health, writes in (("UNKNOWN", 1), ("HEALTHY", 2), ("HEALTHY", 2), ("HEALTHY", 2), ("UNHEALTHY", 3)):
+        container = ContainerHealth(container_name="c", health_status=health)
+        report = PublishHealthRequest(tasks=(TaskHealth(task_arn=task, containers=(container,)),))
+        live.run(session.received(report))
+        (shown,) = ecs.describe_tasks(tasks=[task])["tasks"]
+        assert shown["containers"][0]["healthStatus"] == health
+        assert store.writes == writes
+    for status, writes in (("OK", 4), ("OK", 4), ("IMPAIRED", 5), ("IMPAIRED", 5)):
+        told = InstanceStatus(type="ContainerRuntime", status=status, last_updated=float(writes))
+        live.run(session.received(PublishInstanceStatusRequest(statuses=(told,))))
+        assert store.writes == writes
+    live.run(held.closed())
+    ecs.stop_task(task=task)
 
 
 async def settled(live: Live, check: Any) -> None:

@@ -9,32 +9,28 @@ everything unreported is sent again, which agents take as no news.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import ParamSpec
 
 import msgspec
 
 from homeport.agentproto.messages import (
     Frame,
     PayloadMessage,
-    PublishHealthRequest,
-    PublishInstanceStatusRequest,
     TaskIdentifier,
     TaskManifestMessage,
     TaskStopVerificationAck,
     TaskStopVerificationMessage,
 )
 from homeport.core.clock import Clock
-from homeport.core.errors import AwsError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
+from homeport.services.ecs.control.agent_telemetry import TcsSession
 from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
 from homeport.services.ecs.plan.dispatch import task_payload
-from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, task_uid
-from homeport.services.ecs.plan.lifecycle import apply_health
+from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, or_none
 from homeport.services.ecs.ports import AgentHello, Outbox, RefusedAgentError
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -43,7 +39,6 @@ from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
-P = ParamSpec("P")
 log = get_logger("ecs.agents")
 PAYLOAD_TASKS_MAX = 10
 DEFINITIONS_KEPT = 2000
@@ -142,17 +137,17 @@ class AgentHub:
     async def open_tcs(self, hello: AgentHello, outbox: Outbox) -> TcsSession:
         """Take an agent's telemetry socket. Raise `RefusedAgentError`."""
         del outbox
-        return TcsSession(self, (await self._find(hello)).id)
+        return TcsSession(self._store, (await self._find(hello)).id)
 
     async def _find(self, hello: AgentHello) -> ContainerInstance:
         here = Home(hello.account_id, hello.region)
 
         def work(tx: Tx) -> ContainerInstance:
-            name = _or_none(cluster_name, here, hello.cluster)
+            name = or_none(cluster_name, here, hello.cluster)
             cluster = None if name is None else ClusterRepo(tx).find(here.account_id, here.region, name)
             if cluster is None or cluster.status == "INACTIVE":
                 raise RefusedAgentError("InvalidClusterException", "Cluster not found.")
-            uid = _or_none(instance_uid, here, cluster.name, hello.container_instance)
+            uid = or_none(instance_uid, here, cluster.name, hello.container_instance)
             instance = None if uid is None else InstanceRepo(tx).find(cluster.id, uid)
             if instance is None:
                 raise RefusedAgentError("InvalidInstanceException", "Container instance not found.")
@@ -296,59 +291,6 @@ class AgentHub:
             )
         )
 
-    # ---- telemetry --------------------------------------------------------------------------
-
-    async def health(self, instance_id: int, report: PublishHealthRequest) -> None:
-        """Containers' health came in."""
-
-        def work(tx: Tx) -> None:
-            repo = TaskRepo(tx)
-            instance = InstanceRepo(tx).get(instance_id)
-            if instance is None:
-                return
-            here = Home(instance.account_id, instance.region)
-            for entry in report.tasks:
-                uid = _or_none(task_uid, here, instance.cluster_name, entry.task_arn)
-                task = None if uid is None else repo.find(instance.cluster_id, uid)
-                if task is None or task.instance_id != instance_id:
-                    continue
-                after = apply_health(task, {c.container_name: c.health_status for c in entry.containers})
-                if after is not task:
-                    repo.save(after)
-
-        await decide_again(lambda: self._store.write(work))
-
-    async def instance_status(self, instance_id: int, report: PublishInstanceStatusRequest) -> None:
-        """The instance's own health came in; written only when it changed."""
-        rows = tuple(
-            {
-                "type": "CONTAINER_RUNTIME" if s.type == "ContainerRuntime" else s.type,
-                "status": s.status,
-                "lastUpdated": s.last_updated,
-                "lastStatusChange": s.last_status_change,
-            }
-            for s in report.statuses
-        )
-
-        def work(tx: Tx) -> None:
-            repo = InstanceRepo(tx)
-            instance = repo.get(instance_id)
-            if instance is None:
-                return
-            before = [(row["type"], row["status"]) for row in instance.health]
-            if before != [(row["type"], row["status"]) for row in rows]:
-                repo.save(msgspec.structs.replace(instance, health=rows))
-
-        await decide_again(lambda: self._store.write(work))
-
-
-def _or_none(name_of: Callable[P, str | None], *args: P.args, **kwargs: P.kwargs) -> str | None:
-    """`None`, too, for what is no name at all: agents have no words for that."""
-    try:
-        return name_of(*args, **kwargs)
-    except AwsError:
-        return None
-
 
 class AcsSession:
     """One agent's work socket, as the gateway drives it."""
@@ -365,21 +307,3 @@ class AcsSession:
     async def closed(self) -> None:
         """The socket is gone."""
         await asyncio.shield(self._hub.disconnected(self._session))
-
-
-class TcsSession:
-    """One agent's telemetry socket, as the gateway drives it."""
-
-    def __init__(self, hub: AgentHub, instance_id: int) -> None:
-        self._hub = hub
-        self._instance_id = instance_id
-
-    async def received(self, frame: Frame) -> None:
-        """Health changes state; metrics wait for CloudWatch and are not kept."""
-        if isinstance(frame, PublishHealthRequest):
-            await self._hub.health(self._instance_id, frame)
-        elif isinstance(frame, PublishInstanceStatusRequest):
-            await self._hub.instance_status(self._instance_id, frame)
-
-    async def closed(self) -> None:
-        """Nothing was held."""

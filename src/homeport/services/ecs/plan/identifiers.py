@@ -7,13 +7,27 @@ ARN of another cluster, account or region is a resource that is not found.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ParamSpec
 
 from homeport.core.arn import MalformedArnError, is_arn, parse_arn
+from homeport.core.errors import AwsError
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
+
+
+P = ParamSpec("P")
+
+
+def or_none(name_of: Callable[P, str | None], *args: P.args, **kwargs: P.kwargs) -> str | None:
+    """`None`, too, for what is no name at all: for callers that have no words for that."""
+    try:
+        return name_of(*args, **kwargs)
+    except AwsError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
