@@ -30,7 +30,9 @@ from tests.kit.server import Live, Node, live_server
 T = TypeVar("T")
 
 SEEDS = range(int(os.environ.get("CRASH_SEEDS", "3")))
-CRASHES = 3
+LIVES = 3
+CALLS = 15
+"""New ones in every life."""
 CALLERS = 4
 PATIENCE_SECONDS = 40.0
 POLL_SECONDS = 0.02
@@ -223,25 +225,26 @@ class Life:
         return {task["taskArn"]: task for task in found}
 
 
-def world_of(seed: int, path: Path) -> World:
-    world = World(path, random.Random(seed))
-    dice = world.dice
-    for number in range(40):
+def new_calls(dice: random.Random, life: int) -> dict[str, dict[str, Any]]:
+    calls = {}
+    for number in range(CALLS):
         family = dice.choice(("small", "small", "port", "ends"))
         stop = family == "small" and dice.random() < 0.3
-        world.to_do[f"call-{number:02}{'-stop' if stop else ''}"] = {
+        calls[f"call-{life}-{number:02}{'-stop' if stop else ''}"] = {
             "taskDefinition": family,
             "count": 1 if stop else dice.choice((1, 1, 2, 5)),
         }
-    return world
+    return calls
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_nothing_is_lost_or_done_twice_whenever_it_dies(seed: int, tmp_path: Path) -> None:
-    world = world_of(seed, tmp_path / "homeport.db")
-    for _ in range(CRASHES):
-        world.live(commits=world.dice.randrange(1, 60), keep=world.dice.random() < 0.5)
-    assert world.deaths
+    dice = random.Random(seed)
+    world = World(tmp_path / "homeport.db", dice)
+    for life in range(LIVES):
+        world.to_do |= new_calls(dice, life)
+        world.live(commits=dice.randrange(1, 20), keep=dice.random() < 0.5)
+    assert world.deaths, "every life was too long"
     world.live(then=lambda life: check(world, life))
 
 

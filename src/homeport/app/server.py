@@ -25,6 +25,7 @@ from homeport.core.log import configure, get_logger
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
 from homeport.gateway.chain import Anonymous
+from homeport.gateway.loop_metrics import LoopCollector
 from homeport.runtime.supervisor import LoopState, Supervisor
 from homeport.store.opening import open_store
 
@@ -132,10 +133,14 @@ async def _serve(
     anonymous = None
     if settings.auth is AuthMode.OFF:
         anonymous = Anonymous(account_id=settings.account_id, region=settings.region)
+    metrics = Metrics(lambda: plane.hub.connected)
+    metrics.registry.register(
+        LoopCollector(supervisor.reports, lambda: (runner.report() for runner in plane.runners))
+    )
     gateway = Gateway(
         build_chain(plane, ring, anonymous=anonymous),
         sockets,
-        Metrics(lambda: plane.hub.connected),
+        metrics,
         health=lambda: _failing(supervisor),
     )
     async with FrontDoor(gateway, host=settings.host, port=settings.port).open():

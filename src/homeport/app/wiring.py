@@ -103,6 +103,7 @@ class ControlPlane:
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {name: WorkQueue[str]() for name in ("dispatch", "replica", "reaper")}
     )
+    runners: list[Runner[str]] = field(default_factory=list)
 
     def start(self, supervisor: Supervisor) -> None:
         """Start every loop under the supervisor."""
@@ -118,6 +119,7 @@ class ControlPlane:
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
         supervisor.start("roll-call", self.hub.call_the_roll)
+        self.runners.extend(runners)
         for runner, name in zip(runners, self.queues, strict=True):
             supervisor.start(name, runner.run)
 

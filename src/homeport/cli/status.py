@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
+from http.client import HTTPConnection
+from json import loads
 from typing import Any
+from urllib.parse import urlsplit
 
 from homeport.cli.client import AwsClient
 from homeport.cli.common import AsJson, DataDir, client_for
 from homeport.cli.output import print_json, print_table, resource_name, short_id
 
+HEALTH_PATH = "/_homeport/health"
+HEALTH_TIMEOUT_SECONDS = 10.0
 DESCRIBE_MAX = 100
 SERVICES_MAX = 10
 """Services in one DescribeServices. Source: ECS API Reference, DescribeServices."""
@@ -43,6 +49,16 @@ def gather(api: AwsClient) -> dict[str, Any]:
     }
 
 
+def failing(endpoint: str) -> list[str]:
+    """Loops of the server that crashed and wait to be started again: name and error."""
+    parts = urlsplit(endpoint)
+    connection = HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=HEALTH_TIMEOUT_SECONDS)
+    with contextlib.closing(connection):
+        connection.request("GET", HEALTH_PATH)
+        found: list[str] = loads(connection.getresponse().read())["failing"]
+        return found
+
+
 def amount(resources: list[Mapping[str, Any]], name: str) -> int:
     """An instance's `CPU` (units) or `MEMORY` (MiB)."""
     return next((int(r.get("integerValue", 0)) for r in resources if r["name"] == name), 0)
@@ -65,11 +81,15 @@ def status(*, data_dir: DataDir = None, json: AsJson = False) -> int:
 
     Exit status: 0 shown, 1 refused, 3 nothing serves here.
     """
-    seen = gather(client_for(data_dir))
+    api = client_for(data_dir)
+    seen = gather(api)
+    seen["failing"] = failing(api.connection.endpoint)
     if json:
         print_json(seen)
         return 0
     print(f"{seen['endpoint']}  region {seen['region']}  account {seen['accountId']}\n")
+    for loop in seen["failing"]:
+        print(f"FAILING  {loop}  (it is tried again; the log of `homeport up` says more)\n")
     print_table(
         ("CLUSTER", "STATUS", "INSTANCES", "SERVICES", "RUNNING", "PENDING"),
         [

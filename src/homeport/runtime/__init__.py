@@ -11,7 +11,7 @@ from homeport.runtime.leases import Lease, LeaseKeeper, LeaseStore
 from homeport.runtime.pump import FeedPump, Route, same_key
 from homeport.runtime.queue import WorkQueue
 from homeport.runtime.retry import decide_again
-from homeport.runtime.runner import Controller, Next, Runner
+from homeport.runtime.runner import Controller, ControllerReport, Next, Runner
 from homeport.runtime.supervisor import LoopReport, LoopState, Supervisor
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "Batch",
     "Change",
     "Controller",
+    "ControllerReport",
     "Dice",
     "FeedPump",
     "Lease",

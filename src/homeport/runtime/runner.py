@@ -27,6 +27,15 @@ class Next:
     wake_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ControllerReport:
+    """A controller's work as it is now, in keys. `failing`: those that wait to be tried again."""
+
+    name: str
+    waiting: int
+    failing: int
+
+
 class Controller(Protocol[K_contra]):
     """Makes what is desired true, one key at a time.
 
@@ -73,6 +82,12 @@ class Runner(Generic[K]):
             for number in range(self._workers):
                 group.create_task(self._work(), name=f"{self._controller.name}-{number}")
 
+    def report(self) -> ControllerReport:
+        """What waits here, and what fails."""
+        return ControllerReport(
+            name=self._controller.name, waiting=len(self._queue), failing=len(self._failures)
+        )
+
     def failures(self, key: K) -> int:
         """How often in a row `key` has failed; 0 after a success."""
         return self._failures.get(key, 0)
@@ -82,6 +97,10 @@ class Runner(Generic[K]):
             key = await self._queue.get()
             try:
                 await self._look_at(key)
+            except BaseException:
+                # Stopped in the middle (a lease was lost, a loop restarts): whoever goes on begins with it.
+                self._queue.add(key)
+                raise
             finally:
                 self._queue.done(key)
 
