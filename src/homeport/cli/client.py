@@ -9,7 +9,7 @@ import http.client
 import json
 import socket
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 from xml.etree import ElementTree
 
@@ -90,6 +90,12 @@ class AwsClient:
             token = answer.get("nextToken")
             if not token:
                 return
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close the connection. A later call opens it again."""

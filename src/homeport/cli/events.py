@@ -137,12 +137,12 @@ def events(
 
     Exit status: 0 shown, 1 refused, 3 nothing serves here.
     """
-    api, clock = client_for(data_dir), SystemClock()
-    seen = Seen()
-    while True:
-        latest = look(api, cluster)
-        _show(happenings(seen, latest, clock.now().timestamp()), as_json=json)
-        if not follow:
-            return 0
-        seen = latest
-        time.sleep(interval_seconds)
+    clock, seen = SystemClock(), Seen()
+    with client_for(data_dir) as api:
+        while True:
+            latest = look(api, cluster)
+            _show(happenings(seen, latest, clock.now().timestamp()), as_json=json)
+            if not follow:
+                return 0
+            seen = latest
+            time.sleep(interval_seconds)

@@ -12,7 +12,7 @@ from cyclopts import Parameter
 from homeport.app.docker_client import DockerAwayError, DockerClient, LogChunk
 from homeport.app.docker_setup import docker_host_of
 from homeport.app.settings import environment
-from homeport.cli.client import ApiError, AwsClient, UnreachableError
+from homeport.cli.client import ApiError, UnreachableError
 from homeport.cli.common import DEFAULT_CLUSTER, Cluster, DataDir, client_for
 from homeport.cli.output import CliError, resource_name, short_id
 from homeport.cli.ps import tasks_of
@@ -93,8 +93,8 @@ def logs(
         raise CliError(str(error), "Nothing runs on this machine without it: bin/homeport up") from None
     if not found:
         try:
-            api: AwsClient = client_for(data_dir)
-            known = list(tasks_of(api, cluster, stopped=True))
+            with client_for(data_dir) as api:
+                known = list(tasks_of(api, cluster, stopped=True))
         except (ApiError, UnreachableError):
             raise CliError(f"no container of a task {task} is on this machine", "See: docker ps -a") from None
         raise explain_missing(task, known, container=container)

@@ -13,7 +13,7 @@ from cyclopts import App, Parameter
 from homeport.app.connection import Connection
 from homeport.app.settings import DEFAULT_CLUSTER, is_loopback
 from homeport.cli.client import ApiError, AwsClient
-from homeport.cli.common import AsJson, Cluster, DataDir, client_for
+from homeport.cli.common import AsJson, Cluster, DataDir, connection_for
 from homeport.cli.output import CliError, print_json
 
 AGENT_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
@@ -69,8 +69,8 @@ def add(
     """
     if not re.fullmatch(r"[\w+=,.@-]{1,64}", name, re.ASCII):
         raise CliError(f"{name!r} cannot be a user's name", "Use letters, digits and +=,.@-_ (at most 64).")
-    api = client_for(data_dir)
-    where = endpoint or api.connection.endpoint
+    connection = connection_for(data_dir)
+    where = endpoint or connection.endpoint
     if not endpoint and is_loopback(urlsplit(where).hostname or ""):
         raise CliError(
             f"{where} reaches only this machine",
@@ -78,7 +78,8 @@ def add(
             f"homeport node add {name} --endpoint http://THIS-MACHINE:{urlsplit(where).port}",
         )
     try:
-        key = make_key(api, name)
+        with AwsClient(connection) as api:
+            key = make_key(api, name)
     except ApiError as error:
         if error.code != "EntityAlreadyExists":
             raise
@@ -89,10 +90,10 @@ def add(
     if json:
         print_json(
             {
-                "name": name, "endpoint": where, "cluster": cluster, "region": api.connection.region,
+                "name": name, "endpoint": where, "cluster": cluster, "region": connection.region,
                 "accessKeyId": key[0], "secretAccessKey": key[1],
             }
         )  # fmt: skip
     else:
-        print(line_for(api.connection, key, endpoint=where, cluster=cluster))
+        print(line_for(connection, key, endpoint=where, cluster=cluster))
     return 0

@@ -56,7 +56,8 @@ def ps(
 
     Exit status: 0 listed, 1 refused, 3 nothing serves here.
     """
-    tasks = list(tasks_of(client_for(data_dir), cluster, stopped=all_))
+    with client_for(data_dir) as api:
+        tasks = list(tasks_of(api, cluster, stopped=all_))
     if json:
         print_json(tasks)
     else:

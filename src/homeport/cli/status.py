@@ -81,8 +81,8 @@ def status(*, data_dir: DataDir = None, json: AsJson = False) -> int:
 
     Exit status: 0 shown, 1 refused, 3 nothing serves here.
     """
-    api = client_for(data_dir)
-    seen = gather(api)
+    with client_for(data_dir) as api:
+        seen = gather(api)
     seen["failing"] = failing(api.connection.endpoint)
     if json:
         print_json(seen)

@@ -199,10 +199,10 @@ def show_sample(settings: UpSettings, view: ProgressView, stopping: threading.Ev
             raise StoppingError
 
     image = sample.ensure_image(DockerClient(settings.docker_host), settings.data_dir, view)
-    api = AwsClient(read_connection(settings.data_dir))
-    sample.deploy(api, image, cluster=DEFAULT_CLUSTER)
-    view("sample.deployed", {"service": sample.SERVICE})
-    return sample.wait_until_up(api, view, cluster=DEFAULT_CLUSTER, sleep=sleep).reachable
+    with AwsClient(read_connection(settings.data_dir)) as api:
+        sample.deploy(api, image, cluster=DEFAULT_CLUSTER)
+        view("sample.deployed", {"service": sample.SERVICE})
+        return sample.wait_until_up(api, view, cluster=DEFAULT_CLUSTER, sleep=sleep).reachable
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
