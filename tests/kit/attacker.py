@@ -19,6 +19,7 @@ from homeport.gateway.chain import Chain, Outcome
 from homeport.wire.http import HttpRequest
 from homeport.wire.model import service_api
 from tests.kit.server import Live
+from tests.kit.shapes import must_fit
 from tests.wire.oracle import received, sent
 
 PROTOCOLS = {"ecs": "json", "iam": "query", "sts": "query"}
@@ -125,6 +126,8 @@ def must_be_an_answer(service: str, operation: str, outcome: Outcome) -> dict[st
     if outcome.answer.status != 200:
         return must_be_a_refusal(service, outcome)
     assert outcome.error is None
+    if PROTOCOLS[service] == "json":
+        must_fit(service, operation, outcome.answer.body)
     return received(service, operation, PROTOCOLS[service], outcome.answer)
 
 

@@ -36,6 +36,7 @@ from homeport.runtime.supervisor import Supervisor
 from homeport.store.base import Store
 from homeport.store.opening import open_memory_store
 from tests.kit.machine import FakeMachine
+from tests.kit.shapes import must_fit
 
 T = TypeVar("T")
 ACCOUNT = "000000000000"
@@ -80,7 +81,10 @@ class Live:
             "aws_secret_access_key": self.keys.root.secret_access_key,
             "config": Config(retries={"max_attempts": 0}),
         }
-        return boto3.client(service, **{**options, **changes})
+        client = boto3.client(service, **{**options, **changes})
+        if service == "ecs":
+            client.meta.events.register("before-parse.ecs", _must_fit)
+        return client
 
     def add_node(self, **changes: Any) -> Node:
         """A container instance with a fake machine, registered and connected."""
@@ -181,6 +185,12 @@ class Live:
 
     async def _is_away(self, node: Node) -> bool:
         return not await self._is_connected(node)
+
+
+def _must_fit(operation_model: Any, response_dict: dict[str, Any], **_: Any) -> None:
+    """Every answer that a test gets is as the model says, also where the client would not mind."""
+    if response_dict["status_code"] == 200:
+        must_fit("ecs", operation_model.name, response_dict["body"])
 
 
 class _Server(uvicorn.Server):
