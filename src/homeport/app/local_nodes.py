@@ -53,7 +53,7 @@ log = get_logger("app.nodes")
 
 Report = Callable[[str, Mapping[str, Any]], None]
 STARTS_PER_CPU = 4
-"""Containers created or started at once. Docker 20.10 on 2 CPUs: 30 take 10.3 s with 4 slots, 7.8 s with 8."""
+"""Containers created or started at once. On 2 CPUs Docker took 10.3 s for 30 with 4 slots, 7.8 s with 8."""
 MEBIBYTE = 1024 * 1024
 SYSTEM_RESERVED_MIB = 128
 """Left to Docker and to Homeport itself when memory is shared out."""
