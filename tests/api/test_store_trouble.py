@@ -1,0 +1,122 @@
+"""A full disk, as callers see it: a modelled error that says why, and service as soon as there is room."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from homeport.store.migrations import upgrade
+from homeport.store.sqlite import SqliteStore
+from tests.api.test_tasks import register, run, waiter
+from tests.kit.server import Live, live_server
+
+
+@pytest.fixture
+def live(tmp_path: Path) -> Iterator[Live]:
+    def open_store() -> SqliteStore:
+        store = SqliteStore(tmp_path / "homeport.db")
+        store.prepare(upgrade)
+        return store
+
+    with live_server(open_store) as server:
+        yield server
+
+
+def let_it_grow_by(live: Live, pages: int) -> None:
+    """As on a full disk: SQLITE_FULL for every page beyond."""
+    store = live.plane.store
+    assert isinstance(store, SqliteStore)
+    connection = store._writer.raw
+
+    async def limit() -> None:
+        (count,) = connection.execute("PRAGMA page_count").fetchone()
+        connection.execute(f"PRAGMA max_page_count={count + pages}").fetchone()
+
+    live.run(limit())
+
+
+def refusal_of(call: Callable[[int], Any]) -> ClientError:
+    """Repeat `call` with growing numbers until it is refused."""
+    for number in range(1000):
+        try:
+            call(number)
+        except ClientError as error:
+            return error
+    raise AssertionError("it was never refused")
+
+
+def fill(live: Live, ecs: Any) -> ClientError:
+    """Register task definitions until there is no room; the refusal."""
+    let_it_grow_by(live, 40)
+    container = {"name": "main", "image": "app:1", "memory": 16, "command": ["x" * 20_000]}
+    return refusal_of(
+        lambda n: ecs.register_task_definition(family=f"filler-{n}", containerDefinitions=[container])
+    )
+
+
+def test_a_full_disk_is_a_modelled_error_and_service_goes_on_when_there_is_room(live: Live) -> None:
+    ecs = live.client("ecs")
+    live.add_node()
+    register(ecs, "stay", "stay")
+    before = run(ecs, "stay")
+    waiter(ecs, "tasks_running").wait(tasks=[before["taskArn"]])
+    refusal = fill(live, ecs)
+    assert refusal.response["Error"]["Code"] == "ServerException"
+    assert "disk that holds Homeport's state is full" in refusal.response["Error"]["Message"]
+    assert refusal.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+    let_it_grow_by(live, 0)
+    tags = [{"key": "fill", "value": "x" * 256}]
+    assert "full" in str(refusal_of(lambda _: ecs.run_task(taskDefinition="stay", count=10, tags=tags)))
+    sts = live.client("sts")
+    assert "full" in str(refusal_of(lambda _: sts.get_session_token()))
+    shown = ecs.describe_tasks(tasks=[before["taskArn"]])["tasks"][0]
+    assert shown["lastStatus"] == "RUNNING", "reading goes on"
+
+    let_it_grow_by(live, 10_000)
+    after = run(ecs, "stay")
+    waiter(ecs, "tasks_running").wait(tasks=[after["taskArn"]])
+    ecs.stop_task(task=before["taskArn"])
+    waiter(ecs, "tasks_stopped").wait(tasks=[before["taskArn"]])
+
+
+def test_callers_of_one_token_who_met_a_full_disk_get_their_task_later(live: Live) -> None:
+    ecs = live.client("ecs")
+    live.add_node()
+    register(ecs, "stay", "stay")
+    fill(live, ecs)
+    let_it_grow_by(live, 0)
+    refused: list[str] = []
+
+    def run_under_a_token(number: int) -> None:
+        refused[:] = [f"token-{number}"]
+        ecs.run_task(taskDefinition="stay", clientToken=refused[0], startedBy=refused[0])
+
+    assert "full" in str(refusal_of(run_under_a_token))
+    let_it_grow_by(live, 10_000)
+    for token in refused:
+        assert ecs.list_tasks(startedBy=token)["taskArns"] == [], "refused is not half made"
+        made = ecs.run_task(taskDefinition="stay", clientToken=token, startedBy=token)["tasks"]
+        again = ecs.run_task(taskDefinition="stay", clientToken=token, startedBy=token)["tasks"]
+        assert [task["taskArn"] for task in made] == [task["taskArn"] for task in again]
+        assert len(ecs.list_tasks(startedBy=token)["taskArns"]) == 1
+
+
+def test_controllers_are_well_again_when_there_is_room(live: Live) -> None:
+    ecs = live.client("ecs")
+    live.add_node()
+    register(ecs, "stay", "stay")
+    fill(live, ecs)
+    let_it_grow_by(live, 10_000)
+    ecs.create_service(serviceName="web", taskDefinition="stay", desiredCount=2)
+    waiter(ecs, "services_stable").wait(services=["web"])
+
+    async def well() -> bool:
+        await asyncio.sleep(0)
+        return all(runner.report().failing == 0 for runner in live.plane.runners)
+
+    live.wait_until(well)
