@@ -227,9 +227,11 @@ class Task(Noun, frozen=True, kw_only=True):
 class Deployment(Noun, frozen=True, kw_only=True):
     """One deployment of a service; the newest is PRIMARY.
 
-    `failed_tasks`: consecutive tasks that never ran; `short_lives`: consecutive
-    tasks that ran for a few seconds only; `counted_until`: stops before it are
-    in these counts; `retry_at`: no start before it.
+    `failed_tasks` is what the circuit breaker counts; `failed_starts`: consecutive
+    tasks that never ran; `short_lives`: consecutive tasks that ran for a few
+    seconds only; `counted_until`: stops before it are in these counts;
+    `retry_at`: no start before it; `has_run`: one of its tasks has reached RUNNING;
+    `healthy_until`: when the latest of them became healthy.
     """
 
     id: str
@@ -242,7 +244,10 @@ class Deployment(Noun, frozen=True, kw_only=True):
     rollout_state: str = "IN_PROGRESS"
     rollout_state_reason: str = ""
     failed_tasks: int = 0
+    failed_starts: int = 0
     short_lives: int = 0
+    has_run: bool = False
+    healthy_until: datetime | None = None
     counted_until: datetime
     retry_at: datetime | None = None
 
@@ -255,8 +260,22 @@ class ServiceEvent(Noun, frozen=True, kw_only=True):
     message: str
 
 
+class Breaker(Noun, frozen=True, kw_only=True):
+    """A deployment circuit breaker. `threshold_value` is a percentage, or for COUNT the number itself."""
+
+    enable: bool = False
+    rollback: bool = False
+    reset_on_healthy: bool = True
+    threshold_type: str = "BOUNDED_PERCENT"
+    threshold_value: int = 50
+
+
 class Service(Noun, frozen=True, kw_only=True):
-    """A REPLICA service. Deployments newest first, events newest first (100 kept)."""
+    """A REPLICA service. Deployments newest first, events newest first (100 kept).
+
+    `last_completed` is what a failed deployment rolls back to; `steady_at`: when it
+    was last told to be steady, `None` while it is not.
+    """
 
     id: int = 0
     version: int = 1
@@ -272,6 +291,10 @@ class Service(Noun, frozen=True, kw_only=True):
     events: tuple[ServiceEvent, ...] = ()
     minimum_healthy_percent: int = 100
     maximum_percent: int = 200
+    breaker: Breaker = Breaker()
+    health_check_grace_seconds: int = 0
+    last_completed: Deployment | None = None
+    steady_at: datetime | None = None
     placement_constraints: tuple[Document, ...] = ()
     placement_strategy: tuple[Document, ...] = ()
     explicit_controller: bool = False

@@ -11,8 +11,10 @@ with what changed, decide again.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import msgspec
 
@@ -23,7 +25,8 @@ from homeport.core.log import get_logger
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
 from homeport.services.ecs.model import Cluster, ContainerInstance, Task
 from homeport.services.ecs.plan.fleet import Fleet
-from homeport.services.ecs.plan.placement_types import Demand
+from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
+from homeport.services.ecs.plan.placement_types import Demand, Strategy
 from homeport.services.ecs.plan.placing import (
     Decision,
     Seat,
@@ -153,6 +156,21 @@ class Placer:
             last_status=task.last_status,
             gpu_ids=tuple(gpu for container in task.containers for gpu in container.gpu_ids),
         )
+
+    def pick_for_scale_in(
+        self,
+        cluster_id: int,
+        tasks: Sequence[Task],
+        strategy: Sequence[Mapping[str, Any]],
+        count: int,
+    ) -> Sequence[Task]:
+        """So many of the tasks, in the order in which they should go, as far as the fleet is known."""
+        state = self._clusters.setdefault(cluster_id, _ClusterState())
+        rules = [Strategy(rule.get("type") or "", rule.get("field") or "") for rule in strategy]
+        dice = int.from_bytes(self._ids.token(4), "big")
+        by_key = {fleet_key(task.uid): task for task in tasks}
+        seats = [ServiceTask(id=key, instance_id=task.instance_id) for key, task in by_key.items()]
+        return [by_key[key] for key in pick_for_scale_in(state.fleet, seats, rules, count, dice=dice)]
 
     def forget(self) -> None:
         """News may have been missed: read every fleet anew before its next placement."""

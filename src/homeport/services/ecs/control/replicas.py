@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ from homeport.runtime.runner import Next
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
 from homeport.services.ecs.plan.account_settings import SETTINGS
 from homeport.services.ecs.plan.launch import launch_of, service_template
-from homeport.services.ecs.plan.replica import SERVICE_EVENTS_MAX, ServicePlan, ServiceSnapshot, plan_service
+from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, TaskStop, plan_service
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -30,6 +31,7 @@ from homeport.store.tx import Tx
 
 log = get_logger("ecs.replicas")
 START_MAX = 100
+SERVICE_EVENTS_MAX = 100
 
 
 class ReplicaController:
@@ -62,11 +64,15 @@ class ReplicaController:
         if loaded is None:
             return Next()
         snapshot, cluster, definition = loaded
-        plan = plan_service(snapshot, now)
+        plan = plan_service(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
         service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
         if not plan.start or cluster is None or definition is None:
             return Next(wake_at=plan.wake_at)
-        return await self._start(service, cluster, definition, min(plan.start, START_MAX))
+        return await self._start(service, cluster, definition, plan)
+
+    def _scale_in(self, service: Service, tasks: Sequence[Task], count: int) -> Sequence[Task]:
+        """The tasks whose going keeps the placement strategy's result best."""
+        return self._placer.pick_for_scale_in(service.cluster_id, tasks, service.placement_strategy, count)
 
     def _load(
         self, tx: Tx, service_id: int
@@ -88,15 +94,9 @@ class ReplicaController:
     def _apply(self, tx: Tx, snapshot: ServiceSnapshot, plan: ServicePlan, now: datetime) -> Service:
         """Stops and the service's new state in one transaction, guarded by the service's version."""
         tasks = TaskRepo(tx)
-        for task in plan.stop:
-            tasks.save(_stopping(task, snapshot.service, now))
-        messages = list(plan.events)
-        if plan.stop:
-            names = " ".join(f"(task {task.uid})" for task in plan.stop)
-            messages.insert(
-                0,
-                f"(service {plan.service.name}) has stopped {len(plan.stop)} running tasks: {names}.",
-            )
+        for stop in plan.stop:
+            tasks.save(_stopping(stop, now))
+        messages = [*_told_stops(plan), *plan.events]
         service = self._with_events(plan.service, messages, now)
         if service == snapshot.service and not plan.stop:
             return snapshot.service
@@ -112,13 +112,16 @@ class ReplicaController:
         return msgspec.structs.replace(service, events=tuple(events[:SERVICE_EVENTS_MAX]))
 
     async def _start(
-        self, service: Service, cluster: Cluster, definition: TaskDefinition, count: int
+        self, service: Service, cluster: Cluster, definition: TaskDefinition, plan: ServicePlan
     ) -> Next:
+        count = min(plan.start, START_MAX)
         mode = await self._store.read(lambda tx: log_mode(tx, service))
         launch = launch_of(definition, {})
         template = service_template(
             service, cluster, definition, launch, log_mode=mode, now=self._clock.now()
         )
+        # Before looking for room: news of room that comes while somebody looks must not be lost.
+        self._short.setdefault(cluster.id, set()).add(str(service.id))
         try:
             outcome = await self._placer.place(
                 PlacementRequest(
@@ -135,16 +138,21 @@ class ReplicaController:
             )
         except AwsError as error:
             outcome = PlacementOutcome(tasks=(), explanation=error.message)
-        await self._note_outcome(service, outcome, count)
-        if len(outcome.tasks) < count:
-            self._short.setdefault(cluster.id, set()).add(str(service.id))
+        await self._note_outcome(service, outcome, count, replaces=plan.replaces)
+        if len(outcome.tasks) == count and cluster.id in self._short:
+            self._short[cluster.id].discard(str(service.id))
         return Next()
 
-    async def _note_outcome(self, service: Service, outcome: PlacementOutcome, count: int) -> None:
+    async def _note_outcome(
+        self, service: Service, outcome: PlacementOutcome, count: int, *, replaces: int
+    ) -> None:
         messages = []
         if outcome.tasks:
             names = " ".join(f"(task {task.uid})" for task in outcome.tasks)
-            messages.append(f"(service {service.name}) has started {len(outcome.tasks)} tasks: {names}.")
+            started = f"(service {service.name}) has started {len(outcome.tasks)} tasks: {names}."
+            if replaced := min(replaces, len(outcome.tasks)):
+                started += f" Amazon ECS replaced {replaced} tasks due to an unhealthy status."
+            messages.append(started)
         if len(outcome.tasks) < count:
             messages.append(
                 f"(service {service.name}) was unable to place a task because no container instance "
@@ -170,11 +178,22 @@ def log_mode(tx: Tx, service: Service) -> str:
     return explicit.get((root, "defaultLogDriverMode")) or SETTINGS["defaultLogDriverMode"].default
 
 
-def _stopping(task: Task, service: Service, now: datetime) -> Task:
+def _told_stops(plan: ServicePlan) -> Iterable[str]:
+    """What is stopped, as the service's events tell it."""
+    running = [stop.task for stop in plan.stop if stop.task.last_status == "RUNNING"]
+    pending = len(plan.stop) - len(running)
+    if pending:
+        yield f"(service {plan.service.name}) stopped {pending} pending tasks."
+    if running:
+        names = " ".join(f"(task {task.uid})" for task in running)
+        yield f"(service {plan.service.name}) has stopped {len(running)} running tasks: {names}."
+
+
+def _stopping(stop: TaskStop, now: datetime) -> Task:
     return msgspec.structs.replace(
-        task,
+        stop.task,
         desired_status="STOPPED",
         stop_code="ServiceSchedulerInitiated",
-        stopped_reason=f"Scaling activity initiated by (deployment {service.primary.id})",
+        stopped_reason=stop.reason,
         stopping_at=now,
     )

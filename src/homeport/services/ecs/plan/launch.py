@@ -58,6 +58,12 @@ def check_network(request: Mapping[str, Any], definition: TaskDefinition) -> Non
         raise InvalidParameterException(
             "Network Configuration is not valid for the given networkMode of this task definition."
         )
+    network = (request.get("networkConfiguration") or {}).get("awsvpcConfiguration") or {}
+    if mode == "awsvpc" and not network.get("subnets"):
+        raise InvalidParameterException("subnets can not be empty.")
+    for member, most in (("subnets", 16), ("securityGroups", 5)):
+        if len(network.get(member) or ()) > most:
+            raise InvalidParameterException(f"{member} can have at most {most} items.")
 
 
 def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None:

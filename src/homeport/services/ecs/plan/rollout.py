@@ -1,0 +1,384 @@
+"""One step of a REPLICA service: what to stop, how many to start, what became of its deployment. Pure.
+
+`plan_service` decides the next safe step from one snapshot; called again before
+anything changed it gives the same step. Sources: developer guide, "Deploy Amazon
+ECS services by replacing tasks" (floor rounded up, ceiling down), "Amazon ECS
+service deployment circuit breaker", "Amazon ECS task health".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.plan.rollout_failures import (
+    THROTTLE_TOLD_FROM,
+    counted,
+    noted_health,
+    threshold,
+)
+from homeport.services.ecs.plan.rollout_health import TargetHealth, Verdict, is_protected, verdict
+
+STEADY_TOLD_EVERY = timedelta(hours=6)
+
+ScaleIn = Callable[[Sequence[Task], int], Sequence[Task]]
+"""So many of the tasks, the ones whose going keeps the placement strategy's result best."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSnapshot:
+    """A service as one transaction saw it. `stopped`: its tasks that stopped since the last count."""
+
+    service: Service
+    live: tuple[Task, ...]
+    stopped: tuple[Task, ...] = ()
+    draining_instances: frozenset[int] = frozenset()
+    targets: Mapping[int, TargetHealth] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskStop:
+    """A task to stop, and its stoppedReason."""
+
+    task: Task
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePlan:
+    """The step: save `service` (when it differs), stop `stop`, then start `start` tasks of the primary.
+
+    `replaces`: how many of the starts stand in for unhealthy tasks. `waits_for`: why the
+    service is not where it should be although there is nothing to do, in sentences.
+    """
+
+    service: Service
+    stop: tuple[TaskStop, ...] = ()
+    start: int = 0
+    replaces: int = 0
+    events: tuple[str, ...] = ()
+    wake_at: datetime | None = None
+    waits_for: tuple[str, ...] = ()
+
+
+def healthy_floor(service: Service) -> int:
+    """Fewest healthy tasks a step may leave, in tasks; rounded up."""
+    return -(-service.desired_count * service.minimum_healthy_percent // 100)
+
+
+def count_ceiling(service: Service) -> int:
+    """Most tasks, running or on their way, that a step may reach; rounded down."""
+    return service.desired_count * service.maximum_percent // 100
+
+
+def newest_first(tasks: Sequence[Task], count: int) -> Sequence[Task]:
+    """Scale-in without a fleet to look at."""
+    return sorted(tasks, key=lambda task: -task.id)[:count]
+
+
+def plan_service(
+    snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn = newest_first
+) -> ServicePlan:
+    """Decide the next step towards `desired_count` healthy tasks of the primary deployment.
+
+    Never goes below the healthy floor by its own stops nor above the ceiling by
+    its own starts; a task protected from scale-in is not stopped.
+    """
+    if snapshot.service.status != "ACTIVE":
+        return _plan_end(snapshot)
+    service, events = _judged(snapshot, now)
+    step = _Step(service, snapshot, now, scale_in)
+    step.start_missing()
+    step.stop_surplus()
+    step.stop_unhealthy()
+    step.stop_stale()
+    return step.plan(events)
+
+
+def _plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
+    """A deleted service: stop everything, INACTIVE once nothing should run any more."""
+    running = tuple(task for task in snapshot.live if task.desired_status == "RUNNING")
+    service = snapshot.service
+    if not running and service.status == "DRAINING":
+        service = msgspec.structs.replace(service, status="INACTIVE")
+    reason = f"Scaling activity initiated by (deployment {service.primary.id})"
+    return ServicePlan(service=service, stop=tuple(TaskStop(task=task, reason=reason) for task in running))
+
+
+def _judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, tuple[str, ...]]:
+    """The service with its primary's failures counted, and rolled back if they are too many."""
+    service = snapshot.service
+    before = service.primary
+    primary = counted(before, snapshot.stopped, now)
+    mine = [task for task in (*snapshot.live, *snapshot.stopped) if task.started_by == primary.id]
+    seen = [verdict(task, service, snapshot.targets, now) for task in mine]
+    primary = noted_health(
+        primary,
+        service.breaker,
+        runs=any(task.started_at is not None for task in mine),
+        healthy_at=max((v.healthy_at for v in seen if v.healthy_at and v.is_healthy(now)), default=None),
+    )
+    events: tuple[str, ...] = ()
+    if primary.failed_starts >= THROTTLE_TOLD_FROM > before.failed_starts:
+        events = (f"(service {service.name}) is unable to consistently start tasks successfully.",)
+    service = with_primary(service, primary)
+    limit = threshold(service.breaker, service.desired_count)
+    tripped = service.breaker.enable and primary.failed_tasks >= limit
+    if tripped and primary.rollout_state == "IN_PROGRESS":
+        service, told = fail_deployment(service, now, texts=BREAKER)
+        events += told
+    return service, events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FailureTexts:
+    """How a way of failing is told: in the deployment's reason, in the event, in the rollback's reason."""
+
+    reason: str
+    event: str
+    rolling_back: str
+
+
+BREAKER = FailureTexts(
+    reason="ECS deployment circuit breaker: task failed to start.",
+    event="tasks failed to start.",
+    rolling_back="ECS deployment circuit breaker: rolling back to deploymentId {id}.",
+)
+
+
+def fail_deployment(
+    service: Service, now: datetime, *, texts: FailureTexts
+) -> tuple[Service, tuple[str, ...]]:
+    """The service with its primary FAILED; if it rolls back, with the last completed one in its place."""
+    failed = msgspec.structs.replace(
+        service.primary, rollout_state="FAILED", rollout_state_reason=texts.reason, updated_at=now
+    )
+    events = (f"(service {service.name}) (deployment {failed.id}) deployment failed: {texts.event}",)
+    target = service.last_completed
+    if not service.breaker.rollback or target is None or target.id == failed.id:
+        return with_primary(service, failed), events
+    again = msgspec.structs.replace(
+        target,
+        status="PRIMARY",
+        rollout_state="IN_PROGRESS",
+        rollout_state_reason=texts.rolling_back.format(id=target.id),
+        updated_at=now,
+        failed_tasks=0,
+        failed_starts=0,
+        short_lives=0,
+        counted_until=now,
+        retry_at=None,
+    )
+    others = tuple(old for old in service.deployments[1:] if old.id != target.id)
+    failed = msgspec.structs.replace(failed, status="ACTIVE")
+    service = msgspec.structs.replace(service, deployments=(again, failed, *others))
+    return service, (*events, f"(service {service.name}) rolling back to deployment {target.id}.")
+
+
+def with_primary(service: Service, primary: Deployment) -> Service:
+    """The service with another state of its newest deployment."""
+    if primary == service.primary:
+        return service
+    return msgspec.structs.replace(service, deployments=(primary, *service.deployments[1:]))
+
+
+class _Step:
+    """The counts of one decision, and what was decided so far."""
+
+    def __init__(self, service: Service, snapshot: ServiceSnapshot, now: datetime, scale_in: ScaleIn) -> None:
+        self._service = service
+        self._snapshot = snapshot
+        self._now = now
+        self._scale_in = scale_in
+        self._primary = service.primary
+        self._active = [task for task in snapshot.live if task.desired_status == "RUNNING"]
+        self._verdicts: dict[int, Verdict] = {
+            task.id: verdict(task, service, snapshot.targets, now) for task in self._active
+        }
+        self._fresh = [
+            task
+            for task in self._active
+            if task.started_by == self._primary.id and task.instance_id not in snapshot.draining_instances
+        ]
+        self._unhealthy = [task for task in self._fresh if self._verdicts[task.id].failed]
+        ids = {task.id for task in self._fresh}
+        self._stale = [task for task in self._active if task.id not in ids]
+        self._healthy = {task.id for task in self._active if self._verdicts[task.id].is_healthy(now)}
+        self._spare = len(self._healthy) - healthy_floor(service)
+        """How many healthy tasks may go."""
+        self._stops: list[TaskStop] = []
+        self._start = 0
+        self._replaces = 0
+        self._wakes = [
+            at
+            for seen in self._verdicts.values()
+            if (at := seen.healthy_at or seen.look_at) is not None and at > now
+        ]
+        self._waits: list[str] = []
+
+    def start_missing(self) -> None:
+        """Start what is missing, replacements of unhealthy tasks included, as far as the ceiling lets it."""
+        good = len(self._fresh) - len(self._unhealthy)
+        missing = self._service.desired_count - good
+        if missing <= 0:
+            return
+        if self._primary.rollout_state == "FAILED":
+            self._waits.append(f"deployment {self._primary.id} has failed: it starts no more tasks")
+            return
+        if self._primary.retry_at is not None and self._primary.retry_at > self._now:
+            self._wakes.append(self._primary.retry_at)
+            self._waits.append(
+                f"{self._primary.failed_starts} starts in a row failed: "
+                f"the next is tried at {self._primary.retry_at.isoformat()}"
+            )
+            return
+        room = count_ceiling(self._service) - len(self._active)
+        self._start = max(min(missing, room), 0)
+        new = max(self._service.desired_count - len(self._fresh), 0)
+        self._replaces = max(self._start - new, 0)
+        if room < missing:
+            self._waits.append(
+                f"{missing} tasks are missing, {len(self._active)} of at most "
+                f"{count_ceiling(self._service)} are there (maximumPercent {self._service.maximum_percent})"
+            )
+
+    def stop_surplus(self) -> None:
+        """Stop tasks of the primary above the desired count: pending ones first, healthy ones last."""
+        good = [task for task in self._fresh if not self._verdicts[task.id].failed]
+        over = len(good) - self._service.desired_count
+        free = [task for task in good if not is_protected(task, self._now)]
+        if over > len(free):
+            held = len(good) - len(free)
+            self._waits.append(f"{over} tasks are too many, {held} are protected from scale-in")
+        if over <= 0:
+            return
+        chosen = list(newest_first([task for task in free if task.last_status != "RUNNING"], over))
+        for healthy in (False, True):
+            wanted = min(over - len(chosen), self._spare) if healthy else over - len(chosen)
+            running = [
+                task
+                for task in free
+                if task.last_status == "RUNNING" and (task.id in self._healthy) == healthy
+            ]
+            chosen += self._scale_in(running, wanted) if wanted > 0 else ()
+        self._spare -= sum(task.id in self._healthy for task in chosen)
+        self._stop(chosen, self._scaling_reason)
+
+    def stop_unhealthy(self) -> None:
+        """Stop unhealthy tasks whose replacements are healthy; without room for these, one at a time."""
+        healthy = sum(task.id in self._healthy for task in self._fresh)
+        over = max(healthy + len(self._unhealthy) - self._service.desired_count, 0)
+        room = count_ceiling(self._service) - len(self._active)
+        if not over and self._unhealthy and room <= 0 and self._primary.rollout_state != "FAILED":
+            over = 1
+        for task in sorted(self._unhealthy, key=lambda task: task.id)[:over]:
+            self._stop([task], self._verdicts[task.id].failed or self._scaling_reason)
+            self._primary = msgspec.structs.replace(
+                self._primary, failed_tasks=self._primary.failed_tasks + 1
+            )
+
+    def stop_stale(self) -> None:
+        """Stop older and draining tasks: none that takes the healthy ones below the floor.
+
+        One that runs and may yet become healthy is not given up for new ones that are in doubt as well.
+        """
+        hopeful = {task.id for task in self._stale if self._is_hopeful(task)}
+        spare = self._spare + len(hopeful)
+        kept = 0
+        order = sorted(
+            self._stale, key=lambda task: (task.id in self._healthy, task.last_status == "RUNNING", task.id)
+        )
+        for task in order:
+            if is_protected(task, self._now):
+                self._waits.append(f"task {task.uid} is protected from scale-in")
+            elif task.id not in self._healthy and task.id not in hopeful:
+                self._stop([task], self._scaling_reason)
+            elif spare > 0 and (task.id in hopeful or self._spare > 0):
+                spare -= 1
+                self._spare -= task.id in self._healthy
+                self._stop([task], self._scaling_reason)
+            else:
+                kept += 1
+        if kept:
+            self._waits.append(
+                f"{kept} older tasks stay: {len(self._healthy)} tasks are healthy and at least "
+                f"{healthy_floor(self._service)} must be (minimumHealthyPercent "
+                f"{self._service.minimum_healthy_percent})"
+            )
+
+    def _is_hopeful(self, task: Task) -> bool:
+        runs = task.last_status == "RUNNING" and self._verdicts[task.id].failed is None
+        return runs and task.id not in self._healthy
+
+    @property
+    def _scaling_reason(self) -> str:
+        return f"Scaling activity initiated by (deployment {self._primary.id})"
+
+    def _stop(self, tasks: Sequence[Task], reason: str) -> None:
+        self._stops += [TaskStop(task=task, reason=reason) for task in tasks]
+
+    def plan(self, events: tuple[str, ...]) -> ServicePlan:
+        """Everything decided, and the service as it stands then."""
+        name = f"(service {self._service.name})"
+        service = with_primary(self._service, self._primary)
+        settled = self._is_settled()
+        if settled and self._primary.rollout_state == "IN_PROGRESS":
+            service = self._completed(service)
+            events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
+        if settled and self._primary.rollout_state != "FAILED":
+            told = self._service.steady_at
+            if told is None or told + STEADY_TOLD_EVERY <= self._now:
+                service = msgspec.structs.replace(service, steady_at=self._now)
+                events += (f"{name} has reached a steady state.",)
+        elif service.steady_at is not None:
+            service = msgspec.structs.replace(service, steady_at=None)
+        if self._is_stuck():
+            events += (
+                f"{name} was unable to stop or start tasks during a deployment because of the service "
+                "deployment configuration. Update the minimumHealthyPercent or maximumPercent value and "
+                "try again.",
+            )
+        return ServicePlan(
+            service=self._without_past(service),
+            stop=tuple(self._stops),
+            start=self._start,
+            replaces=self._replaces,
+            events=events,
+            wake_at=self._now + STEADY_TOLD_EVERY if settled else min(self._wakes, default=None),
+            waits_for=() if settled else tuple(self._waits),
+        )
+
+    def _is_settled(self) -> bool:
+        """Whether exactly the desired tasks of the primary run, none of them in doubt, and nothing else."""
+        if self._stops or self._start or self._stale or len(self._fresh) != self._service.desired_count:
+            return False
+        return all(
+            task.last_status == "RUNNING" and self._verdicts[task.id].healthy_at is not None
+            for task in self._fresh
+        )
+
+    def _completed(self, service: Service) -> Service:
+        primary = msgspec.structs.replace(
+            service.primary,
+            rollout_state="COMPLETED",
+            rollout_state_reason=f"ECS deployment {service.primary.id} completed.",
+            updated_at=self._now,
+        )
+        return msgspec.structs.replace(with_primary(service, primary), last_completed=primary)
+
+    def _is_stuck(self) -> bool:
+        """Whether the percentages alone keep a deployment from going on."""
+        waiting = any(task.last_status != "RUNNING" for task in self._active) or bool(self._wakes)
+        blocked = count_ceiling(self._service) - len(self._active) <= 0 and self._spare <= 0
+        stale = any(not is_protected(task, self._now) for task in self._stale)
+        return stale and blocked and not waiting and not self._stops and not self._start
+
+    def _without_past(self, service: Service) -> Service:
+        """The service without deployments that have neither tasks nor a say any more."""
+        kept = {task.started_by for task in self._snapshot.live}
+        older = tuple(old for old in service.deployments[1:] if old.id in kept)
+        return msgspec.structs.replace(service, deployments=(service.primary, *older))
