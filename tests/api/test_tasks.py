@@ -165,6 +165,29 @@ def test_what_cannot_be_honoured_is_refused(ecs: Any, members: dict[str, Any], c
     assert text in caught.value.response["Error"]["Message"]
 
 
+@pytest.mark.parametrize(
+    ("network", "text"),
+    [
+        (None, "Network Configuration must be provided when networkMode 'awsvpc' is specified."),
+        ({"subnets": []}, "subnets can not be empty."),
+        ({"subnets": ["subnet-1"] * 17}, "subnets can have at most 16 items."),
+        ({"subnets": ["s"], "securityGroups": ["sg"] * 6}, "securityGroups can have at most 5 items."),
+    ],
+)
+def test_a_network_configuration_is_checked_before_anything_is_placed(
+    ecs: Any, network: dict[str, Any] | None, text: str
+) -> None:
+    app = {"name": "app", "image": "app:1", "memory": 16}
+    ecs.register_task_definition(family="eni", networkMode="awsvpc", containerDefinitions=[app])
+    given = {} if network is None else {"networkConfiguration": {"awsvpcConfiguration": network}}
+    with pytest.raises(ecs.exceptions.InvalidParameterException) as refusal:
+        ecs.run_task(taskDefinition="eni", **given)
+    assert refusal.value.response["Error"]["Message"] == text
+    with pytest.raises(ecs.exceptions.InvalidParameterException) as refusal:
+        ecs.create_service(serviceName="eni", taskDefinition="eni", desiredCount=1, **given)
+    assert refusal.value.response["Error"]["Message"] == text
+
+
 def test_list_tasks_knows_every_filter(ecs: Any, node: Node) -> None:
     task = run(ecs, "stay", startedBy="lister")
     arn = task["taskArn"]
