@@ -27,13 +27,18 @@ if TYPE_CHECKING:
     from homeport.app.teardown import Removed
 
 STOP_TIMEOUT_SECONDS = 60.0
+OURS = (
+    "homeport.db*", "connection.json", ".connection.json.*", "installation", "up.lock", "nodes", "sample",
+    DOCKER_DIRECTORY,
+)  # fmt: skip
+"""What Homeport writes into a data directory."""
 
 
 def down(
     *,
     data_dir: DataDir = None,
     grace_seconds: Annotated[int, Parameter(help="Time containers get between SIGTERM and SIGKILL.")] = 10,
-    purge: Annotated[bool, Parameter(negative="", help="Delete the data directory, too.")] = False,
+    purge: Annotated[bool, Parameter(negative="", help="Delete the data directory's content, too.")] = False,
 ) -> int:
     """Stop Homeport and remove the containers, volumes and images that it made.
 
@@ -43,14 +48,15 @@ def down(
     Exit status: 0 nothing is left, 1 something could not be stopped.
     """
     place = data_dir_for(data_dir)
-    installation = known_installation_id(place)
-    if installation is None:
+    installation = known_installation_id(place) or ""
+    if not installation and not started_pid(place):
         _say(f"Homeport never ran with {place}: nothing to do")
         return 0
     stop_server(place)
     docker = DockerClient(docker_host_of(environment()))
     try:
-        remove_containers(docker, installation, grace_seconds=grace_seconds)
+        if installation:  # an earlier purge left only a Docker Engine that others used
+            remove_containers(docker, installation, grace_seconds=grace_seconds)
         removed = _remove_traces(docker.docker_host, installation, place)
         is_alone = removed.is_alone and not docker.containers(labels={INSTALLATION_LABEL: ""})
         if is_alone:
@@ -78,21 +84,20 @@ def _end_engine(docker: DockerClient, place: Path, *, is_alone: bool) -> None:
 
 
 def _purge(place: Path) -> None:
+    """Delete what Homeport wrote there: somebody's own files may lie beside it."""
     # A running engine of ours starts containers with the wrapper that lies there.
     kept = {DOCKER_DIRECTORY} if started_pid(place) else set()
-    for path in place.iterdir():
-        if path.name in kept:
-            continue
+    for path in (path for pattern in OURS for path in place.glob(pattern) if path.name not in kept):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
+    with contextlib.suppress(OSError):
+        place.rmdir()  # unless something is left, or mounted there
     if kept:
         _say(f"deleted what is in {place}, except for what the running Docker Engine needs")
-        return
-    with contextlib.suppress(OSError):
-        place.rmdir()  # what is mounted there stays, empty
-    _say(f"deleted {place}")
+    else:
+        _say(f"deleted {place}" if not place.exists() else f"deleted what Homeport had written to {place}")
 
 
 def stop_server(place: Path) -> None:

@@ -93,11 +93,19 @@ def test_an_engine_of_others_is_never_stopped(tmp_path: Path, monkeypatch: pytes
 def test_a_purge_leaves_nothing(tmp_path: Path) -> None:
     place = tmp_path / "data"
     (place / "nodes").mkdir(parents=True)
-    (place / "homeport.db").touch()
-    (place / "link").symlink_to(tmp_path)
+    for name in ("homeport.db", "homeport.db-wal", "connection.json", "installation", "up.lock"):
+        (place / name).touch()
+    (place / "sample").symlink_to(tmp_path)
     down._purge(place)
     assert not place.exists()
     assert tmp_path.exists()
+
+
+def test_a_purge_deletes_nobody_elses_files(tmp_path: Path) -> None:
+    (tmp_path / "installation").touch()
+    (tmp_path / "thesis.txt").touch()
+    down._purge(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_a_purge_leaves_what_a_running_engine_of_ours_needs(tmp_path: Path) -> None:
