@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,11 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from homeport.node.state import VolatileDisk
 from homeport.store.migrations import upgrade
 from homeport.store.sqlite import SqliteStore
 from tests.api.test_tasks import register, run, waiter
+from tests.kit import server as server_module
 from tests.kit.server import Live, live_server
 
 
@@ -120,3 +124,36 @@ def test_controllers_are_well_again_when_there_is_room(live: Live) -> None:
         return all(runner.report().failing == 0 for runner in live.plane.runners)
 
     live.wait_until(well)
+
+
+class FullDisk(VolatileDisk):
+    """An agent's journal on a disk that is full now and then."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.full = False
+        self.refused = threading.Event()
+
+    def append(self, data: bytes) -> None:
+        if self.full:
+            self.refused.set()
+            raise OSError(errno.ENOSPC, "No space left on device")
+        super().append(data)
+
+
+def test_an_agent_whose_disk_was_full_takes_its_tasks_when_there_is_room(
+    live: Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_module, "VolatileDisk", FullDisk)
+    node = live.add_node()
+    ecs = live.client("ecs")
+    register(ecs, "stay", "stay")
+    before = run(ecs, "stay")
+    waiter(ecs, "tasks_running").wait(tasks=[before["taskArn"]])
+    disk: Any = node.disk
+    disk.full = True
+    unlucky = run(ecs, "stay")
+    assert disk.refused.wait(20)
+    disk.full = False
+    waiter(ecs, "tasks_running").wait(tasks=[unlucky["taskArn"]])
+    assert [c.starts for c in node.machine.containers.values()] == [1, 1]

@@ -282,8 +282,10 @@ class AgentLink:
             except NotTakenError as reason:
                 log.info("frame.not_taken", frame=type(frame).__name__, reason=str(reason))
                 continue
-            except Exception:  # the edge: an unacknowledged frame comes again
+            except Exception:  # the edge: what could not be taken comes again on the next connection
                 log.exception("frame.failed", frame=type(frame).__name__)
+                if generation == self._acs.generation:
+                    self._acs.drop()
                 continue
             if generation == self._acs.generation:
                 await self._apply(self._acs, self._acs_client.taken(frame))

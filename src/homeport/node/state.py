@@ -70,16 +70,21 @@ class FileDisk:
         return self._path.read_bytes()
 
     def append(self, data: bytes) -> None:
+        before = os.fstat(self._file).st_size
         view = memoryview(data)
-        while view:
-            view = view[os.write(self._file, view) :]
+        try:
+            while view:
+                view = view[os.write(self._file, view) :]
+        except OSError:
+            os.ftruncate(self._file, before)  # half a line would spoil those that come after it
+            raise
 
     async def sync(self) -> None:
         await asyncio.to_thread(os.fdatasync, self._file)
 
     def replace(self, data: bytes) -> None:
         fresh = self._path.with_suffix(".new")
-        with fresh.open("wb") as file:
+        with open(fresh, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
