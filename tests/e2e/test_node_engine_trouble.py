@@ -77,13 +77,17 @@ def started_at(container: Any) -> tuple[str, str]:
     return container["Id"], container["State"]["StartedAt"]
 
 
+def images(node: RealNode) -> set[str]:
+    return {each["Id"] for each in node.docker("GET", "/images/json", params={"all": "1"})}
+
+
 def test_on_a_full_disk_nothing_starts_and_every_task_says_why(folder: Path, small_disk: Path) -> None:
     with own_daemon(folder, live_restore=False) as daemon, node_on(daemon) as node:
         local = node.register({"command": ["sleep", "600"]})
         stack = AsyncExitStack()
         published = node.live.run(stack.enter_async_context(registry()))
         remote = node.register({"image": published.image, "command": ["sleep", "600"]})
-        before = node.docker("GET", "/images/json", params={"all": "1"})
+        before = images(node)
         with full(small_disk):
             made = node.stopped(node.run(local))
             pulled = node.stopped(node.run(remote))
@@ -94,7 +98,7 @@ def test_on_a_full_disk_nothing_starts_and_every_task_says_why(folder: Path, sma
         assert "no space left on device" in made["stoppedReason"]
         assert "no space left on device" in pulled["stoppedReason"]
         assert all("exitCode" not in task["containers"][0] for task in (made, pulled))
-        assert node.docker("GET", "/images/json", params={"all": "1"}) == before
+        assert images(node) == before
         node.running(node.run(local))
         node.live.run(stack.aclose())
 

@@ -25,7 +25,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from tests.kit.docker import IMAGE, engine, machine
+from homeport.app.connection import known_installation_id
+from tests.kit.docker import IMAGE, cgroups, engine, machine
 from tests.kit.dockerd import PrivateDaemon, private_daemon
 from tests.kit.up import START_SECONDS, Up, clean_environment, homeport_up
 
@@ -152,6 +153,14 @@ def joined(elsewhere: Elsewhere, line: str) -> Iterator[subprocess.Popen[bytes]]
         finally:
             process.terminate()
             process.wait(START_SECONDS)
+            down = elsewhere.command("bin/homeport down --grace-seconds 0")
+            done = subprocess.run(
+                down, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            )
+            assert done.returncode == 0, done.stderr
+            installation = known_installation_id(elsewhere.folder / "var-lib" / "homeport")
+            assert installation is not None
+            assert cgroups(f"homeport-{installation[:12]}") == []
 
 
 def key_of(line: str) -> dict[str, str]:
@@ -182,6 +191,7 @@ def test_a_second_machine_joins_by_the_printed_line_and_runs_a_task(up: Up, else
                     "name": "web",
                     "image": IMAGE,
                     "memory": 32,
+                    "stopTimeout": 2,
                     "command": ["sh", "-c", "cat /proc/net/dev >/work/index.html; exec httpd -f -h /work"],
                     "portMappings": [{"containerPort": 80}],
                 }
