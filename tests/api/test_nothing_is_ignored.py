@@ -48,13 +48,18 @@ OVERRIDES = {
         }
     ],
 }
-BREAKER_OFF = {"enable": False, "rollback": False, "resetOnHealthyTask": False}
+BREAKER = {
+    "enable": True,
+    "rollback": True,
+    "resetOnHealthyTask": False,
+    "thresholdConfiguration": {"type": "COUNT", "value": 7},
+}
 DEPLOYMENT = {
     "maximumPercent": 150,
     "minimumHealthyPercent": 50,
     "strategy": "ROLLING",
     "bakeTimeInMinutes": 0,
-    "deploymentCircuitBreaker": BREAKER_OFF,
+    "deploymentCircuitBreaker": BREAKER,
 }
 INSTANCE = {
     "cluster": "default",
@@ -90,7 +95,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "availabilityZoneRebalancing": "DISABLED", "clientToken": "{unique}", "launchType": "EC2",
             "schedulingStrategy": "REPLICA", "deploymentController": {"type": "ECS"}, "tags": TAGS,
             "enableECSManagedTags": True, "propagateTags": "SERVICE", "enableExecuteCommand": False,
-            "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 0,
+            "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 30,
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
     ],
@@ -216,7 +221,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         {
             "cluster": "default", "service": "web", "desiredCount": 1, "taskDefinition": "app",
             "deploymentConfiguration": DEPLOYMENT, "availabilityZoneRebalancing": "DISABLED",
-            "forceNewDeployment": True, "healthCheckGracePeriodSeconds": 0, "enableExecuteCommand": False,
+            "forceNewDeployment": True, "healthCheckGracePeriodSeconds": 30, "enableExecuteCommand": False,
             "enableECSManagedTags": False, "propagateTags": "NONE", "deploymentController": {"type": "ECS"},
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         }

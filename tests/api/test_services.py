@@ -204,8 +204,10 @@ def test_no_room_is_told_in_an_event_and_cured_by_room(live: Live, ecs: Any) -> 
         ({"loadBalancers": [{"containerName": "app", "containerPort": 80}]}, "loadBalancers is not"),
         ({"deploymentController": {"type": "CODE_DEPLOY"}}, "CODE_DEPLOY is not supported"),
         ({"enableExecuteCommand": True}, "enableExecuteCommand is not supported"),
-        ({"deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}},
-         "deploymentCircuitBreaker is not supported"),
+        ({"deploymentConfiguration": {"deploymentCircuitBreaker": {
+            "enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 0}}}},
+         "must be at least 1"),
+        ({"deploymentConfiguration": {"strategy": "CANARY"}}, "CANARY is not supported"),
         ({"taskDefinition": "ghost"}, "TaskDefinition not found."),
         ({"serviceName": "bad name"}, "serviceName"),
         ({"placementStrategy": [{"type": "binpack", "field": "disk"}]}, "placement strategy"),
@@ -215,6 +217,40 @@ def test_what_cannot_be_honoured_is_refused(ecs: Any, members: dict[str, Any], t
     others = {name: value for name, value in members.items() if name != "serviceName"}
     with pytest.raises(ClientError, match=text):
         create(ecs, members.get("serviceName", "never"), **others)
+
+
+def test_a_broken_update_trips_the_breaker_and_is_rolled_back(ecs: Any, live: Live) -> None:
+    register(ecs, "sound", "stay")
+    register(ecs, "unsound", "stay", image="nowhere:1")
+    breaker = {"enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 2}}
+    create(
+        ecs,
+        "safe",
+        count=2,
+        taskDefinition="sound",
+        deploymentConfiguration={"deploymentCircuitBreaker": breaker},
+    )
+    stable(ecs, "safe")
+    before = set(ecs.list_tasks(serviceName="safe")["taskArns"])
+    first = described(ecs, "safe")["deployments"][0]["id"]
+    updated = ecs.update_service(service="safe", taskDefinition="unsound")["service"]
+    second = updated["deployments"][0]["id"]
+
+    def rolled_back() -> bool:
+        primary = described(ecs, "safe")["deployments"][0]
+        return primary["id"] == first and primary["rolloutState"] == "COMPLETED"
+
+    async def has_rolled_back() -> bool:
+        return await asyncio.to_thread(rolled_back)
+
+    live.wait_until(has_rolled_back)
+    shown = described(ecs, "safe")
+    assert shown["deploymentConfiguration"]["deploymentCircuitBreaker"] == breaker
+    assert set(ecs.list_tasks(serviceName="safe")["taskArns"]) == before
+    messages = [event["message"] for event in shown["events"]]
+    assert f"(service safe) (deployment {second}) deployment failed: tasks failed to start." in messages
+    assert f"(service safe) rolling back to deployment {first}." in messages
+    remove(ecs, "safe")
 
 
 def test_an_image_that_never_starts_backs_off_and_counts(ecs: Any, live: Live) -> None:

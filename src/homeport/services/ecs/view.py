@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from homeport.services.ecs.model import (
+    Breaker,
     Cluster,
     Container,
     ContainerInstance,
@@ -280,6 +281,16 @@ def _deployment_view(deployment: Deployment, *, desired: int, running: int, pend
     }
 
 
+def _breaker_view(breaker: Breaker) -> Wire:
+    """What was asked for; the members that came later only where they differ from what always was."""
+    view: Wire = {"enable": breaker.enable, "rollback": breaker.rollback}
+    if not breaker.reset_on_healthy:
+        view["resetOnHealthyTask"] = False
+    if (breaker.threshold_type, breaker.threshold_value) != ("BOUNDED_PERCENT", 50):
+        view["thresholdConfiguration"] = {"type": breaker.threshold_type, "value": breaker.threshold_value}
+    return view
+
+
 def service_view(
     service: Service, *, tasks: tuple[Task, ...], include: Include, created: bool = False
 ) -> Wire:
@@ -308,7 +319,7 @@ def service_view(
         "launchType": service.launch_type,
         "taskDefinition": service.primary.task_definition,
         "deploymentConfiguration": {
-            "deploymentCircuitBreaker": {"enable": False, "rollback": False},
+            "deploymentCircuitBreaker": _breaker_view(service.breaker),
             "maximumPercent": service.maximum_percent,
             "minimumHealthyPercent": service.minimum_healthy_percent,
             "strategy": "ROLLING",
@@ -329,6 +340,7 @@ def service_view(
         ],
         "createdAt": service.created_at,
         "createdBy": service.created_by,
+        "healthCheckGracePeriodSeconds": service.health_check_grace_seconds,
         "placementConstraints": list(service.placement_constraints),
         "placementStrategy": list(service.placement_strategy),
         "schedulingStrategy": "REPLICA",

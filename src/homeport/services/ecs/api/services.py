@@ -29,10 +29,11 @@ from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefini
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.service_request import (
+    RolloutSettings,
     check_common,
     check_create,
     check_definition,
-    percentages,
+    rollout_settings,
 )
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -114,7 +115,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         known = _earlier(tx, cluster, token, digest)
         definition = _definition(tx, call, req["taskDefinition"])
         check_definition(req, definition)
-        limits = percentages(req.get("deploymentConfiguration"))
+        rollout = rollout_settings(req.get("deploymentConfiguration"))
         if token and not known:
             TokenRepo(tx).add(
                 f"CreateService/{cluster.id}",
@@ -131,8 +132,8 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             name=req["serviceName"],
             desired_count=req["desiredCount"],
             deployments=(_deployment(ecs, definition),),
-            minimum_healthy_percent=limits[0],
-            maximum_percent=limits[1],
+            **rollout._asdict(),
+            health_check_grace_seconds=req.get("healthCheckGracePeriodSeconds", 0),
             placement_constraints=tuple(req.get("placementConstraints") or ()),
             placement_strategy=tuple(req.get("placementStrategy") or ()),
             explicit_controller=bool(req.get("deploymentController")),
@@ -153,6 +154,7 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
     changes: dict[str, Any] = {}
     for wire, member in (
         ("desiredCount", "desired_count"),
+        ("healthCheckGracePeriodSeconds", "health_check_grace_seconds"),
         ("enableECSManagedTags", "enable_managed_tags"),
         ("propagateTags", "propagate_tags"),
     ):
@@ -164,10 +166,8 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
     ):
         if req.get(wire) is not None:
             changes[member] = tuple(req[wire])
-    current = service.minimum_healthy_percent, service.maximum_percent
-    limits = percentages(req.get("deploymentConfiguration"), current)
-    changes["minimum_healthy_percent"], changes["maximum_percent"] = limits
-    return changes
+    current = RolloutSettings(service.minimum_healthy_percent, service.maximum_percent, service.breaker)
+    return changes | rollout_settings(req.get("deploymentConfiguration"), current)._asdict()
 
 
 @ops.operation("UpdateService", resources=_resource)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.model import Breaker, TaskDefinition
 from homeport.services.ecs.plan.launch import Launches, check_compute
 from homeport.services.ecs.plan.placement_types import Constraint, Strategy
 from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
@@ -31,7 +31,7 @@ _UNSUPPORTED_DEPLOYMENT = (
     "canaryConfiguration",
     "earlySuccessCriteria",
 )
-_BREAKER = ("enable", "rollback", "resetOnHealthyTask", "thresholdConfiguration")
+GRACE_SECONDS_MOST = 2_147_483_647
 
 
 def check_constraints(constraints: tuple[Mapping[str, Any], ...]) -> None:
@@ -58,8 +58,19 @@ def check_strategy(strategy: tuple[Mapping[str, Any], ...]) -> None:
             raise InvalidParameterException(f"Invalid placement strategy: {error}") from None
 
 
-def percentages(given: Mapping[str, Any] | None, current: tuple[int, int] = (100, 200)) -> tuple[int, int]:
-    """(minimum healthy, maximum) of a deployment configuration; what it does not say stays `current`."""
+class RolloutSettings(NamedTuple):
+    """How a service's rolling deployments go: percentages of the desired count, and the circuit breaker."""
+
+    minimum_healthy_percent: int = 100
+    maximum_percent: int = 200
+    breaker: Breaker = Breaker()
+
+
+def rollout_settings(
+    given: Mapping[str, Any] | None, current: RolloutSettings | None = None
+) -> RolloutSettings:
+    """What a deployment configuration asks for; what it does not say stays `current`, or the default."""
+    current = current or RolloutSettings()
     if not given:
         return current
     refuse(given, "deploymentConfiguration", _UNSUPPORTED_DEPLOYMENT)
@@ -67,20 +78,34 @@ def percentages(given: Mapping[str, Any] | None, current: tuple[int, int] = (100
         raise ClientException(
             f"deploymentConfiguration.strategy {given['strategy']} is not supported by Homeport yet."
         )
-    breaker = given.get("deploymentCircuitBreaker") or {}
-    if any(breaker.get(member) for member in _BREAKER):
-        raise ClientException(
-            "deploymentConfiguration.deploymentCircuitBreaker is not supported by Homeport yet."
-        )
     if given.get("bakeTimeInMinutes"):
         raise ClientException("deploymentConfiguration.bakeTimeInMinutes is not supported by Homeport yet.")
-    minimum = given.get("minimumHealthyPercent", current[0])
-    maximum = given.get("maximumPercent", current[1])
+    minimum = given.get("minimumHealthyPercent", current.minimum_healthy_percent)
+    maximum = given.get("maximumPercent", current.maximum_percent)
     if not 0 <= minimum <= 100:
         raise InvalidParameterException("minimumHealthyPercent must be between 0 and 100.")
     if not 100 <= maximum <= 200:
         raise InvalidParameterException("maximumPercent must be between 100 and 200.")
-    return minimum, maximum
+    breaker = given.get("deploymentCircuitBreaker")
+    return RolloutSettings(minimum, maximum, current.breaker if breaker is None else _breaker(breaker))
+
+
+def _breaker(given: Mapping[str, Any]) -> Breaker:
+    threshold = given.get("thresholdConfiguration") or {}
+    kind, value = threshold.get("type", "BOUNDED_PERCENT"), threshold.get("value", 50)
+    most = None if kind == "COUNT" else 100
+    if value < 1 or (most is not None and value > most):
+        raise InvalidParameterException(
+            "deploymentCircuitBreaker.thresholdConfiguration.value must be at least 1"
+            + (f" and at most {most} for {kind}." if most is not None else ".")
+        )
+    return Breaker(
+        enable=given["enable"],
+        rollback=given["rollback"],
+        reset_on_healthy=given.get("resetOnHealthyTask", True),
+        threshold_type=kind,
+        threshold_value=value,
+    )
 
 
 def check_common(request: Mapping[str, Any]) -> None:
@@ -89,8 +114,10 @@ def check_common(request: Mapping[str, Any]) -> None:
     connect = request.get("serviceConnectConfiguration") or {}
     if connect.get("enabled") or len(connect) > 1:
         raise ClientException("serviceConnectConfiguration is not supported by Homeport yet.")
-    if request.get("healthCheckGracePeriodSeconds"):
-        raise ClientException("healthCheckGracePeriodSeconds is not supported by Homeport yet.")
+    if not 0 <= request.get("healthCheckGracePeriodSeconds", 0) <= GRACE_SECONDS_MOST:
+        raise InvalidParameterException(
+            f"healthCheckGracePeriodSeconds must be between 0 and {GRACE_SECONDS_MOST}."
+        )
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
     if request.get("availabilityZoneRebalancing") == "ENABLED":
@@ -100,7 +127,7 @@ def check_common(request: Mapping[str, Any]) -> None:
         raise ClientException(f"deploymentController {controller} is not supported by Homeport yet.")
     if request.get("desiredCount") is not None and not 0 <= request["desiredCount"] <= 5000:
         raise InvalidParameterException("desiredCount must be between 0 and 5000.")
-    percentages(request.get("deploymentConfiguration"))
+    rollout_settings(request.get("deploymentConfiguration"))
     check_constraints(tuple(request.get("placementConstraints") or ()))
     check_strategy(tuple(request.get("placementStrategy") or ()))
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import TaskDefinition
@@ -162,7 +162,7 @@ class TaskDefinitionRepo:
         limit: int,
     ) -> tuple[str, ...]:
         """Families that have an ACTIVE revision (ACTIVE), none (INACTIVE), or any (ALL)."""
-        active = func.sum((_T.status == "ACTIVE").cast(_T.revision.type))
+        active = func.sum(case((_T.status == "ACTIVE", 1), else_=0))
         shown = (
             select(_T.family)
             .where(
