@@ -12,7 +12,15 @@ from homeport.store import open_store
 from tests.kit.server import Live, live_server
 from tests.kit.stores import fresh_database
 
-ON_BOTH = {"test_clusters", "test_tasks", "test_services", "test_auth", "test_agent_reports"}
+ON_BOTH = {
+    "test_agent_reports",
+    "test_auth",
+    "test_clusters",
+    "test_nothing_is_ignored",
+    "test_pages",
+    "test_services",
+    "test_tasks",
+}
 """Modules whose tests run on both databases."""
 
 
