@@ -16,7 +16,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from homeport.app.wiring import build_chain
 from homeport.core.sigv4 import Credentials
+from homeport.gateway.chain import Anonymous
 from homeport.wire.http import HttpRequest
 from homeport.wire.model import service_api
 from tests.kit.attacker import (
@@ -284,6 +286,16 @@ def test_who_is_not_proven_is_refused_in_words(attacker: Attacker, service: str,
     error = must_be_a_refusal(service, outcome)
     assert error["Code"] != "InternalFailure"
     assert outcome.account_id == "-"
+
+
+@pytest.mark.parametrize("service", PROTOCOLS)
+def test_where_everybody_is_believed_nothing_hurts_either(attacker: Attacker, service: str) -> None:
+    anonymous = Anonymous(account_id="000000000000", region="us-east-1")
+    chain = build_chain(attacker.live.plane, attacker.ring, anonymous=anonymous)
+    for how, make in UNPROVEN.items():
+        outcome = attacker.live.run(chain.handle(make(attacker, service), attacker.live.endpoint))
+        assert outcome.answer.status < 500, how
+        assert (outcome.answer.status == 200) == (outcome.error is None)
 
 
 def test_a_signature_for_another_service_is_refused(attacker: Attacker) -> None:
