@@ -201,6 +201,57 @@ def test_names_and_kernel_settings_are_the_containers_own(shared: RealNode) -> N
     assert said[-1] == "80"
 
 
+def test_what_docker_is_told_beside_that(shared: RealNode) -> None:
+    task = shared.running(
+        shared.run(
+            shared.register(
+                {
+                    "command": STAY,
+                    "cpu": 128,
+                    "memory": 32,
+                    "memoryReservation": 16,
+                    "privileged": True,
+                    "interactive": True,
+                    "pseudoTerminal": True,
+                    "disableNetworking": False,
+                    "dockerLabels": {"who": "me"},
+                    "dockerSecurityOptions": ["no-new-privileges"],
+                    "entryPoint": ["/bin/sh", "-c", 'exec "$0" "$@"'],
+                    "linuxParameters": {"maxSwap": 8, "swappiness": 30},
+                    "logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}},
+                }
+            )
+        )
+    )
+    docker = shared.container(task)
+    config, host = docker["Config"], docker["HostConfig"]
+    assert (host["CpuShares"], host["Memory"], host["MemoryReservation"]) == (128, 32 << 20, 16 << 20)
+    assert (host["Privileged"], config["OpenStdin"], config["Tty"]) == (True, True, True)
+    assert (host["MemorySwap"], host["MemorySwappiness"]) == (40 << 20, 30)
+    assert host["SecurityOpt"][0] == "no-new-privileges"
+    assert host["LogConfig"]["Type"] == "json-file"
+    options = host["LogConfig"]["Config"]
+    assert options["max-size"] == "1m"
+    assert options["mode"] == "non-blocking"  # Source: account setting defaultLogDriverMode, default
+    assert config["Labels"]["who"] == "me"
+    assert config["Labels"]["com.amazonaws.ecs.task-arn"] == task["taskArn"]
+    assert (config["Entrypoint"][0], config["Cmd"]) == ("/bin/sh", STAY)
+    shared.stop(task["taskArn"])
+
+
+def test_an_override_of_one_run_goes_before_the_definition(shared: RealNode) -> None:
+    definition = shared.register({"command": STAY, "environment": [{"name": "A", "value": "defined"}]})
+    override = {
+        "name": "app",
+        "command": [*lines("echo $A $B")],
+        "environment": [{"name": "A", "value": "given"}, {"name": "B", "value": "too"}],
+        "memory": 24,
+    }
+    task = shared.stopped(shared.run(definition, overrides={"containerOverrides": [override]}))
+    assert shared.logs(task) == ["given too"]
+    assert shared.container(task)["HostConfig"]["Memory"] == 24 << 20
+
+
 def test_links_lead_to_the_other_container(shared: RealNode) -> None:
     definition = shared.register(
         {"name": "db", "command": ["httpd", "-f", "-p", "80", "-h", "/etc"]},

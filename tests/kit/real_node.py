@@ -22,9 +22,9 @@ from homeport.node.commands import run_command
 from homeport.node.drivers.cgroups import Limits
 from homeport.node.drivers.docker_views import filters
 from homeport.node.drivers.engine_client import DEFAULT_SOCKET, EngineClient
-from homeport.node.metadata.redirect import MetadataRedirect
+from homeport.node.metadata.redirect import TABLE, MetadataRedirect
 from homeport.node.settings import ImageGcSettings, NodeSettings
-from tests.kit.docker import IMAGE, PATIENCE_SECONDS, cgroups, ensure_image
+from tests.kit.docker import IMAGE, PATIENCE_SECONDS, cgroups, ensure_image, machine
 from tests.kit.server import REGION, Live
 
 Task = dict[str, Any]
@@ -70,6 +70,7 @@ class RealNode:
     commits: Commits
     ecs: Any
     families: list[str] = field(default_factory=list)
+    rules_before: str = ""
 
     @property
     def instance(self) -> str:
@@ -156,6 +157,11 @@ class RealNode:
         groups = cgroups(f"homeport-{self.installation[:12]}/*/*")
         return names | {f"cgroup {path}" for path in groups if path.is_dir()}
 
+    def rules(self) -> str:
+        """The node's nftables table; empty: it has none."""
+        slot = self.host.metadata.slot
+        return "" if slot is None else machine("nft", "list", "table", "ip", f"{TABLE}{slot:02x}")
+
     def nothing_left(self) -> None:
         """Return once all tasks are cleaned up; fail when they are and something of them is there."""
         engine = self.agent.engine
@@ -168,6 +174,7 @@ class RealNode:
 
         asyncio.run_coroutine_threadsafe(cleaned(), self.live.loop).result()
         assert self.traces() == set()
+        assert self.rules() == self.rules_before
 
 
 def settled(task: Task, status: str) -> bool:
@@ -253,6 +260,7 @@ def real_node(live: Live, *, socket: str = DEFAULT_SOCKET, **changes: Any) -> It
     )
     try:
         commits.until(node.connected)
+        node.rules_before = node.rules()
         yield node
         for arn in _task_arns(node.ecs):
             node.ecs.stop_task(task=arn)
