@@ -1,0 +1,55 @@
+"""Nouns with as little in them as can be."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from homeport.services.ecs.model import Cluster, ContainerInstance, Deployment, Service, Task, TaskDefinition
+
+NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
+ACCOUNT, REGION = "000000000000", "us-east-1"
+HOME: dict[str, Any] = {"account_id": ACCOUNT, "region": REGION}
+IN_CLUSTER: dict[str, Any] = {**HOME, "cluster_name": "default"}
+
+
+def uid(number: int) -> str:
+    return f"{number:032x}"
+
+
+def cluster(name: str = "default", **changes: Any) -> Cluster:
+    return Cluster(**{**HOME, "name": name, "created_at": NOON, **changes})
+
+
+def instance(cluster_id: int, number: int, **changes: Any) -> ContainerInstance:
+    members = {"uid": uid(number), "ec2_instance_id": f"i-{number}", "registered_at": NOON}
+    return ContainerInstance(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, **changes})
+
+
+def definition(family: str, revision: int, **changes: Any) -> TaskDefinition:
+    members = {"family": family, "revision": revision, "registered_at": NOON, "registered_by": "me"}
+    return TaskDefinition(**{**HOME, **members, "body": {"family": family}, **changes})
+
+
+def task(cluster_id: int, number: int, **changes: Any) -> Task:
+    members = {
+        "uid": uid(number),
+        "task_definition_id": 1,
+        "family": "web",
+        "revision": 1,
+        "group": "family:web",
+    }
+    return Task(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, "created_at": NOON, **changes})
+
+
+def service(cluster_id: int, name: str, **changes: Any) -> Service:
+    deployment = Deployment(
+        id="ecs-svc/1",
+        task_definition_id=1,
+        task_definition="web:1",
+        created_at=NOON,
+        updated_at=NOON,
+        counted_until=NOON,
+    )
+    members = {"name": name, "desired_count": 1, "deployments": (deployment,), "created_by": "me"}
+    return Service(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, "created_at": NOON, **changes})
