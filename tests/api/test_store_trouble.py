@@ -1,4 +1,4 @@
-"""A full disk, as callers see it: a modelled error that says why, and service as soon as there is room."""
+"""A full disk, or no database: callers get a modelled error that says why, and service as soon as can be."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import pytest
 from botocore.exceptions import ClientError
 
 from homeport.node.state import VolatileDisk
+from homeport.store import open_store
 from homeport.store.migrations import upgrade
 from homeport.store.sqlite import SqliteStore
-from tests.api.test_tasks import register, run, waiter
+from tests.api.test_tasks import described, register, run, waiter
+from tests.kit import postgres
 from tests.kit import server as server_module
 from tests.kit.server import Live, live_server
 
@@ -157,3 +159,27 @@ def test_an_agent_whose_disk_was_full_takes_its_tasks_when_there_is_room(
     disk.full = False
     waiter(ecs, "tasks_running").wait(tasks=[unlucky["taskArn"]])
     assert [c.starts for c in node.machine.containers.values()] == [1, 1]
+
+
+@pytest.mark.postgres
+def test_a_database_that_goes_away_is_said_and_everything_goes_on_when_it_is_back() -> None:
+    with postgres.stoppable() as database:
+        url = asyncio.run(postgres.create_database(database.url, "plane"))
+        with live_server(lambda: open_store(url)) as live:
+            ecs = live.client("ecs")
+            live.add_node()
+            register(ecs, "stay", "stay")
+            before = run(ecs, "stay")
+            waiter(ecs, "tasks_running").wait(tasks=[before["taskArn"]])
+            database.stop()
+            for call in (lambda: run(ecs, "stay"), lambda: described(ecs, before)):
+                with pytest.raises(ClientError, match="The database does not answer") as caught:
+                    call()
+                assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+            database.start()
+            after = run(ecs, "stay")
+            waiter(ecs, "tasks_running").wait(tasks=[before["taskArn"], after["taskArn"]])
+            ecs.create_service(serviceName="web", taskDefinition="stay", desiredCount=2)
+            waiter(ecs, "services_stable").wait(services=["web"])
+            ecs.stop_task(task=before["taskArn"])
+            waiter(ecs, "tasks_stopped").wait(tasks=[before["taskArn"]])
