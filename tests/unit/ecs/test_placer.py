@@ -7,11 +7,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 import pytest
 
 from homeport.core.clock import SystemClock
+from homeport.core.errors import AwsError
 from homeport.core.ids import SeededIds
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.errors import ClusterNotFoundException
@@ -93,6 +95,12 @@ class World:
             repo.save(msgspec.structs.replace(current, **stopped, stopped_at=datetime.now(UTC)))
 
         await self.store.write(work)
+
+    async def outcome_of_one(self) -> str:
+        try:
+            return f"{len((await self.place()).tasks)} tasks"
+        except AwsError as error:
+            return error.message
 
 
 @asynccontextmanager
@@ -184,3 +192,46 @@ async def test_what_two_placers_decide_at_once_never_overfills_an_instance() -> 
             outcomes = await asyncio.gather(*(w.place() for w in (here, there, here, there)))
             running.cancel()
         assert sum(len(outcome.tasks) for outcome in outcomes) == 2
+
+
+class SlowToCommit:
+    """A store whose writes wait for a sign."""
+
+    def __init__(self, store: Store) -> None:
+        self.feed = store.feed
+        self.asked = asyncio.Event()
+        self.sign = asyncio.Event()
+        self._store = store
+
+    async def read(self, fn: Any, *, bulk: bool = False) -> Any:
+        return await self._store.read(fn, bulk=bulk)
+
+    async def write(self, fn: Any, *, bulk: bool = False) -> Any:
+        self.asked.set()
+        await self.sign.wait()
+        return await self._store.write(fn, bulk=bulk)
+
+    async def close(self) -> None:
+        return
+
+
+async def test_a_placer_that_is_interrupted_answers_and_goes_on_when_it_runs_again() -> None:
+    async with world() as it:
+        await it.instance()
+        slow = SlowToCommit(it.store)
+        placer = Placer(slow, SystemClock(), SeededIds(8))
+        calm = World(it.store, placer, it.cluster, it.definition, it.ids)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(placer.run())
+            in_hand = group.create_task(calm.outcome_of_one())
+            await slow.asked.wait()
+            waiting = group.create_task(calm.outcome_of_one())
+            await asyncio.sleep(0)
+            running.cancel()
+            await asyncio.wait([running, in_hand])
+            slow.sign.set()
+            again = group.create_task(placer.run())
+            await asyncio.wait([waiting])
+            again.cancel()
+        assert "interrupted" in in_hand.result()
+        assert waiting.result() == "1 tasks"

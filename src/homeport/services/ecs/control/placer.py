@@ -179,6 +179,11 @@ class Placer:
 
     async def run(self) -> None:
         """Serve for ever; one task per cluster that has something waiting."""
+        for cluster_id, state in self._clusters.items():  # what an interrupted run left waiting
+            if state.queue and cluster_id not in self._ready:
+                state.busy = True
+                self._ready.append(cluster_id)
+                self._wake.set()
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._wake.wait()
@@ -189,20 +194,29 @@ class Placer:
 
     async def _serve(self, cluster_id: int) -> None:
         state = self._clusters[cluster_id]
-        while state.queue:
-            batch = state.take_batch()
-            try:
-                await self._settle(cluster_id, state, batch)
-            except AwsError as error:
-                _fail(batch, error)
-            except UnavailableError as error:
-                state.forget()  # what became of the commit is not always known
-                _fail(batch, error)
-            except Exception:
-                log.exception("placement.failed", cluster_id=cluster_id)
-                state.forget()
-                _fail(batch, ServerException("The placement failed; the server's log says why."))
-        state.busy = False
+        try:
+            while state.queue:
+                await self._take_batch(cluster_id, state)
+        finally:
+            state.busy = False
+
+    async def _take_batch(self, cluster_id: int, state: _ClusterState) -> None:
+        batch = state.take_batch()
+        try:
+            await self._settle(cluster_id, state, batch)
+        except AwsError as error:
+            _fail(batch, error)
+        except UnavailableError as error:
+            state.forget()  # what became of the commit is not always known
+            _fail(batch, error)
+        except asyncio.CancelledError:
+            state.forget()
+            _fail(batch, ServerException("The placement was interrupted; try again."))
+            raise
+        except Exception:
+            log.exception("placement.failed", cluster_id=cluster_id)
+            state.forget()
+            _fail(batch, ServerException("The placement failed; the server's log says why."))
 
     async def _settle(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> None:
         """Decide and commit a batch; again, when the world moved meanwhile."""
