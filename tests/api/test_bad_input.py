@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from homeport.app.wiring import build_chain
 from homeport.core.sigv4 import Credentials
 from homeport.gateway.chain import Anonymous
+from homeport.policy.managed import ALWAYS_ALLOWED
 from homeport.wire.http import HttpRequest
 from homeport.wire.model import service_api
 from tests.kit.attacker import (
@@ -33,7 +34,7 @@ from tests.kit.attacker import (
     spoilt_form,
     spoilt_json,
 )
-from tests.kit.server import Live
+from tests.kit.server import Live, credentials
 from tests.wire.oracle import sent, values
 
 # The server's thread shares Python's dice; Hypothesis takes its throws for a strategy's.
@@ -286,6 +287,33 @@ def test_who_is_not_proven_is_refused_in_words(attacker: Attacker, service: str,
     error = must_be_a_refusal(service, outcome)
     assert error["Code"] != "InternalFailure"
     assert outcome.account_id == "-"
+
+
+@pytest.fixture(scope="module")
+def powerless(live: Live) -> Credentials:
+    iam = live.client("iam")
+    iam.create_user(UserName="powerless")
+    return credentials(iam.create_access_key(UserName="powerless")["AccessKey"])
+
+
+@EACH_SERVED
+@settings(QUICK, max_examples=2)
+@given(data=st.data())
+def test_who_is_known_but_may_nothing_does_nothing(
+    attacker: Attacker, powerless: Credentials, service: str, operation: str, data: st.DataObject
+) -> None:
+    value = data.draw(values(service_api(service).operation(operation).input))
+    request = sent(service, operation, PROTOCOLS[service], value)
+    outcome = attacker.send(attacker.sign(request, service=service, key=powerless))
+    if f"{service}:{operation}" in ALWAYS_ALLOWED:
+        must_be_an_answer(service, operation, outcome)
+        return
+    error = must_be_a_refusal(service, outcome)
+    assert error["Code"] == ("AccessDeniedException" if service == "ecs" else "AccessDenied")
+    assert (
+        f"user/powerless is not authorized to perform: {service}:{operation} on resource: "
+        in error["Message"]
+    )
 
 
 @pytest.mark.parametrize("service", PROTOCOLS)
