@@ -81,6 +81,7 @@ class FakeMachine:
         self.event_loss = 0.0
         self.pulls = 0
         self.asked: list[str] = []
+        self.slow: dict[str, float] = {}
         self.starting = 0
         self.starting_max = 0
         self.info = EngineInfo(
@@ -165,7 +166,7 @@ class FakeMachine:
         self.asked.append(call)
         if not self._up.is_set():
             raise DriverUnavailableError("the engine does not answer")
-        if delay := self.latency():
+        if delay := self.latency() + self.slow.get(call, 0.0):
             await asyncio.sleep(delay)
         if self._up.is_set():
             return False

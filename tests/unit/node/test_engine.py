@@ -352,6 +352,7 @@ async def test_dynamic_host_ports_come_from_the_range_and_are_reported(world: Wo
 
 async def test_starts_are_capped_over_all_tasks(world: World) -> None:
     world.machine.latency = lambda: 0.05
+    world.machine.slow = {"start": 1.0}
     async with world.node(starts=3):
         wanted = [task(f"t{i}") for i in range(20)]
         for each in wanted:
@@ -359,6 +360,21 @@ async def test_starts_are_capped_over_all_tasks(world: World) -> None:
         for each in wanted:
             await world.plane.until(each.arn, "RUNNING")
     assert world.machine.starting_max == 3
+
+
+async def test_what_exists_starts_before_more_is_made(world: World) -> None:
+    world.machine.slow = {"create": 0.1, "start": 1.0}
+    async with world.node(starts=4):
+        wanted = [task(f"t{i}") for i in range(20)]
+        for each in wanted:
+            world.plane.run_task(each)
+        for each in wanted:
+            await world.plane.until(each.arn, "RUNNING")
+    waiting = longest = 0
+    for kind, _ in world.machine.history:
+        waiting += {"create": 1, "start": -1}.get(kind, 0)
+        longest = max(longest, waiting)
+    assert longest <= 4 + 2, "as many as may start, and the two that are made meanwhile"
 
 
 async def test_an_engine_outage_is_waited_out(world: World) -> None:

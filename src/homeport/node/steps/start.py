@@ -27,7 +27,7 @@ async def create(
 ) -> str:
     """Create, or find, the container (`None`: the holder of namespaces); its Docker id."""
     spec = render(tools, task, container, extras=extras, host_ports=host_ports, image_env=image_env)
-    async with tools.starts.slot():
+    async with tools.starts.creating():
         return await tools.drivers.containers.create(spec)
 
 
@@ -57,7 +57,7 @@ def render(
 
 async def start(tools: Tools, docker_name: str) -> None:
     """Start it, for the first time or again."""
-    async with tools.starts.slot():
+    async with tools.starts.starting():
         await tools.drivers.containers.start(docker_name)
 
 

@@ -20,6 +20,8 @@ from homeport.node.settings import NodeSettings
 
 SLOT_SECONDS_MAX = 15.0
 """A start that takes longer gives its slot back, so that a hung one holds nobody up."""
+CREATIONS_MAX = 2
+"""Containers that one node creates at once: creating takes a tenth of the time that starting takes."""
 
 
 class NoCredentialsError(Exception):
@@ -27,29 +29,46 @@ class NoCredentialsError(Exception):
 
 
 class StartSlots:
-    """How many containers may be created or started at once, over all nodes on one engine."""
+    """How many containers may be created or started at once, over all nodes on one engine.
+
+    Few are created at once: what exists starts before more is made, or fifty tasks would all be created,
+    and none would run, before the first is started. The two also burden different parts of the machine.
+    """
 
     def __init__(self, slots: asyncio.Semaphore) -> None:
         self._slots = slots
+        self._creations = asyncio.Semaphore(CREATIONS_MAX)
 
     @asynccontextmanager
-    async def slot(self) -> AsyncIterator[None]:
+    async def starting(self) -> AsyncIterator[None]:
         """One slot, for a while."""
-        await self._slots.acquire()
-        held = True
-
-        def give_back() -> None:
-            nonlocal held
-            if held:
-                held = False
-                self._slots.release()
-
-        timer = asyncio.get_running_loop().call_later(SLOT_SECONDS_MAX, give_back)
-        try:
+        async with _held_for_a_while(self._slots):
             yield
-        finally:
-            timer.cancel()
-            give_back()
+
+    @asynccontextmanager
+    async def creating(self) -> AsyncIterator[None]:
+        """The same for a container that is made."""
+        async with _held_for_a_while(self._creations), _held_for_a_while(self._slots):
+            yield
+
+
+@asynccontextmanager
+async def _held_for_a_while(slots: asyncio.Semaphore) -> AsyncIterator[None]:
+    await slots.acquire()
+    held = True
+
+    def give_back() -> None:
+        nonlocal held
+        if held:
+            held = False
+            slots.release()
+
+    timer = asyncio.get_running_loop().call_later(SLOT_SECONDS_MAX, give_back)
+    try:
+        yield
+    finally:
+        timer.cancel()
+        give_back()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
