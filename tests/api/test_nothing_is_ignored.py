@@ -186,6 +186,15 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "propagateTags": "TASK_DEFINITION", "tags": TAGS, "overrides": OVERRIDES,
         }
     ],
+    "DescribeServiceDeployments": [{"serviceDeploymentArns": ["{deployment}"]}],
+    "DescribeServiceRevisions": [{"serviceRevisionArns": ["{revision}"]}],
+    "ListServiceDeployments": [
+        {
+            "cluster": "default", "service": "stuck", "status": ["IN_PROGRESS"], "maxResults": 1,
+            "createdAt": {"before": datetime(2100, 1, 1, tzinfo=UTC), "after": EARLIER},
+        }
+    ],
+    "StopServiceDeployment": [{"serviceDeploymentArn": "{deployment}", "stopType": "ABORT"}],
     "StopTask": [{"cluster": "default", "task": "{doomed_task}", "reason": "enough"}],
     "SubmitContainerStateChange": [
         {
@@ -318,6 +327,11 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
         ecs.register_task_definition(family=family, containerDefinitions=[definition])
     for name, count in (("web", 0), ("doomed", 1)):
         ecs.create_service(serviceName=name, taskDefinition="app", desiredCount=count)
+    nowhere = [{"type": "memberOf", "expression": "attribute:nowhere exists"}]
+    ecs.create_service(
+        serviceName="stuck", taskDefinition="app", desiredCount=1, placementConstraints=nowhere
+    )
+    (deployment,) = ecs.list_service_deployments(service="stuck")["serviceDeployments"]
     ecs.create_cluster(clusterName="doomed")
     (instance,) = ecs.list_container_instances()["containerInstanceArns"]
     ecs.put_attributes(attributes=[{"name": "doomed", "value": "x", "targetId": instance}])
@@ -331,6 +345,8 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
         "renewed_instance": ecs.register_container_instance(
             **extra, instanceIdentityDocument='{"instanceId": "i-1"}'
         )["containerInstance"]["containerInstanceArn"],
+        "deployment": deployment["serviceDeploymentArn"],
+        "revision": deployment["targetServiceRevisionArn"],
         "task": tasks[0]["taskArn"],
         "doomed_task": tasks[1]["taskArn"],
         "failing_task": tasks[2]["taskArn"],

@@ -60,6 +60,11 @@ def digits(ids: Ids, count: int) -> str:
     return str(number + 10 ** (count - 1))
 
 
+def token(ids: Ids, length: int) -> str:
+    """`length` letters and digits."""
+    return "".join(_BASE62[b % 62] for b in ids.token(length))
+
+
 def access_key_id(ids: Ids, prefix: str) -> str:
     """`prefix` (`AKIA` or `ASIA`) and 16 base-32 characters."""
     return prefix + "".join(_BASE32[b % 32] for b in ids.token(16))
@@ -67,4 +72,4 @@ def access_key_id(ids: Ids, prefix: str) -> str:
 
 def secret_key(ids: Ids) -> str:
     """40 base-62 characters: a secret access key."""
-    return "".join(_BASE62[b % 62] for b in ids.token(40))
+    return token(ids, 40)

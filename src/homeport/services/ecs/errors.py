@@ -55,6 +55,12 @@ class ClusterContainsTasksException(AwsError):
     code = "ClusterContainsTasksException"
 
 
+class ServiceDeploymentNotFoundException(AwsError):
+    """No such service deployment."""
+
+    code = "ServiceDeploymentNotFoundException"
+
+
 class ServiceNotFoundException(AwsError):
     """No such service."""
 

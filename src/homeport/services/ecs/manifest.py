@@ -6,6 +6,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
     agent,
     clusters,
     container_instances,
+    service_deployments,
     services,
     settings,
     tags,

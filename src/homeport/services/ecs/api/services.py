@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from homeport.core.call import Call
-from homeport.core.ids import digits
+from homeport.core.ids import digits, token
 from homeport.services.ecs.api.context import (
     Answer,
     Ecs,
@@ -26,6 +26,7 @@ from homeport.services.ecs.errors import (
     ServiceNotFoundException,
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
+from homeport.services.ecs.plan.history import opened, revision_of, superseded
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.service_request import (
@@ -36,10 +37,11 @@ from homeport.services.ecs.plan.service_request import (
     rollout_settings,
 )
 from homeport.services.ecs.plan.tags import checked
+from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
-from homeport.services.ecs.view import service_view
+from homeport.services.ecs.view import deployment_configuration, service_view
 from homeport.store.tx import Tx
 
 _TAGS = frozenset({"TAGS"})
@@ -77,6 +79,7 @@ def _deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
     now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
     return Deployment(
         id=name,
+        revision=digits(ecs.ids, 19),
         task_definition_id=definition.id,
         task_definition=definition.arn,
         created_at=now,
@@ -84,6 +87,16 @@ def _deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
         counted_until=now,
         rollout_state_reason=f"ECS deployment {name} in progress.",
     )
+
+
+def _begin_history(tx: Tx, ecs: Ecs, service: Service) -> None:
+    """A new primary deployment opens a service deployment of a new revision and ends the one before."""
+    history, now = HistoryRepo(tx), ecs.clock.now()
+    for record in history.open_of(service.id):
+        history.save(superseded(record, now))
+    history.add_revision(revision_of(service, service.primary))
+    record = opened(service, token(ecs.ids, 21))
+    history.add(msgspec.structs.replace(record, configuration=deployment_configuration(service)))
 
 
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
@@ -144,7 +157,9 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             created_by=call.principal.arn,
             request=asked,
         )
-        return _view(tx, repo.add(service), _TAGS, created=True)
+        added = repo.add(service)
+        _begin_history(tx, ecs, added)
+        return _view(tx, added, _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
 
@@ -193,7 +208,10 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
                 for deployment in service.deployments
             )
             changes["deployments"] = (_deployment(ecs, definition), *older)
-        return _view(tx, ServiceRepo(tx).save(msgspec.structs.replace(service, **changes)), _TAGS)
+        saved = ServiceRepo(tx).save(msgspec.structs.replace(service, **changes))
+        if saved.primary.id != service.primary.id:
+            _begin_history(tx, ecs, saved)
+        return _view(tx, saved, _TAGS)
 
     return {"service": await ecs.store.write(work)}
 

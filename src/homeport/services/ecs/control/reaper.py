@@ -1,4 +1,4 @@
-"""Forgets what ECS forgets: stopped tasks after an hour, client tokens after a day.
+"""Forgets what ECS forgets: stopped tasks after an hour, client tokens after a day, deployments after 90.
 
 Source: ECS API Reference (DescribeTasks shows stopped tasks for at least an
 hour) and "Ensuring idempotency" (24 hours).
@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from homeport.core.clock import Clock
 from homeport.runtime.runner import Next
+from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -19,6 +20,7 @@ from homeport.store.tx import Tx
 
 TASKS_KEPT = timedelta(hours=1)
 TOKENS_KEPT = timedelta(hours=24)
+HISTORY_KEPT = timedelta(days=90)
 PAUSE = timedelta(minutes=1)
 BATCH = 500
 
@@ -45,6 +47,7 @@ class Reaper:
             purged = TaskRepo(tx).purge(now - TASKS_KEPT, limit=BATCH)
             TokenRepo(tx).purge((now - TOKENS_KEPT).timestamp())
             TaskDefinitionRepo(tx).purge_deleted(kept=ServiceRepo(tx).definition_ids(), limit=BATCH)
+            HistoryRepo(tx).purge(now - HISTORY_KEPT, limit=BATCH)
             return purged, TaskRepo(tx).oldest_stop()
 
         purged, oldest = await self._store.write(work)

@@ -17,10 +17,12 @@ from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
 from homeport.services.ecs.plan.account_settings import SETTINGS
+from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, TaskStop, plan_service
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import SettingRepo
@@ -98,6 +100,11 @@ class ReplicaController:
             tasks.save(_stopping(stop, now))
         messages = [*_told_stops(plan), *plan.events]
         service = self._with_events(plan.service, messages, now)
+        history = HistoryRepo(tx)
+        for record in history.open_of(service.id):
+            after = advanced(record, service, plan.failed, now)
+            if after is not record:
+                history.save(after)
         if service == snapshot.service and not plan.stop:
             return snapshot.service
         return ServiceRepo(tx).save(service)

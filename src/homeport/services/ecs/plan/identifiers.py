@@ -99,6 +99,14 @@ def service_name(home: Home, cluster: str, reference: str) -> str | None:
     return _in_cluster(home, cluster, reference, "service")
 
 
+def history_uid(home: Home, reference: str, kind: str) -> str | None:
+    """The id in the ARN of a `service-deployment` or a `service-revision`; `None`: it is elsewhere."""
+    if not is_arn(reference):
+        raise InvalidParameterException(f"Invalid identifier: {reference}. The ARN is needed.")
+    rest = _resource(home, reference, kind)
+    return None if rest is None else rest.rpartition("/")[2]
+
+
 @dataclass(frozen=True, slots=True)
 class TaskDefinitionName:
     """A family, and a revision where one was named; `here` is false for another account or region."""

@@ -52,7 +52,8 @@ class TaskStop:
 class ServicePlan:
     """The step: save `service` (when it differs), stop `stop`, then start `start` tasks of the primary.
 
-    `replaces`: how many of the starts stand in for unhealthy tasks. `waits_for`: why the
+    `replaces`: how many of the starts stand in for unhealthy tasks. `failed`: the
+    deployment that failed with this step. `waits_for`: why the
     service is not where it should be although there is nothing to do, in sentences.
     """
 
@@ -60,6 +61,7 @@ class ServicePlan:
     stop: tuple[TaskStop, ...] = ()
     start: int = 0
     replaces: int = 0
+    failed: Deployment | None = None
     events: tuple[str, ...] = ()
     wake_at: datetime | None = None
     waits_for: tuple[str, ...] = ()
@@ -90,13 +92,13 @@ def plan_service(
     """
     if snapshot.service.status != "ACTIVE":
         return _plan_end(snapshot)
-    service, events = _judged(snapshot, now)
+    service, failed, events = _judged(snapshot, now)
     step = _Step(service, snapshot, now, scale_in)
     step.start_missing()
     step.stop_surplus()
     step.stop_unhealthy()
     step.stop_stale()
-    return step.plan(events)
+    return step.plan(failed, events)
 
 
 def _plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
@@ -109,8 +111,8 @@ def _plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
     return ServicePlan(service=service, stop=tuple(TaskStop(task=task, reason=reason) for task in running))
 
 
-def _judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, tuple[str, ...]]:
-    """The service with its primary's failures counted, and rolled back if they are too many."""
+def _judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, Deployment | None, tuple[str, ...]]:
+    """The service with its primary's failures counted; if they are too many, the one that failed as it ended."""
     service = snapshot.service
     before = service.primary
     primary = counted(before, snapshot.stopped, now)
@@ -128,10 +130,13 @@ def _judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, tuple[st
     service = with_primary(service, primary)
     limit = threshold(service.breaker, service.desired_count)
     tripped = service.breaker.enable and primary.failed_tasks >= limit
+    failed = None
     if tripped and primary.rollout_state == "IN_PROGRESS":
-        service, told = fail_deployment(service, now, texts=BREAKER)
+        service, failed, told = fail_deployment(
+            service, now, texts=BREAKER, roll_back=service.breaker.rollback
+        )
         events += told
-    return service, events
+    return service, failed, events
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,17 +155,32 @@ BREAKER = FailureTexts(
 )
 
 
+STOPPED_ROLLING_BACK = FailureTexts(
+    reason="Service deployment was stopped by the user.",
+    event="stopped by the user.",
+    rolling_back="Service deployment stopped by the user: rolling back to deploymentId {id}.",
+)
+STOPPED_FOR_GOOD = FailureTexts(
+    reason="Service deployment was stopped by the user.",
+    event="stopped by the user.",
+    rolling_back="",
+)
+
+
 def fail_deployment(
-    service: Service, now: datetime, *, texts: FailureTexts
-) -> tuple[Service, tuple[str, ...]]:
-    """The service with its primary FAILED; if it rolls back, with the last completed one in its place."""
+    service: Service, now: datetime, *, texts: FailureTexts, roll_back: bool
+) -> tuple[Service, Deployment, tuple[str, ...]]:
+    """The service with its primary FAILED; if it rolls back, with the last completed one in its place.
+
+    With it the failed deployment, and the events.
+    """
     failed = msgspec.structs.replace(
         service.primary, rollout_state="FAILED", rollout_state_reason=texts.reason, updated_at=now
     )
     events = (f"(service {service.name}) (deployment {failed.id}) deployment failed: {texts.event}",)
     target = service.last_completed
-    if not service.breaker.rollback or target is None or target.id == failed.id:
-        return with_primary(service, failed), events
+    if not roll_back or target is None or target.id == failed.id:
+        return with_primary(service, failed), failed, events
     again = msgspec.structs.replace(
         target,
         status="PRIMARY",
@@ -176,7 +196,7 @@ def fail_deployment(
     others = tuple(old for old in service.deployments[1:] if old.id != target.id)
     failed = msgspec.structs.replace(failed, status="ACTIVE")
     service = msgspec.structs.replace(service, deployments=(again, failed, *others))
-    return service, (*events, f"(service {service.name}) rolling back to deployment {target.id}.")
+    return service, failed, (*events, f"(service {service.name}) rolling back to deployment {target.id}.")
 
 
 def with_primary(service: Service, primary: Deployment) -> Service:
@@ -321,7 +341,7 @@ class _Step:
     def _stop(self, tasks: Sequence[Task], reason: str) -> None:
         self._stops += [TaskStop(task=task, reason=reason) for task in tasks]
 
-    def plan(self, events: tuple[str, ...]) -> ServicePlan:
+    def plan(self, failed: Deployment | None, events: tuple[str, ...]) -> ServicePlan:
         """Everything decided, and the service as it stands then."""
         name = f"(service {self._service.name})"
         service = with_primary(self._service, self._primary)
@@ -347,6 +367,7 @@ class _Step:
             stop=tuple(self._stops),
             start=self._start,
             replaces=self._replaces,
+            failed=failed,
             events=events,
             wake_at=self._now + STEADY_TOLD_EVERY if settled else min(self._wakes, default=None),
             waits_for=() if settled else tuple(self._waits),

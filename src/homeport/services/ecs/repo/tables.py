@@ -150,6 +150,37 @@ services = sa.Table(
     sa.Index("ix_ecs_service_name", "cluster_id", "name"),
 )
 
+service_revisions = sa.Table(
+    "ecs_service_revision",
+    metadata,
+    _id(),
+    sa.Column("service_id", sa.BigInteger, nullable=False),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("body", Document(model.ServiceRevision), nullable=False),
+)
+
+service_deployments = sa.Table(
+    "ecs_service_deployment",
+    metadata,
+    _id(),
+    _version(),
+    sa.Column("service_id", sa.BigInteger, nullable=False),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("is_open", sa.Boolean, nullable=False),
+    sa.Column("body", Document(model.ServiceDeployment), nullable=False),
+    sa.Index("ix_ecs_service_deployment_service", "service_id", "id"),
+    sa.Index("ix_ecs_service_deployment_created", "created_at"),
+)
+sa.Index(
+    "ix_ecs_service_deployment_open",
+    service_deployments.c.service_id,
+    sqlite_where=service_deployments.c.is_open,
+    postgresql_where=service_deployments.c.is_open,
+)
+
 account_settings = sa.Table(
     "ecs_account_setting",
     metadata,

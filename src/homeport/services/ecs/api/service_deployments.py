@@ -1,0 +1,156 @@
+"""Service deployments and revisions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from homeport.core.call import Call
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
+from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.errors import (
+    ConflictException,
+    InvalidParameterException,
+    ServiceDeploymentNotFoundException,
+    ServiceNotFoundException,
+)
+from homeport.services.ecs.model import Service, ServiceDeployment
+from homeport.services.ecs.plan.history import advanced
+from homeport.services.ecs.plan.identifiers import history_uid, service_name
+from homeport.services.ecs.plan.rollout import STOPPED_FOR_GOOD, STOPPED_ROLLING_BACK, fail_deployment
+from homeport.services.ecs.repo.history import HistoryRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.services.ecs.view import (
+    service_deployment_brief,
+    service_deployment_view,
+    service_revision_view,
+)
+from homeport.store.tx import Tx
+
+DESCRIBED_MOST = 20
+
+
+def _named(member: str) -> Any:
+    def resources(call: Call, request: Request) -> tuple[str, ...]:
+        del call
+        given = request.get(member)
+        return tuple(given) if isinstance(given, list) and given else (given or "*",)
+
+    return resources
+
+
+def _asked(call: Call, req: Request, member: str, kind: str) -> dict[str, str | None]:
+    references = req[member]
+    if not 1 <= len(references) <= DESCRIBED_MOST:
+        raise InvalidParameterException(f"{member} must name 1 to {DESCRIBED_MOST} ARNs.")
+    return {reference: history_uid(home(call), reference, kind) for reference in dict.fromkeys(references)}
+
+
+@ops.operation("DescribeServiceDeployments", resources=_named("serviceDeploymentArns"))
+async def describe_service_deployments(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Describe up to twenty service deployments."""
+    asked = _asked(call, req, "serviceDeploymentArns", "service-deployment")
+
+    def work(tx: Tx) -> Answer:
+        known = HistoryRepo(tx).find_many([uid for uid in asked.values() if uid])
+        records = {record.arn: record for record in known.values()}
+        services = ServiceRepo(tx).get_many({record.service_id for record in known.values()})
+        tasks = {service_id: TaskRepo(tx).live_of_service(service_id) for service_id in services}
+        return {
+            "serviceDeployments": [
+                service_deployment_view(record, services[record.service_id], tasks[record.service_id])
+                for arn in asked
+                if (record := records.get(arn)) is not None
+            ],
+            "failures": [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in records],
+        }
+
+    return await ecs.store.read(work)
+
+
+@ops.operation("DescribeServiceRevisions", resources=_named("serviceRevisionArns"))
+async def describe_service_revisions(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Describe up to twenty service revisions."""
+    asked = _asked(call, req, "serviceRevisionArns", "service-revision")
+
+    def work(tx: Tx) -> Answer:
+        known = HistoryRepo(tx).revisions([uid for uid in asked.values() if uid])
+        revisions = {revision.arn: revision for revision in known.values()}
+        return {
+            "serviceRevisions": [service_revision_view(revisions[arn]) for arn in asked if arn in revisions],
+            "failures": [{"arn": arn, "reason": "MISSING"} for arn in asked if arn not in revisions],
+        }
+
+    return await ecs.store.read(work)
+
+
+@ops.operation("ListServiceDeployments", resources=_named("service"))
+async def list_service_deployments(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """A service's deployments, newest first."""
+    created = req.get("createdAt") or {}
+    page = page_of(call, ecs, req, default=20)
+
+    def work(tx: Tx) -> list[tuple[int, Answer]]:
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        name = service_name(home(call), cluster.name, req["service"])
+        service = None if name is None else ServiceRepo(tx).find(cluster.id, name)
+        if service is None:
+            raise ServiceNotFoundException("Service not found.")
+        records = HistoryRepo(tx).page(
+            service.id,
+            statuses=req.get("status") or (),
+            created_after=created.get("after"),
+            created_before=created.get("before"),
+            before_id=page.after(None),
+            limit=page.limit + 1,
+        )
+        return [(record.id, service_deployment_brief(record)) for record in records]
+
+    return page.answer("serviceDeployments", await ecs.store.read(work))
+
+
+@ops.operation("StopServiceDeployment", resources=_named("serviceDeploymentArn"))
+async def stop_service_deployment(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Stop an open service deployment: roll it back, or leave everything where it is."""
+    arn, roll_back = req["serviceDeploymentArn"], req.get("stopType", "ROLLBACK") == "ROLLBACK"
+    uid = history_uid(home(call), arn, "service-deployment")
+
+    def work(tx: Tx) -> Answer:
+        history = HistoryRepo(tx)
+        record = history.find_many([uid]).get(uid) if uid else None
+        if record is None or record.arn != arn:
+            raise ServiceDeploymentNotFoundException("Service deployment not found.")
+        if record.status not in ("PENDING", "IN_PROGRESS"):
+            raise ConflictException(
+                f"The service deployment is {record.status}: only one that is PENDING or IN_PROGRESS "
+                "can be stopped."
+            )
+        services = ServiceRepo(tx)
+        service = services.get(record.service_id)
+        assert service is not None, "a service outlives its deployments"
+        _stop(ecs, services, history, service, record, roll_back=roll_back)
+        return {"serviceDeploymentArn": arn}
+
+    return await ecs.store.write(work)
+
+
+def _stop(
+    ecs: Ecs,
+    services: ServiceRepo,
+    history: HistoryRepo,
+    service: Service,
+    record: ServiceDeployment,
+    *,
+    roll_back: bool,
+) -> None:
+    now = ecs.clock.now()
+    target = service.last_completed
+    if roll_back and (target is None or target.id == record.deployment_id):
+        raise ConflictException("There is no completed deployment to roll back to.")
+    texts = STOPPED_ROLLING_BACK if roll_back else STOPPED_FOR_GOOD
+    changed, failed, _ = fail_deployment(service, now, texts=texts, roll_back=roll_back)
+    saved = services.save(changed)
+    after = advanced(record, saved, failed, now)
+    history.save(msgspec.structs.replace(after, status="ROLLBACK_REQUESTED") if roll_back else after)
