@@ -1,0 +1,62 @@
+"""What every service's manifest must keep: modelled errors, operations of the model, IAM's words for them."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+
+import pytest
+
+from homeport.app.wiring import MANIFESTS
+from homeport.core.call import Call, Principal
+from homeport.core.errors import AwsError
+from homeport.core.operations import any_resource
+from homeport.wire.model import service_api
+
+COMMON = {"AccessDenied", "AccessDeniedException", "ValidationError"}
+"""Source: "Common errors" of the API references: no model has them."""
+ERRORS = [
+    (manifest.name, error)
+    for manifest in MANIFESTS
+    for _, error in inspect.getmembers(
+        importlib.import_module(f"homeport.services.{manifest.name}.errors"), inspect.isclass
+    )
+    if issubclass(error, AwsError) and error is not AwsError
+]
+OPERATIONS = [(m.name, name) for m in MANIFESTS for name in sorted(m.operations.names())]
+CALL = Call(
+    request_id="r",
+    service="ecs",
+    operation="x",
+    account_id="000000000000",
+    region="us-east-1",
+    principal=Principal(arn="arn:aws:iam::000000000000:root", account_id="000000000000", user_id="0"),
+)
+
+
+@pytest.mark.parametrize(("service", "error"), ERRORS, ids=lambda value: getattr(value, "__name__", value))
+def test_every_error_is_the_models_or_common_to_all(service: str, error: type[AwsError]) -> None:
+    found = service_api(service).error_shape(error.code)
+    if found is None:
+        assert error.code in COMMON
+        return
+    assert error.__doc__
+    if found.status is not None:
+        assert error.status == found.status
+    if found.fault == "Receiver":
+        assert error.fault == "Receiver"
+
+
+@pytest.mark.parametrize(("service", "name"), OPERATIONS)
+def test_every_operation_is_the_models_and_has_an_action_and_resources(service: str, name: str) -> None:
+    manifest = next(m for m in MANIFESTS if m.name == service)
+    operation = manifest.operations.find(name)
+    assert operation is not None
+    assert name in service_api(service).operation_names
+    assert re.fullmatch(rf"{service}:[A-Za-z]+", operation.action)
+    resources = operation.resources(CALL, {"resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/c"})
+    assert resources
+    assert all(arn == "*" or arn.startswith("arn:aws:") for arn in resources)
+    if operation.resources is any_resource:
+        assert not {"cluster", "service", "task"} & set(service_api(service).operation(name).input.required)
