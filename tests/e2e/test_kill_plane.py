@@ -6,6 +6,8 @@ process is killed at seeded moments: so many calls acknowledged, so many contain
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import random
 import threading
@@ -13,12 +15,17 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from homeport.app.connection import read_connection
+from homeport.core.sigv4 import Credentials, sign_headers
 from tests.kit.docker import IMAGE
 from tests.kit.up import TASK_LABEL, DockerEvents, Up, homeport_up
 
@@ -46,13 +53,14 @@ class Moment:
 
 def moments(seed: int) -> list[Moment]:
     dice = random.Random(seed)
-    acknowledged = sorted(dice.sample(range(2, CALLS - 50), 3))
+    # Twice while there is room, so that calls which are not acknowledged have made something.
+    acknowledged = [dice.randrange(1, 6), dice.randrange(6, 12), dice.randrange(20, CALLS - 50)]
     started = sorted(dice.randrange(ROOM - 6) for _ in acknowledged)
     return [
         Moment(
             acknowledged=calls,
             started=containers,
-            commits=dice.randrange(1, 5),
+            commits=dice.randrange(1, 8),
             delay_seconds=dice.choice((0.0, 0.0, 0.001, 0.003)),
         )
         for calls, containers in zip(acknowledged, started, strict=True)
@@ -82,8 +90,9 @@ class World:
                 done.result()
 
     def _call(self, number: int) -> None:
-        token = f"call-{number:03}"
-        family = "fails" if number % 8 == 3 else "stays"
+        self._call_under(f"call-{number:03}", "fails" if number % 8 == 3 else "stays")
+
+    def _call_under(self, token: str, family: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             assert time.monotonic() < deadline, "nobody answers"
@@ -118,14 +127,41 @@ class World:
     def _kill(self, moment: Moment) -> None:
         self.events.wait(lambda: len(self.events.of("start")) >= moment.started, PATIENCE_SECONDS)
         self._may_call.set()  # so that the others are in the middle of their calls
-        self._wait_for_commits(moment.commits)
-        time.sleep(moment.delay_seconds)
-        self._may_call.clear()
-        self.up.kill()
+        unheard = f"unheard-{self.kills}"
+        with contextlib.closing(self._ask_without_listening(unheard)):
+            self._wait_for_commits(moment.commits)
+            time.sleep(moment.delay_seconds)
+            self._may_call.clear()
+            self.up.kill()
         self.kills += 1
         self.up.start()
         self._killing = False
         self._may_call.set()
+        self._call_under(unheard, "stays")
+
+    def _ask_without_listening(self, token: str) -> HTTPConnection:
+        """A call that is answered, or about to be; its caller will never know."""
+        known = read_connection(self.up.data_dir)
+        host = urlsplit(known.endpoint).netloc
+        body = json.dumps({"taskDefinition": "stays", "clientToken": token, "startedBy": token}).encode()
+        headers = sign_headers(
+            Credentials(access_key_id=known.access_key_id, secret_access_key=known.secret_access_key),
+            method="POST",
+            path="/",
+            query=(),
+            headers={
+                "content-type": "application/x-amz-json-1.1",
+                "x-amz-target": "AmazonEC2ContainerServiceV20141113.RunTask",
+                "host": host,
+            },
+            body=body,
+            region=known.region,
+            service="ecs",
+            now=datetime.now(UTC),
+        )
+        connection = HTTPConnection(host, timeout=PATIENCE_SECONDS)
+        connection.request("POST", "/", body, headers)
+        return connection
 
     def _wait_for_commits(self, count: int) -> None:
         """Return just after something was written and before anybody was told: only asking is so quick."""
