@@ -18,7 +18,7 @@ from homeport.services.ecs.errors import (
 from homeport.services.ecs.model import Service, ServiceDeployment
 from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.identifiers import history_uid, service_name
-from homeport.services.ecs.plan.rollout import STOPPED_FOR_GOOD, STOPPED_ROLLING_BACK, fail_deployment
+from homeport.services.ecs.plan.rollout_endings import STOPPED_FOR_GOOD, STOPPED_ROLLING_BACK, fail_deployment
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo

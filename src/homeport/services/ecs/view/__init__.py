@@ -1,0 +1,29 @@
+"""Nouns as the wire shows them. Pure; absent members are `None` and vanish on the wire."""
+
+from __future__ import annotations
+
+from homeport.services.ecs.view.clusters import cluster_view
+from homeport.services.ecs.view.history import (
+    service_deployment_brief,
+    service_deployment_view,
+    service_revision_view,
+)
+from homeport.services.ecs.view.instances import instance_view
+from homeport.services.ecs.view.services import deployment_configuration, service_view
+from homeport.services.ecs.view.task_definitions import task_definition_view
+from homeport.services.ecs.view.tasks import task_health, task_view
+from homeport.services.ecs.view.wire import Include
+
+__all__ = [
+    "Include",
+    "cluster_view",
+    "deployment_configuration",
+    "instance_view",
+    "service_deployment_brief",
+    "service_deployment_view",
+    "service_revision_view",
+    "service_view",
+    "task_definition_view",
+    "task_health",
+    "task_view",
+]

@@ -1,0 +1,103 @@
+"""Service deployments and service revisions on the wire."""
+
+from __future__ import annotations
+
+from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision, Task
+from homeport.services.ecs.view.wire import PENDING, Wire, present
+
+
+def _revision_counts(record: ServiceDeployment, uid: str, service: Service, tasks: tuple[Task, ...]) -> Wire:
+    """A revision of a service deployment, with the tasks that it has now."""
+    of = {deployment.id for deployment in service.deployments if deployment.revision == uid}
+    mine = [task for task in tasks if task.started_by in of]
+    head = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")
+    wanted = service.desired_count if service.primary.revision == uid else 0
+    return {
+        "arn": f"{head}/{uid}",
+        "requestedTaskCount": wanted,
+        "runningTaskCount": sum(task.last_status == "RUNNING" for task in mine),
+        "pendingTaskCount": sum(task.last_status in PENDING for task in mine),
+    }
+
+
+_MONITORS = {"SUCCESSFUL": "MONITORING_COMPLETE", "STOPPED": "MONITORING_COMPLETE"}
+
+
+def _breaker_state(record: ServiceDeployment) -> Wire:
+    breaker = record.configuration.get("deploymentCircuitBreaker", {})
+    status = _MONITORS.get(record.status, "MONITORING")
+    if record.threshold and record.failures >= record.threshold:
+        status = "TRIGGERED"
+    if not breaker.get("enable"):
+        status = "DISABLED"
+    return {"status": status, "failureCount": record.failures, "threshold": record.threshold}
+
+
+def service_deployment_view(record: ServiceDeployment, service: Service, tasks: tuple[Task, ...]) -> Wire:
+    """A service deployment. `tasks`: the live ones of its service."""
+    head = f"arn:aws:ecs:{record.region}:{record.account_id}"
+    rollback = record.rollback
+    revisions = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")
+    return present(
+        {
+            "serviceDeploymentArn": record.arn,
+            "serviceArn": service.arn,
+            "clusterArn": f"{head}:cluster/{record.cluster_name}",
+            "createdAt": record.created_at,
+            "startedAt": record.started_at,
+            "finishedAt": record.finished_at,
+            "stoppedAt": record.stopped_at,
+            "updatedAt": record.updated_at,
+            "sourceServiceRevisions": [
+                _revision_counts(record, uid, service, tasks) for uid in record.sources
+            ],
+            "targetServiceRevision": _revision_counts(record, record.target, service, tasks),
+            "status": record.status,
+            "statusReason": record.status_reason,
+            "deploymentConfiguration": record.configuration,
+            "rollback": None
+            if rollback is None
+            else {
+                "reason": rollback.reason,
+                "startedAt": rollback.started_at,
+                "serviceRevisionArn": f"{revisions}/{rollback.revision}",
+            },
+            "deploymentCircuitBreaker": _breaker_state(record),
+            "alarms": {"status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": []},
+        }
+    )
+
+
+def service_deployment_brief(record: ServiceDeployment) -> Wire:
+    """A service deployment in a listing."""
+    head = f"arn:aws:ecs:{record.region}:{record.account_id}"
+    revisions = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")
+    return present(
+        {
+            "serviceDeploymentArn": record.arn,
+            "serviceArn": f"{head}:service/{record.cluster_name}/{record.service_name}",
+            "clusterArn": f"{head}:cluster/{record.cluster_name}",
+            "startedAt": record.started_at,
+            "createdAt": record.created_at,
+            "finishedAt": record.finished_at,
+            "targetServiceRevisionArn": f"{revisions}/{record.target}",
+            "status": record.status,
+            "statusReason": record.status_reason,
+        }
+    )
+
+
+def service_revision_view(revision: ServiceRevision) -> Wire:
+    """A service revision."""
+    head = f"arn:aws:ecs:{revision.region}:{revision.account_id}"
+    return {
+        "serviceRevisionArn": revision.arn,
+        "serviceArn": f"{head}:service/{revision.cluster_name}/{revision.service_name}",
+        "clusterArn": f"{head}:cluster/{revision.cluster_name}",
+        "taskDefinition": revision.task_definition,
+        "launchType": revision.launch_type,
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "createdAt": revision.created_at,
+        "guardDutyEnabled": False,
+    }

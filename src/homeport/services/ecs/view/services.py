@@ -1,0 +1,103 @@
+"""Services on the wire."""
+
+from __future__ import annotations
+
+from homeport.services.ecs.model import Breaker, Deployment, Service, Task
+from homeport.services.ecs.view.wire import PENDING, Include, Wire
+
+
+def _deployment_view(deployment: Deployment, *, desired: int, running: int, pending: int) -> Wire:
+    return {
+        "id": deployment.id,
+        "status": deployment.status,
+        "taskDefinition": deployment.task_definition,
+        "desiredCount": desired,
+        "pendingCount": pending,
+        "runningCount": running,
+        "failedTasks": deployment.failed_tasks,
+        "createdAt": deployment.created_at,
+        "updatedAt": deployment.updated_at,
+        "launchType": deployment.launch_type,
+        "rolloutState": deployment.rollout_state,
+        "rolloutStateReason": deployment.rollout_state_reason,
+    }
+
+
+def _breaker_view(breaker: Breaker) -> Wire:
+    """What was asked for; the members that came later only where they differ from what always was."""
+    view: Wire = {"enable": breaker.enable, "rollback": breaker.rollback}
+    if not breaker.reset_on_healthy:
+        view["resetOnHealthyTask"] = False
+    if (breaker.threshold_type, breaker.threshold_value) != ("BOUNDED_PERCENT", 50):
+        view["thresholdConfiguration"] = {"type": breaker.threshold_type, "value": breaker.threshold_value}
+    return view
+
+
+def deployment_configuration(service: Service) -> Wire:
+    """How a service's deployments go."""
+    return {
+        "deploymentCircuitBreaker": _breaker_view(service.breaker),
+        "maximumPercent": service.maximum_percent,
+        "minimumHealthyPercent": service.minimum_healthy_percent,
+        "strategy": "ROLLING",
+        "bakeTimeInMinutes": 0,
+    }
+
+
+def service_view(
+    service: Service, *, tasks: tuple[Task, ...], include: Include, created: bool = False
+) -> Wire:
+    """A service. `tasks`: its live ones, which the counters count.
+
+    `created`: for CreateService, which does not return an ECS controller that was not
+    asked for; clients (Ansible's) rely on it everywhere else.
+    """
+    running: dict[str | None, int] = {}
+    pending: dict[str | None, int] = {}
+    for task in tasks:
+        if task.last_status == "RUNNING":
+            running[task.started_by] = running.get(task.started_by, 0) + 1
+        elif task.last_status in PENDING:
+            pending[task.started_by] = pending.get(task.started_by, 0) + 1
+    view: Wire = {
+        "serviceArn": service.arn,
+        "serviceName": service.name,
+        "clusterArn": f"arn:aws:ecs:{service.region}:{service.account_id}:cluster/{service.cluster_name}",
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "status": service.status,
+        "desiredCount": service.desired_count,
+        "runningCount": sum(running.values()),
+        "pendingCount": sum(pending.values()),
+        "launchType": service.launch_type,
+        "taskDefinition": service.primary.task_definition,
+        "deploymentConfiguration": deployment_configuration(service),
+        "deployments": [
+            _deployment_view(
+                deployment,
+                desired=service.desired_count if deployment.status == "PRIMARY" else 0,
+                running=running.get(deployment.id, 0),
+                pending=pending.get(deployment.id, 0),
+            )
+            for deployment in service.deployments
+        ],
+        "events": [
+            {"id": event.id, "createdAt": event.created_at, "message": event.message}
+            for event in service.events
+        ],
+        "createdAt": service.created_at,
+        "createdBy": service.created_by,
+        "healthCheckGracePeriodSeconds": service.health_check_grace_seconds,
+        "placementConstraints": list(service.placement_constraints),
+        "placementStrategy": list(service.placement_strategy),
+        "schedulingStrategy": "REPLICA",
+        "enableECSManagedTags": service.enable_managed_tags,
+        "propagateTags": service.propagate_tags,
+        "enableExecuteCommand": False,
+        "availabilityZoneRebalancing": "DISABLED",
+    }
+    if service.explicit_controller or not created:
+        view["deploymentController"] = {"type": "ECS"}
+    if "TAGS" in include:
+        view["tags"] = list(service.tags)
+    return view
