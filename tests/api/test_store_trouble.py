@@ -171,6 +171,8 @@ def test_a_database_that_goes_away_is_said_and_everything_goes_on_when_it_is_bac
             register(ecs, "stay", "stay")
             before = run(ecs, "stay")
             waiter(ecs, "tasks_running").wait(tasks=[before["taskArn"]])
+            with pytest.raises(ClientError, match=r"InvalidParameterException.*cannot be stored"):
+                ecs.list_tasks(startedBy="a\0b")  # PostgreSQL's text has no room for a NUL
             database.stop()
             for call in (lambda: run(ecs, "stay"), lambda: described(ecs, before)):
                 with pytest.raises(ClientError, match="The database does not answer") as caught:
