@@ -20,8 +20,8 @@ PAGE = Path(__file__).parent / "RESULTS.md"
 BENCHES = ("run_task", "api", "placement", "commit", "idle")
 HEAD = """# Results
 
-Written by `bin/bench report`. Ratios are ours over the peer's, of medians taken in turns in one run: for times
-smaller is better, for rates larger is. The targets are those of the issues.
+Written by `bin/bench report`. Ratios are ours over the peer's, of medians taken in turns in one run: small is
+good for times, large for rates. The targets are those of the issues.
 
 """
 COLUMNS = "\n| figure | Homeport | peer | ratio | target |\n| --- | --- | --- | --- | --- |\n"
