@@ -93,16 +93,18 @@ class NodeHost:
         self.session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
-        self._stack.push_async_callback(self._client.close)
-        self.session = await self._stack.enter_async_context(
-            aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
-        )
-        self.info = await self.containers.info()
-        self.metadata = await self._serve_metadata()
-        try:
-            self.pause_image = await ensure_pause_image(self.images, self.info.architecture)
-        except DriverError as error:
-            log.warning("pause_image.missing", error=str(error))
+        async with AsyncExitStack() as begun:
+            begun.push_async_callback(self._client.close)
+            self.session = await begun.enter_async_context(
+                aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+            )
+            self.info = await self.containers.info()
+            self.metadata = await self._serve_metadata(begun)
+            try:
+                self.pause_image = await ensure_pause_image(self.images, self.info.architecture)
+            except DriverError as error:
+                log.warning("pause_image.missing", error=str(error))
+            self._stack = begun.pop_all()
         return self
 
     async def __aexit__(
@@ -113,13 +115,13 @@ class NodeHost:
     ) -> None:
         await self._stack.aclose()
 
-    async def _serve_metadata(self) -> Metadata:
+    async def _serve_metadata(self, stack: AsyncExitStack) -> Metadata:
         """Listen on loopback and on Docker's bridge, and send 169.254.170.2 there."""
         bridge = await self._bridge()
         addresses = ("127.0.0.1",) if bridge is None else ("127.0.0.1", bridge.gateway)
         server = metadata_server(self.endpoint)
         port = await server.start(addresses, port=METADATA_PORT)
-        self._stack.push_async_callback(server.stop)
+        stack.push_async_callback(server.stop)
         host_url = f"http://127.0.0.1:{port}"
         if bridge is None:
             return Metadata(slot=None, host_url=host_url, bridge_url="")

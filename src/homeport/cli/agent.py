@@ -10,13 +10,16 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from homeport.app.connection import installation_id
+from homeport.app.connection import Connection, installation_id
 from homeport.app.docker_setup import ensure_docker
 from homeport.app.settings import DEFAULT_CLUSTER, DEFAULT_REGION, AgentSettings, environment
+from homeport.cli.client import STS_VERSION, ApiError, AwsClient, UnreachableError
 from homeport.cli.common import Cluster, DataDir, data_dir_for, owned
 from homeport.cli.output import CliError
 from homeport.cli.progress import ProgressView
 from homeport.core.ids import SystemIds
+
+INTRODUCTION_SECONDS = 5.0
 
 
 def agent(
@@ -44,15 +47,24 @@ def agent(
             "no credentials: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
             "Run `homeport node add NAME` where Homeport runs: it prints the line to run here.",
         )
+    where = where.rstrip("/")
+    there = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
+    token = environ.get("AWS_SESSION_TOKEN")
     with owned(place), ProgressView() as view:
+        if not token:
+            introduce(
+                Connection(
+                    endpoint=where, access_key_id=key, secret_access_key=secret, region=there, account_id=""
+                )
+            )
         settings = AgentSettings(
             data_dir=place,
             installation_id=installation_id(place, SystemIds()),
-            endpoint=where.rstrip("/"),
+            endpoint=where,
             access_key_id=key,
             secret_access_key=secret,
-            session_token=environ.get("AWS_SESSION_TOKEN"),
-            region=region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION,
+            session_token=token,
+            region=there,
             cluster=cluster,
             docker_host=ensure_docker(data_dir=place, environ=environ, report=view),
             log_level=environ.get("HOMEPORT_LOG_LEVEL", "warning"),
@@ -60,6 +72,25 @@ def agent(
         _run(settings, view)
     print("homeport: the agent has stopped; its containers run on", file=sys.stderr)
     return 0
+
+
+def introduce(connection: Connection) -> None:
+    """Ask who we are there, so that a mistyped address or key is told at once.
+
+    The agent itself is patient: where nothing answers yet, it goes on trying.
+    """
+    try:
+        with AwsClient(connection, timeout_seconds=INTRODUCTION_SECONDS) as api:
+            api.query("sts", "GetCallerIdentity", version=STS_VERSION)
+    except UnreachableError as error:
+        print(f"homeport: {error}: trying on until something does", file=sys.stderr)
+    except ApiError as error:
+        if error.status not in (401, 403):
+            return  # it answers, if not to this
+        raise CliError(
+            f"{connection.endpoint} does not take this key: {error.message} ({error.code})",
+            "Make one where Homeport runs: homeport node add NAME (or is this machine's clock wrong?).",
+        ) from None
 
 
 def _run(settings: AgentSettings, view: ProgressView) -> None:
