@@ -422,10 +422,9 @@ class TestLink:
             (ack,) = world.backend.acs[0].frames
             assert ack == AckRequest(message_id="m", cluster=CLUSTER, container_instance=INSTANCE)
 
-    @pytest.mark.parametrize("error", [NotTakenError("malformed"), RuntimeError("bug")], ids=repr)
-    async def test_what_the_node_does_not_take_is_not_acknowledged(self, error: Exception) -> None:
+    async def test_what_the_node_does_not_take_is_not_acknowledged(self) -> None:
         async with joined() as world:
-            world.node.errors[PayloadMessage] = error
+            world.node.errors[PayloadMessage] = NotTakenError("malformed")
             credentials = RoleCredentials(credentials_id="c", expiration="e")
             outbox = world.backend.acs[0].outbox
             outbox.send(payload("m", Task(arn="t")))
@@ -437,6 +436,22 @@ class TestLink:
             await settle()
             assert [f.message_id for f in world.backend.acs[0].frames] == ["n"]  # type: ignore[attr-defined]
             assert world.link.connected
+
+    async def test_what_the_node_fails_at_is_not_acknowledged_and_comes_again_on_a_new_connection(
+        self,
+    ) -> None:
+        async with joined() as world:
+            world.node.errors[PayloadMessage] = RuntimeError("bug")
+            world.backend.acs[0].outbox.send(payload("m", Task(arn="t")))
+            await asyncio.sleep(5)
+            assert world.backend.acs[0].frames == []
+            assert world.backend.acs[0].ended.is_set()
+            assert len(world.backend.acs) == 2
+            assert world.link.connected
+            del world.node.errors[PayloadMessage]
+            world.backend.acs[1].outbox.send(payload("m", Task(arn="t")))
+            await settle()
+            assert [f.message_id for f in world.backend.acs[1].frames] == ["m"]  # type: ignore[attr-defined]
 
     async def test_a_manifest_is_saved_then_acknowledged_and_strangers_asked_about(self) -> None:
         async with joined() as world:
