@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import signal
 import subprocess
 import sys
 import tempfile
@@ -147,11 +148,12 @@ def joined(elsewhere: Elsewhere, line: str) -> Iterator[subprocess.Popen[bytes]]
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
+            start_new_session=True,
         )
         try:
             yield process
         finally:
-            process.terminate()
+            os.killpg(process.pid, signal.SIGTERM)  # the shells in front of it, and the agent
             process.wait(START_SECONDS)
             down = elsewhere.command("bin/homeport down --grace-seconds 0")
             done = subprocess.run(
