@@ -202,7 +202,8 @@ class Feed:
         self._seen_signals = -1
         self._unsettled_reads = 0
         self._reads = 0
-        self._waiters: set[asyncio.Future[None]] = set()
+        self._waiters: dict[asyncio.Future[None], frozenset[str] | None] = {}
+        """Who waits for news, and of which kinds."""
         self._closed = False
 
     def subscribe(self, kinds: frozenset[str] | None = None) -> FeedSubscription:
@@ -212,10 +213,15 @@ class Feed:
     def wake(self) -> None:
         """There may be news. Call it on the feed's event loop."""
         self._signals += 1
-        for waiter in self._waiters:
-            if not waiter.done():
-                waiter.set_result(None)
-        self._waiters.clear()
+        self._wake(None)
+
+    def _wake(self, kinds: set[str] | None) -> None:
+        """Wake those who wait for one of `kinds`; `None`: everybody."""
+        for waiter, wanted in list(self._waiters.items()):
+            if kinds is None or wanted is None or not wanted.isdisjoint(kinds):
+                del self._waiters[waiter]
+                if not waiter.done():
+                    waiter.set_result(None)
 
     def offer(self, first: Position, changes: list[Change]) -> None:
         """These rows, from `first` on, were just committed: nobody needs to read them.
@@ -224,10 +230,11 @@ class Feed:
         """
         known, follows = self._position, first._replace(seq=first.seq - 1)
         caught_up = self._seen_signals == self._signals
-        self.wake()
         if known == follows and caught_up and not self._reading.locked():
             self._take(changes, first._replace(seq=first.seq + len(changes) - 1))
-            self._seen_signals = self._signals
+            self._wake({change.kind for change in changes})
+        else:
+            self.wake()
 
     def close(self) -> None:
         """End every subscription."""
@@ -258,11 +265,11 @@ class Feed:
         skip = start - self._first
         return [self._rows[n] for n in range(skip, min(skip + BATCH_ROWS, len(self._rows)))]
 
-    async def more(self, start: int) -> None:
-        """Wait until there may be rows from number `start`."""
+    async def more(self, start: int, kinds: frozenset[str] | None) -> None:
+        """Wait until there may be rows of these kinds from number `start`."""
         reads = self._reads
         if self._seen_signals == self._signals:
-            await self._wait(self._patience_seconds())
+            await self._wait(self._patience_seconds(), kinds)
         async with self._reading:
             # Someone else may have read for us while we waited.
             if self._reads == reads and self.end == start and not self._closed:
@@ -274,17 +281,17 @@ class Feed:
         doubled: float = UNSETTLED_FIRST_SECONDS * 2.0 ** (self._unsettled_reads - 1)
         return min(doubled, UNSETTLED_CEILING_SECONDS)
 
-    async def _wait(self, seconds: float | None) -> None:
+    async def _wait(self, seconds: float | None, kinds: frozenset[str] | None) -> None:
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[None] = loop.create_future()
-        self._waiters.add(waiter)
+        self._waiters[waiter] = kinds
         try:
             if seconds is None:
                 await waiter
             else:
                 await asyncio.wait((waiter,), timeout=seconds)
         finally:
-            self._waiters.discard(waiter)
+            self._waiters.pop(waiter, None)
 
     async def _read(self) -> None:
         signals = self._signals
@@ -336,7 +343,7 @@ class FeedSubscription:
             if rows is None:
                 self._next = None
             elif not rows:
-                await self._feed.more(self._next)
+                await self._feed.more(self._next, self._kinds)
             else:
                 self._next += len(rows)
                 wanted = dict.fromkeys(r for r in rows if self._kinds is None or r.kind in self._kinds)
