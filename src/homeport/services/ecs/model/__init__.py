@@ -1,0 +1,35 @@
+"""ECS's nouns, frozen.
+
+A noun is stored whole as one JSON document; `id` and `version` are the row's.
+Instants are aware UTC datetimes, memory is MiB, CPU is CPU units (1024 a vCPU).
+Task definitions are wire-shaped mappings and have no class of their own.
+"""
+
+from __future__ import annotations
+
+from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.clusters import Attribute, Cluster, ContainerInstance, TaskDefinition
+from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.model.services import Breaker, Deployment, Service, ServiceEvent
+from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
+
+__all__ = [
+    "OPEN_DEPLOYMENTS",
+    "Attribute",
+    "Breaker",
+    "Cluster",
+    "Container",
+    "ContainerInstance",
+    "Demand",
+    "Deployment",
+    "Document",
+    "Noun",
+    "Protection",
+    "Rollback",
+    "Service",
+    "ServiceDeployment",
+    "ServiceEvent",
+    "ServiceRevision",
+    "Task",
+    "TaskDefinition",
+]

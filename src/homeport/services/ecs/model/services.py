@@ -1,0 +1,113 @@
+"""Services, and what they are made of."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from homeport.services.ecs.model.base import Document, Noun
+
+
+class Deployment(Noun, frozen=True, kw_only=True):
+    """One deployment of a service; the newest is PRIMARY.
+
+    `failed_tasks` is what the circuit breaker counts; `failed_starts`: consecutive
+    tasks that never ran; `short_lives`: consecutive tasks that ran for a few
+    seconds only; `counted_until`: stops before it are in these counts;
+    `retry_at`: no start before it; `has_run`: one of its tasks has reached RUNNING;
+    `healthy_until`: when the latest of them became healthy; `failing_on`: instances where
+    its tasks did not last (DAEMON), which alone wait for `retry_at`.
+    """
+
+    id: str
+    revision: str = ""
+    """The uid of the service revision that it deploys."""
+    status: str = "PRIMARY"
+    task_definition_id: int
+    task_definition: str
+    launch_type: str = "EC2"
+    created_at: datetime
+    updated_at: datetime
+    rollout_state: str = "IN_PROGRESS"
+    rollout_state_reason: str = ""
+    failed_tasks: int = 0
+    failed_starts: int = 0
+    short_lives: int = 0
+    has_run: bool = False
+    healthy_until: datetime | None = None
+    counted_until: datetime
+    retry_at: datetime | None = None
+    failing_on: tuple[int, ...] = ()
+
+
+class ServiceEvent(Noun, frozen=True, kw_only=True):
+    """A line of a service's history."""
+
+    id: str
+    created_at: datetime
+    message: str
+
+
+class Breaker(Noun, frozen=True, kw_only=True):
+    """A deployment circuit breaker. `threshold_value` is a percentage, or for COUNT the number itself."""
+
+    enable: bool = False
+    rollback: bool = False
+    reset_on_healthy: bool = True
+    threshold_type: str = "BOUNDED_PERCENT"
+    threshold_value: int = 50
+
+
+class Service(Noun, frozen=True, kw_only=True):
+    """A service. Deployments newest first, events newest first (100 kept).
+
+    The `desired_count` of a DAEMON service is how many ACTIVE instances qualify.
+    `last_completed` is what a failed deployment rolls back to; `steady_at`: when it
+    was last told to be steady, `None` while it is not.
+    """
+
+    id: int = 0
+    version: int = 1
+    cluster_id: int
+    cluster_name: str
+    account_id: str
+    region: str
+    name: str
+    status: str = "ACTIVE"
+    desired_count: int
+    scheduling_strategy: str = "REPLICA"
+    launch_type: str = "EC2"
+    deployments: tuple[Deployment, ...]
+    events: tuple[ServiceEvent, ...] = ()
+    minimum_healthy_percent: int = 100
+    maximum_percent: int = 200
+    breaker: Breaker = Breaker()
+    health_check_grace_seconds: int = 0
+    last_completed: Deployment | None = None
+    steady_at: datetime | None = None
+    placement_constraints: tuple[Document, ...] = ()
+    placement_strategy: tuple[Document, ...] = ()
+    explicit_controller: bool = False
+    enable_managed_tags: bool = False
+    propagate_tags: str = "NONE"
+    tags: tuple[Document, ...] = ()
+    created_at: datetime
+    created_by: str
+    request: Document = msgspec.field(default_factory=dict)
+    """What CreateService asked for: a repeat must ask for the same."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN, long format."""
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:service/{self.cluster_name}/{self.name}"
+
+    @property
+    def is_daemon(self) -> bool:
+        """Whether it runs one task on every instance that qualifies."""
+        return self.scheduling_strategy == "DAEMON"
+
+    @property
+    def primary(self) -> Deployment:
+        """The newest deployment."""
+        return self.deployments[0]

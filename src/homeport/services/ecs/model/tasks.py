@@ -1,0 +1,119 @@
+"""Tasks and their containers."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from homeport.services.ecs.model.base import Document, Noun
+
+
+class Container(Noun, frozen=True, kw_only=True):
+    """A container of a task, as last reported. `was_running`: a RUNNING report was seen."""
+
+    name: str
+    uid: str
+    image: str
+    essential: bool = True
+    has_health_check: bool = False
+    last_status: str = "PENDING"
+    runtime_id: str | None = None
+    image_digest: str | None = None
+    exit_code: int | None = None
+    reason: str | None = None
+    network_bindings: tuple[Document, ...] = ()
+    network_interfaces: tuple[Document, ...] = ()
+    health_status: str = "UNKNOWN"
+    cpu: str = "0"
+    memory: str | None = None
+    memory_reservation: str | None = None
+    gpu_ids: tuple[str, ...] = ()
+    gpus: int = 0
+    was_running: bool = False
+
+
+class Demand(Noun, frozen=True, kw_only=True):
+    """What a task holds on its instance."""
+
+    cpu: int = 0
+    memory: int = 0
+    ports_tcp: tuple[int, ...] = ()
+    ports_udp: tuple[int, ...] = ()
+    gpus: int = 0
+
+
+class Protection(Noun, frozen=True, kw_only=True):
+    """Scale-in protection until `expires_at`."""
+
+    expires_at: datetime
+
+
+class Task(Noun, frozen=True, kw_only=True):
+    """A task. `overrides` is what DescribeTasks echoes, `asked_overrides` what the caller sent."""
+
+    id: int = 0
+    version: int = 1
+    cluster_id: int
+    cluster_name: str
+    account_id: str
+    region: str
+    uid: str
+    task_definition_id: int
+    family: str
+    revision: int
+    group: str
+    launch_type: str = "EC2"
+    started_by: str | None = None
+    instance_id: int | None = None
+    instance_uid: str | None = None
+    availability_zone: str | None = None
+    service_id: int | None = None
+    service_name: str | None = None
+    desired_status: str = "RUNNING"
+    last_status: str = "PENDING"
+    demand: Demand = Demand()
+    cpu: str | None = None
+    memory: str | None = None
+    containers: tuple[Container, ...] = ()
+    overrides: Document = msgspec.field(default_factory=dict)
+    asked_overrides: Document = msgspec.field(default_factory=dict)
+    attributes: tuple[Document, ...] = ()
+    tags: tuple[Document, ...] = ()
+    created_at: datetime
+    connectivity_at: datetime | None = None
+    pull_started_at: datetime | None = None
+    pull_stopped_at: datetime | None = None
+    started_at: datetime | None = None
+    stopping_at: datetime | None = None
+    execution_stopped_at: datetime | None = None
+    stopped_at: datetime | None = None
+    stop_code: str | None = None
+    stopped_reason: str | None = None
+    protection: Protection | None = None
+    log_mode: str = "non-blocking"
+    """The account's default delivery mode of log drivers when the task was made."""
+
+    @property
+    def arn(self) -> str:
+        """Its ARN, long format."""
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:task/{self.cluster_name}/{self.uid}"
+
+    @property
+    def instance_arn(self) -> str | None:
+        """The ARN of the instance it was placed on."""
+        if self.instance_uid is None:
+            return None
+        head = f"arn:aws:ecs:{self.region}:{self.account_id}"
+        return f"{head}:container-instance/{self.cluster_name}/{self.instance_uid}"
+
+    @property
+    def task_definition_arn(self) -> str:
+        """The ARN of its revision."""
+        head = f"arn:aws:ecs:{self.region}:{self.account_id}"
+        return f"{head}:task-definition/{self.family}:{self.revision}"
+
+    def container_arn(self, container: Container) -> str:
+        """The ARN of one of its containers."""
+        head = f"arn:aws:ecs:{self.region}:{self.account_id}"
+        return f"{head}:container/{self.cluster_name}/{self.uid}/{container.uid}"
