@@ -15,7 +15,13 @@ from datetime import datetime, timedelta
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
-from homeport.services.ecs.plan.rollout_endings import BREAKER, fail_deployment, with_primary
+from homeport.services.ecs.plan.rollout_endings import (
+    BREAKER,
+    complete_deployment,
+    fail_deployment,
+    with_primary,
+    without_past,
+)
 from homeport.services.ecs.plan.rollout_failures import (
     THROTTLE_TOLD_FROM,
     counted,
@@ -53,6 +59,7 @@ class TaskStop:
 class ServicePlan:
     """The step: save `service` (when it differs), stop `stop`, then start `start` tasks of the primary.
 
+    `start_on`: the instances to start them on, one each, for a DAEMON service.
     `replaces`: how many of the starts stand in for unhealthy tasks. `failed`: the
     deployment that failed with this step. `waits_for`: why the
     service is not where it should be although there is nothing to do, in sentences.
@@ -61,11 +68,14 @@ class ServicePlan:
     service: Service
     stop: tuple[TaskStop, ...] = ()
     start: int = 0
+    start_on: tuple[str, ...] = ()
     replaces: int = 0
     failed: Deployment | None = None
     events: tuple[str, ...] = ()
     wake_at: datetime | None = None
     waits_for: tuple[str, ...] = ()
+    waits_for_others: bool = False
+    """Whether it waits for tasks of others to leave their instances."""
 
 
 def healthy_floor(service: Service) -> int:
@@ -92,8 +102,8 @@ def plan_service(
     its own starts; a task protected from scale-in is not stopped.
     """
     if snapshot.service.status != "ACTIVE":
-        return _plan_end(snapshot)
-    service, failed, events = _judged(snapshot, now)
+        return plan_end(snapshot)
+    service, failed, events = judged(snapshot, now)
     step = _Step(service, snapshot, now, scale_in)
     step.start_missing()
     step.stop_surplus()
@@ -102,7 +112,7 @@ def plan_service(
     return step.plan(failed, events)
 
 
-def _plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
+def plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
     """A deleted service: stop everything, INACTIVE once nothing should run any more."""
     running = tuple(task for task in snapshot.live if task.desired_status == "RUNNING")
     service = snapshot.service
@@ -112,7 +122,7 @@ def _plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
     return ServicePlan(service=service, stop=tuple(TaskStop(task=task, reason=reason) for task in running))
 
 
-def _judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, Deployment | None, tuple[str, ...]]:
+def judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, Deployment | None, tuple[str, ...]]:
     """The service with its primary's failures counted; if they are too many, the deployment that failed."""
     service = snapshot.service
     before = service.primary
@@ -281,7 +291,7 @@ class _Step:
         service = with_primary(self._service, self._primary)
         settled = self._is_settled()
         if settled and self._primary.rollout_state == "IN_PROGRESS":
-            service = self._completed(service)
+            service = complete_deployment(service, self._now)
             events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
         if settled and self._primary.rollout_state != "FAILED":
             told = self._service.steady_at
@@ -297,7 +307,7 @@ class _Step:
                 "try again.",
             )
         return ServicePlan(
-            service=self._without_past(service),
+            service=without_past(service, self._snapshot.live),
             stop=tuple(self._stops),
             start=self._start,
             replaces=self._replaces,
@@ -316,24 +326,9 @@ class _Step:
             for task in self._fresh
         )
 
-    def _completed(self, service: Service) -> Service:
-        primary = msgspec.structs.replace(
-            service.primary,
-            rollout_state="COMPLETED",
-            rollout_state_reason=f"ECS deployment {service.primary.id} completed.",
-            updated_at=self._now,
-        )
-        return msgspec.structs.replace(with_primary(service, primary), last_completed=primary)
-
     def _is_stuck(self) -> bool:
         """Whether the percentages alone keep a deployment from going on."""
         waiting = any(task.last_status != "RUNNING" for task in self._active) or bool(self._wakes)
         blocked = count_ceiling(self._service) - len(self._active) <= 0 and self._spare <= 0
         stale = any(not is_protected(task, self._now) for task in self._stale)
         return stale and blocked and not waiting and not self._stops and not self._start
-
-    def _without_past(self, service: Service) -> Service:
-        """The service without deployments that have neither tasks nor a say any more."""
-        kept = {task.started_by for task in self._snapshot.live}
-        older = tuple(old for old in service.deployments[1:] if old.id in kept)
-        return msgspec.structs.replace(service, deployments=(service.primary, *older))

@@ -1,16 +1,17 @@
-"""How a deployment ends badly: in words, and in what the service does then. Pure.
+"""How a deployment ends, well or badly: in words, and in what the service does then. Pure.
 
 Source: developer guide, "Amazon ECS deployment circuit breaker", "Stopping Amazon ECS service deployments".
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from homeport.services.ecs.model import Deployment, Service
+from homeport.services.ecs.model import Deployment, Service, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +79,21 @@ def with_primary(service: Service, primary: Deployment) -> Service:
     if primary == service.primary:
         return service
     return msgspec.structs.replace(service, deployments=(primary, *service.deployments[1:]))
+
+
+def complete_deployment(service: Service, now: datetime) -> Service:
+    """The service with its primary COMPLETED: what a failed one rolls back to from now on."""
+    primary = msgspec.structs.replace(
+        service.primary,
+        rollout_state="COMPLETED",
+        rollout_state_reason=f"ECS deployment {service.primary.id} completed.",
+        updated_at=now,
+    )
+    return msgspec.structs.replace(with_primary(service, primary), last_completed=primary)
+
+
+def without_past(service: Service, live: Iterable[Task]) -> Service:
+    """The service without deployments that have neither tasks nor a say any more."""
+    kept = {task.started_by for task in live}
+    older = tuple(old for old in service.deployments[1:] if old.id in kept)
+    return msgspec.structs.replace(service, deployments=(service.primary, *older))
