@@ -332,3 +332,13 @@ def test_a_steady_service_says_so_again_only_after_six_hours() -> None:
     assert world.step().events == ()
     world.now += timedelta(hours=6)
     assert world.step().events == ("(service web) has reached a steady state.",)
+
+
+@pytest.mark.parametrize("of", [1, 2], ids=["surplus", "stale"])
+def test_a_task_too_many_that_is_protected_is_looked_at_again_when_its_protection_ends(of: int) -> None:
+    held = task(1, of, protection=protected(600))
+    wanted = service(0) if of == 1 else service(0, deployment(1), deployment(2, status="ACTIVE"))
+    plan = plan_service(ServiceSnapshot(service=wanted, live=(held,)), NOW)
+    assert (plan.stop, plan.wake_at) == ((), NOW + timedelta(seconds=600))
+    later = plan_service(ServiceSnapshot(service=wanted, live=(held,)), NOW + timedelta(seconds=600))
+    assert [stop.task.id for stop in later.stop] == [1]

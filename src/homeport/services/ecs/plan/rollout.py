@@ -182,6 +182,7 @@ class _Step:
             for seen in self._verdicts.values()
             if (at := seen.healthy_at or seen.look_at) is not None and at > now
         ]
+        self._protected_until: list[datetime] = []
         self._waits: list[str] = []
 
     def start_missing(self) -> None:
@@ -218,6 +219,7 @@ class _Step:
         if over > len(free):
             held = len(good) - len(free)
             self._waits.append(f"{over} tasks are too many, {held} are protected from scale-in")
+            self._note_protection(good)
         if over <= 0:
             return
         chosen = list(newest_first([task for task in free if task.last_status != "RUNNING"], over))
@@ -259,6 +261,7 @@ class _Step:
         for task in order:
             if is_protected(task, self._now):
                 self._waits.append(f"task {task.uid} is protected from scale-in")
+                self._note_protection([task])
             elif task.id not in self._healthy and task.id not in hopeful:
                 self._stop([task], self._scaling_reason)
             elif spare > 0 and (task.id in hopeful or self._spare > 0):
@@ -273,6 +276,11 @@ class _Step:
                 f"{healthy_floor(self._service)} must be (minimumHealthyPercent "
                 f"{self._service.minimum_healthy_percent})"
             )
+
+    def _note_protection(self, tasks: Sequence[Task]) -> None:
+        """Protection ends by itself, and nobody tells."""
+        ends = [task.protection.expires_at for task in tasks if task.protection is not None]
+        self._protected_until += [at for at in ends if at > self._now]
 
     def _is_hopeful(self, task: Task) -> bool:
         runs = task.last_status == "RUNNING" and self._verdicts[task.id].failed is None
@@ -313,7 +321,9 @@ class _Step:
             replaces=self._replaces,
             failed=failed,
             events=events,
-            wake_at=self._now + STEADY_TOLD_EVERY if settled else min(self._wakes, default=None),
+            wake_at=self._now + STEADY_TOLD_EVERY
+            if settled
+            else min([*self._wakes, *self._protected_until], default=None),
             waits_for=() if settled else tuple(self._waits),
         )
 
