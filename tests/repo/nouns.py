@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from homeport.services.ecs.model import Cluster, ContainerInstance, Deployment, Service, Task, TaskDefinition
+from homeport.services.ecs.model import (
+    Cluster,
+    ContainerInstance,
+    Deployment,
+    Service,
+    Task,
+    TaskDefinition,
+    TaskSet,
+)
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 ACCOUNT, REGION = "000000000000", "us-east-1"
@@ -42,14 +50,31 @@ def task(cluster_id: int, number: int, **changes: Any) -> Task:
     return Task(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, "created_at": NOON, **changes})
 
 
-def service(cluster_id: int, name: str, **changes: Any) -> Service:
-    deployment = Deployment(
-        id="ecs-svc/1",
-        task_definition_id=1,
-        task_definition="web:1",
+def deployment(number: int = 1) -> Deployment:
+    return Deployment(
+        id=f"ecs-svc/{number}",
+        task_definition_id=number,
+        task_definition=f"web:{number}",
         created_at=NOON,
         updated_at=NOON,
         counted_until=NOON,
     )
-    members = {"name": name, "desired_count": 1, "deployments": (deployment,), "created_by": "me"}
+
+
+def task_set(service_id: int, number: int, **changes: Any) -> TaskSet:
+    members = {"deployment": deployment(number), "stability_at": NOON, "updated_at": NOON}
+    return TaskSet(
+        **{
+            **IN_CLUSTER,
+            "service_id": service_id,
+            "service_name": "web",
+            **members,
+            "created_at": NOON,
+            **changes,
+        }
+    )
+
+
+def service(cluster_id: int, name: str, **changes: Any) -> Service:
+    members = {"name": name, "desired_count": 1, "deployments": (deployment(),), "created_by": "me"}
     return Service(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, "created_at": NOON, **changes})

@@ -19,6 +19,7 @@ from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import SettingRepo, TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store import DuplicateKeyError, Store, Tx
 from tests.repo import nouns
@@ -35,6 +36,7 @@ def _repos() -> list[Any]:
         case("cluster", ClusterRepo, nouns.cluster, {"status": "INACTIVE"}),
         case("instance", InstanceRepo, lambda: nouns.instance(1, 1), {"status": "DRAINING"}),
         case("service", ServiceRepo, lambda: nouns.service(1, "web"), {"desired_count": 7}),
+        case("task set", TaskSetRepo, lambda: nouns.task_set(1, 1), {"scale": 12.5}),
         case("task", TaskRepo, lambda: nouns.task(1, 1), {"last_status": "RUNNING"}),
     ]
 
@@ -91,6 +93,7 @@ class TestNoun:
             ClusterRepo: ("ecs.cluster", str(added.id)),
             InstanceRepo: ("ecs.instance", str(added.id)),
             ServiceRepo: ("ecs.service", str(added.id)),
+            TaskSetRepo: ("ecs.service", "1"),
             TaskRepo: ("ecs.task", f"1/{nouns.uid(1)}"),
         }[repo]
         assert Change(kind, key) in told
@@ -229,3 +232,21 @@ async def test_settings_and_tokens_are_put_replaced_and_purged(store: Store) -> 
         for at in (1.0, 2.0, 3.0)
     ]  # type: ignore[misc]
     assert [found is not None for found in kept] == [False, True, True]
+
+
+async def test_task_sets_are_their_services_and_go_when_nobody_wrote_them_meanwhile(store: Store) -> None:
+    def make(tx: Tx) -> Any:
+        return [TaskSetRepo(tx).add(nouns.task_set(n % 2, n)) for n in range(1, 5)]
+
+    first, second, third, fourth = await store.write(make)
+
+    def of(service_id: int) -> Any:
+        return store.read(lambda tx: TaskSetRepo(tx).of_service(service_id))
+
+    assert await of(1) == (first, third)
+    assert await store.read(lambda tx: TaskSetRepo(tx).definition_ids()) == {1, 2, 3, 4}
+    await store.write(lambda tx: TaskSetRepo(tx).save(replace(second, status="DRAINING")))
+    with pytest.raises(StaleWriteError):
+        await store.write(lambda tx: TaskSetRepo(tx).remove(second))
+    await store.write(lambda tx: TaskSetRepo(tx).remove(fourth))
+    assert [found.id for found in await of(0)] == [second.id]

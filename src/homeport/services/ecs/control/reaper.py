@@ -14,6 +14,7 @@ from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
@@ -46,7 +47,8 @@ class Reaper:
         def work(tx: Tx) -> tuple[int, float | None]:
             purged = TaskRepo(tx).purge(now - TASKS_KEPT, limit=BATCH)
             TokenRepo(tx).purge((now - TOKENS_KEPT).timestamp())
-            TaskDefinitionRepo(tx).purge_deleted(kept=ServiceRepo(tx).definition_ids(), limit=BATCH)
+            in_use = ServiceRepo(tx).definition_ids() | TaskSetRepo(tx).definition_ids()
+            TaskDefinitionRepo(tx).purge_deleted(kept=in_use, limit=BATCH)
             HistoryRepo(tx).purge(now - HISTORY_KEPT, limit=BATCH)
             return purged, TaskRepo(tx).oldest_stop()
 

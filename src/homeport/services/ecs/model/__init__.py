@@ -11,6 +11,7 @@ from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.clusters import Attribute, Cluster, ContainerInstance, TaskDefinition
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.model.services import Breaker, Deployment, Service, ServiceEvent
+from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
 __all__ = [
@@ -32,4 +33,5 @@ __all__ = [
     "ServiceRevision",
     "Task",
     "TaskDefinition",
+    "TaskSet",
 ]

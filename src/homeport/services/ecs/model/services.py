@@ -88,6 +88,8 @@ class Service(Noun, frozen=True, kw_only=True):
     steady_at: datetime | None = None
     placement_constraints: tuple[Document, ...] = ()
     placement_strategy: tuple[Document, ...] = ()
+    controller: str = "ECS"
+    """Who conducts its deployments: ECS, or EXTERNAL (it has task sets then, and no deployments)."""
     explicit_controller: bool = False
     enable_managed_tags: bool = False
     propagate_tags: str = "NONE"
@@ -101,6 +103,11 @@ class Service(Noun, frozen=True, kw_only=True):
     def arn(self) -> str:
         """Its ARN, long format."""
         return f"arn:aws:ecs:{self.region}:{self.account_id}:service/{self.cluster_name}/{self.name}"
+
+    @property
+    def is_external(self) -> bool:
+        """Whether it is made of task sets that somebody else conducts."""
+        return self.controller == "EXTERNAL"
 
     @property
     def is_daemon(self) -> bool:

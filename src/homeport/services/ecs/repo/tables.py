@@ -181,6 +181,17 @@ sa.Index(
     postgresql_where=service_deployments.c.is_open,
 )
 
+task_sets = sa.Table(
+    "ecs_task_set",
+    metadata,
+    _id(),
+    _version(),
+    sa.Column("service_id", sa.BigInteger, nullable=False),
+    sa.Column("uid", sa.String(32), nullable=False, unique=True),
+    sa.Column("body", Document(model.TaskSet), nullable=False),
+    sa.Index("ix_ecs_task_set_service", "service_id", "id"),
+)
+
 account_settings = sa.Table(
     "ecs_account_setting",
     metadata,
