@@ -22,7 +22,7 @@ from botocore.config import Config
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.keyring import StoredKeys
 from homeport.app.server import AGENT_FRAME_BYTES_MAX
-from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
+from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.ids import SystemIds
 from homeport.core.sigv4 import Credentials
@@ -214,6 +214,7 @@ async def _serve(
         sockets,
         Metrics(lambda: plane.hub.connected),
         health=list,
+        own=build_pages(plane),
     )
     server = _Server(
         uvicorn.Config(

@@ -18,7 +18,7 @@ from homeport.app.keyring import StoredKeys
 from homeport.app.local_nodes import LocalNodes, run_agent_node
 from homeport.app.settings import AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.whole_answers import WholeAnswers
-from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane
+from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds
 from homeport.core.log import configure, get_logger
@@ -142,6 +142,7 @@ async def _serve(
         sockets,
         metrics,
         health=lambda: _failing(supervisor),
+        own=build_pages(plane),
     )
     async with FrontDoor(gateway, host=settings.host, port=settings.port).open():
         connection = Connection(

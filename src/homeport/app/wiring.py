@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import msgspec
+
+from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
 from homeport.gateway.chain import Anonymous, Chain, MountedService
-from homeport.gateway.ports import AgentConnection, AgentRefusedError, AgentSession, KeyRing, Outbox
+from homeport.gateway.ports import AgentConnection, AgentRefusedError, AgentSession, KeyRing, Outbox, OwnPage
 from homeport.runtime.pump import FeedPump, Route
 from homeport.runtime.queue import WorkQueue
 from homeport.runtime.runner import Runner
@@ -127,7 +131,7 @@ class ControlPlane:
         return (
             Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
             Route(
-                kinds=frozenset({"ecs.service", "ecs.fleet"}),
+                kinds=frozenset({"ecs.service", "ecs.instances", "ecs.fleet"}),
                 queue=self.queues["replica"],
                 list_keys=self.replicas.keys,
                 keys_of=self.replicas.keys_of,
@@ -169,3 +173,14 @@ def _mounted(manifest: Manifest, context: Any) -> MountedService:
 def build_chain(plane: ControlPlane, keys: KeyRing, *, anonymous: Anonymous | None = None) -> Chain:
     """The gateway's chain over a control plane's services."""
     return Chain(plane.services, keys, plane.clock, plane.ids, anonymous=anonymous)
+
+
+def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
+    """What the command line asks for beyond AWS's API. Only roots and administrators may."""
+    explainer = ecs.Explainer(plane.store, plane.clock)
+
+    async def explain(call: Call, query: Mapping[str, str]) -> bytes:
+        found = await explainer.explain(call.account_id, call.region, query.get("arn", ""))
+        return msgspec.json.encode(found)
+
+    return {"explain": OwnPage(action="homeport:Explain", read=explain)}

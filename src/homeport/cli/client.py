@@ -10,7 +10,7 @@ import json
 import socket
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 from xml.etree import ElementTree
 
 from homeport.app.connection import Connection
@@ -20,6 +20,7 @@ from homeport.core.sigv4 import Credentials, sign_headers
 ECS_TARGET = "AmazonEC2ContainerServiceV20141113"
 IAM_VERSION = "2010-05-08"
 STS_VERSION = "2011-06-15"
+OWN_PREFIX = "/_homeport/"
 
 
 class ApiError(Exception):
@@ -81,6 +82,15 @@ class AwsClient:
             )
         return root
 
+    def own(self, page: str, **query: str) -> Any:
+        """A page of Homeport's own. Raise `ApiError` or `UnreachableError`."""
+        status, answered, answer = self._exchange(
+            "GET", f"{OWN_PREFIX}{page}", query, "ecs", {}, b"", repeatable=True
+        )
+        if status >= 400:
+            raise _json_error(status, answered, answer)
+        return json.loads(answer)
+
     def pages(self, operation: str, member: str, **members: Any) -> Iterator[Any]:
         """Every element of `member` over all pages of a List operation."""
         token: str | None = None
@@ -106,27 +116,41 @@ class AwsClient:
     def _post(
         self, service: str, headers: Mapping[str, str], body: bytes, *, repeatable: bool = False
     ) -> tuple[int, Mapping[str, str], bytes]:
+        return self._exchange("POST", "/", {}, service, headers, body, repeatable=repeatable)
+
+    def _exchange(
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        service: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        *,
+        repeatable: bool,
+    ) -> tuple[int, Mapping[str, str], bytes]:
         parts = urlsplit(self.connection.endpoint)
         signed = sign_headers(
             self._credentials,
-            method="POST",
-            path="/",
-            query=(),
+            method=method,
+            path=path,
+            query=query.items(),
             headers={**headers, "host": parts.netloc},
             body=body,
             region=self.connection.region,
             service=service,
             now=self._clock.now(),
         )
+        target = f"{path}?{urlencode(query, quote_via=quote, safe='')}" if query else path
         reused = self._http is not None
         try:
-            return self._send(body, signed)
+            return self._send(method, target, body, signed)
         except (OSError, http.client.HTTPException) as error:
             self.close()
             # A kept connection may have been closed while idle, or the server went while it had our request.
             if reused and repeatable and isinstance(error, (http.client.RemoteDisconnected, BrokenPipeError)):
                 try:
-                    return self._send(body, signed)
+                    return self._send(method, target, body, signed)
                 except (OSError, http.client.HTTPException) as again:
                     self.close()
                     error = again
@@ -134,14 +158,16 @@ class AwsClient:
                 f"nothing answers at {self.connection.endpoint} ({error or type(error).__name__})"
             ) from error
 
-    def _send(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    def _send(
+        self, method: str, target: str, body: bytes, headers: Mapping[str, str]
+    ) -> tuple[int, Mapping[str, str], bytes]:
         if self._http is None:
             parts = urlsplit(self.connection.endpoint)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
             self._http = kind(parts.hostname or "", parts.port, timeout=self._timeout_seconds)
             self._http.connect()
             self._http.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._http.request("POST", "/", body=body, headers=dict(headers))
+        self._http.request(method, target, body=body, headers=dict(headers))
         response = self._http.getresponse()
         answer = response.read()
         return response.status, {k.lower(): v for k, v in response.getheaders()}, answer

@@ -1,13 +1,13 @@
 """The HTTP front door: raw ASGI, because the framework would cost more than the work.
 
-The AWS surface owns every path but `/_homeport/...`, where health, metrics and
-the agents' sockets are.
+The AWS surface owns every path but `/_homeport/...`, where health, metrics,
+the agents' sockets and the command line's own pages are.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from typing import Any
 
 import orjson
@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from homeport.core.log import get_logger
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.chain import Chain, Outcome
+from homeport.gateway.ports import OwnPage
 from homeport.gateway.refusals import RefusedError
 from homeport.wire.http import MAX_BODY_BYTES, HttpRequest
 
@@ -92,7 +93,10 @@ class Gateway:
         metrics: Metrics,
         *,
         health: Callable[[], Iterable[str]],
+        own: Mapping[str, OwnPage] | None = None,
     ) -> None:
+        """`own`: pages under `/_homeport/` for signed callers, by name."""
+        self._own = {OWN_PREFIX + name.encode(): page for name, page in (own or {}).items()}
         self._chain = chain
         self._sockets = sockets
         self._metrics = metrics
@@ -142,6 +146,9 @@ class Gateway:
         elif path == METRICS_PATH:
             content_type = "text/plain; version=0.0.4; charset=utf-8"
             await _send(send, 200, (("content-type", content_type),), self._metrics.text())
+        elif (page := self._own.get(path)) is not None:
+            answer = await self._chain.read_own(_request(scope, b""), _base_url(scope), page)
+            await _send(send, answer.status, answer.headers, answer.body)
         else:
             body = b"Homeport serves health, metrics and the agents' sockets here, not this path.\n"
             await _send(send, 404, (("content-type", "text/plain"),), body)

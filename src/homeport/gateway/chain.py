@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import parse_qsl
 
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
@@ -20,7 +21,7 @@ from homeport.core.errors import AwsError, StaleWriteError, UnavailableError, Un
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.core.operations import Operation, Operations
-from homeport.gateway.ports import KeyRecord, KeyRing
+from homeport.gateway.ports import KeyRecord, KeyRing, OwnPage
 from homeport.gateway.refusals import RefusedError, denied, too_large, unproven, unserved
 from homeport.policy.managed import is_allowed
 from homeport.runtime.retry import decide_again
@@ -183,13 +184,38 @@ class Chain:
 
     async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
         """Prove an agent's websocket upgrade and that it may `action`. Raise `RefusedError`."""
-        arrived = Arrived(request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now())
-        routed = Routed(service="ecs", operation=action, protocol="json", params={})
+        return await self._prove(http, base_url, f"ecs:{action}", uuid(self._ids))
+
+    async def _prove(self, http: HttpRequest, base_url: str, action: str, request_id: str) -> Call:
+        """Prove a request that is signed for ECS but is none of its operations."""
+        arrived = Arrived(request_id=request_id, http=http, base_url=base_url, at=self._clock.now())
+        routed = Routed(service="ecs", operation=action.partition(":")[2], protocol="json", params={})
         said = _claimed(http, routed)
         proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
-        if not is_allowed(proven.call.principal.policies, f"ecs:{action}"):
-            raise denied(proven.call, routed, f"ecs:{action}", ("*",))
+        if not is_allowed(proven.call.principal.policies, action):
+            raise denied(proven.call, routed, action, ("*",))
         return proven.call
+
+    async def read_own(self, http: HttpRequest, base_url: str, page: OwnPage) -> HttpAnswer:
+        """The answer to a signed request for a page of Homeport's own; refusals are ECS's."""
+        request_id = uuid(self._ids)
+        try:
+            call = await self._prove(http, base_url, page.action, request_id)
+            body = await page.read(call, dict(parse_qsl(http.raw_query)))
+        except RefusedError as refusal:
+            return refusal.answer(request_id)
+        except AwsError as error:
+            refused = RefusedError("json", "ecs", error.code, error.message, status=error.status)
+            return refused.answer(request_id)
+        except UnavailableError as reason:
+            log.error("request.unavailable", request_id=request_id, reason=str(reason))  # noqa: TRY400
+            return self._our_fault(None, f"{reason.message} Try again later.", status=503).answer(request_id)
+        except Exception:
+            log.exception("request.failed", request_id=request_id)
+            return self._our_fault(
+                None, "An internal error occurred; the server's log has it under this request id."
+            ).answer(request_id)
+        return HttpAnswer(status=200, headers=(("content-type", "application/json"),), body=body)
 
     # ---- the stages -------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -27,6 +28,17 @@ class KeyRing(Protocol):
     """Where access keys are looked up, on every request."""
 
     async def find(self, access_key_id: str) -> KeyRecord | None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnPage:
+    """A page of Homeport's own, for signed callers that may do `action`.
+
+    `read` is given the query's values and makes the answer's JSON document; it raises `AwsError`.
+    """
+
+    action: str
+    read: Callable[[Call, Mapping[str, str]], Awaitable[bytes]]
 
 
 class Outbox(Protocol):

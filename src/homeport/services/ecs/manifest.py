@@ -16,6 +16,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
 from homeport.services.ecs.api.context import Ecs, ops
 from homeport.services.ecs.control.agents import AgentHub
+from homeport.services.ecs.control.explainer import Explainer
 from homeport.services.ecs.control.fleet_feed import FleetFeed
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
@@ -33,6 +34,7 @@ __all__ = [
     "AgentHello",
     "AgentHub",
     "Ecs",
+    "Explainer",
     "FleetFeed",
     "Placer",
     "Reaper",

@@ -29,7 +29,7 @@ from homeport.services.ecs.plan.placement_refusals import Refusals, refusals
 from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
 from homeport.services.ecs.plan.placement_types import Demand, Reason, Refusal, Strategy
 
-__all__ = ["Dice", "Placement", "ServiceTask", "check", "pick_for_scale_in", "place"]
+__all__ = ["Dice", "Placement", "ServiceTask", "check", "pick_for_scale_in", "place", "weigh"]
 
 VALUES_FEW = 32
 """Up to so many values of an attribute, a mask per value is faster than a look-up per row."""
@@ -100,6 +100,12 @@ def check(fleet: Fleet, demand: Demand, instance_id: int, *, constraints: bool =
     table = refusals(fleet, demand, np.array([row]), nothing, constraints=constraints)
     found = table.all()
     return found[0] if found else None
+
+
+def weigh(fleet: Fleet, demand: Demand) -> tuple[Refusal, ...]:
+    """Ask every instance, whatever its status, for one more task: those that refuse."""
+    nothing = np.zeros(fleet.size, dtype=np.int32)
+    return refusals(fleet, demand, fleet.rows.by_uid.astype(np.int64), nothing).all()
 
 
 def _in_uid_order(fleet: Fleet, mask: Bools) -> Longs:

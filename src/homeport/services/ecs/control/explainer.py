@@ -1,0 +1,171 @@
+"""Answers `homeport explain`: loads what the planners see, in one read, and lets them say why."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from homeport.core.arn import Arn, MalformedArnError, parse_arn
+from homeport.core.clock import Clock
+from homeport.core.errors import AwsError
+from homeport.services.ecs.control.replicas import log_mode
+from homeport.services.ecs.errors import InvalidParameterException
+from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
+from homeport.services.ecs.plan.explain import Explanation, explain_task
+from homeport.services.ecs.plan.explain_service import ServiceCase, explain_deployment, explain_service
+from homeport.services.ecs.plan.fleet import Fleet
+from homeport.services.ecs.plan.launch import launch_of, service_template
+from homeport.services.ecs.plan.placement_types import Demand
+from homeport.services.ecs.plan.placing import fleet_demand, fleet_key, instance_state
+from homeport.services.ecs.plan.rollout import ServiceSnapshot
+from homeport.services.ecs.ports import PlacementRequest
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.history import HistoryRepo
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store.base import Store
+from homeport.store.tx import Tx
+
+LATELY = timedelta(hours=1)
+KINDS = {"task": "DescribeTasks", "service": "DescribeServices", "service-deployment": "DescribeServices"}
+
+
+class Explainer:
+    """Reads only. What it is asked about must be of the caller's account and region."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def explain(self, account_id: str, region: str, reference: str) -> Explanation:
+        """Why the thing of that ARN is as it is. Raise `InvalidParameterException`: there is none."""
+        arn = _checked(account_id, region, reference)
+        now = self._clock.now()
+        return await self._store.read(lambda tx: _explained(tx, arn, now), bulk=True)
+
+
+def _checked(account_id: str, region: str, reference: str) -> Arn:
+    try:
+        arn = parse_arn(reference)
+    except MalformedArnError:
+        raise InvalidParameterException(f"Not an ARN: {reference}") from None
+    kind = arn.resource.partition("/")[0]
+    if arn.service != "ecs" or kind not in KINDS:
+        raise InvalidParameterException(
+            f"Only tasks, services and service deployments can be explained, not {reference}"
+        )
+    if (arn.account_id, arn.region) != (account_id, region):
+        raise InvalidParameterException(f"{reference} is not of this account and region.")
+    return arn
+
+
+def _explained(tx: Tx, arn: Arn, now: datetime) -> Explanation:
+    kind, *names = arn.resource.split("/")
+    cluster = ClusterRepo(tx).find(arn.account_id, arn.region, names[0])
+    found: Explanation | None = None
+    if cluster is not None and len(names) > 1:
+        if kind == "task":
+            found = _task(tx, cluster, names[1], now)
+        elif kind == "service":
+            service = ServiceRepo(tx).find(cluster.id, names[1])
+            found = None if service is None else explain_service(_case(tx, cluster, service, now), now)
+        else:
+            found = _deployment(tx, cluster, names[-1], now)
+    if found is None:
+        raise InvalidParameterException(
+            f"There is no {arn}. Stopped tasks are forgotten after an hour, deployments after 90 days."
+        )
+    return found
+
+
+def _task(tx: Tx, cluster: Cluster, uid: str, now: datetime) -> Explanation | None:
+    try:
+        task = TaskRepo(tx).find(cluster.id, uid)
+    except ValueError:  # not hexadecimal
+        return None
+    if task is None:
+        return None
+    instance = None if task.instance_id is None else InstanceRepo(tx).get(task.instance_id)
+    return explain_task(task, instance, now)
+
+
+def _deployment(tx: Tx, cluster: Cluster, uid: str, now: datetime) -> Explanation | None:
+    record = HistoryRepo(tx).find_many([uid]).get(uid)
+    if record is None or record.cluster_name != cluster.name:
+        return None
+    service = ServiceRepo(tx).get(record.service_id)
+    case = None if service is None else _case(tx, cluster, service, now)
+    return explain_deployment(record, case, now)
+
+
+def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceCase:
+    tasks = TaskRepo(tx)
+    lately = tasks.stopped_of_service(service.id, after=now - LATELY)
+    snapshot = ServiceSnapshot(
+        service=service,
+        live=tasks.live_of_service(service.id),
+        stopped=tuple(t for t in lately if t.stopped_at and t.stopped_at > service.primary.counted_until),
+        draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
+    )
+    definition = (
+        TaskDefinitionRepo(tx)
+        .by_ids([service.primary.task_definition_id])
+        .get(service.primary.task_definition_id)
+    )
+    return ServiceCase(
+        snapshot=snapshot,
+        fleet=_fleet(tx, cluster),
+        demand=None if definition is None else _demand(tx, cluster, service, definition, now),
+        failed=lately,
+    )
+
+
+def _demand(
+    tx: Tx, cluster: Cluster, service: Service, definition: TaskDefinition, now: datetime
+) -> Demand | None:
+    """What one more task of the service asks of an instance: as the service's controller asks for it."""
+    try:
+        launch = launch_of(definition, {})
+    except AwsError:
+        return None
+    template = service_template(service, cluster, definition, launch, log_mode=log_mode(tx, service), now=now)
+    request = PlacementRequest(
+        cluster=cluster,
+        definition=definition,
+        template=template,
+        demand=template.demand,
+        required_attributes=launch.demand.required_attributes,
+        constraints=(*launch.demand.constraints, *service.placement_constraints),
+        strategy=service.placement_strategy,
+    )
+    return fleet_demand(request)
+
+
+def _fleet(tx: Tx, cluster: Cluster) -> Fleet:
+    fleet = Fleet()
+    for instance in InstanceRepo(tx).of_cluster(cluster.id):
+        fleet.upsert_instance(instance_state(instance))
+    for task in TaskRepo(tx).placed_after(cluster.id, 0):
+        _seat(fleet, task)
+    return fleet
+
+
+def _seat(fleet: Fleet, task: Task) -> None:
+    if task.instance_id is None or task.instance_id not in fleet:
+        return
+    fleet.assign(
+        fleet_key(task.uid),
+        task.instance_id,
+        Demand(
+            cpu=task.demand.cpu,
+            memory=task.demand.memory,
+            ports_tcp=task.demand.ports_tcp,
+            ports_udp=task.demand.ports_udp,
+            gpus=task.demand.gpus,
+            group=task.group,
+        ),
+        desired_status=task.desired_status,
+        last_status=task.last_status,
+        gpu_ids=tuple(gpu for container in task.containers for gpu in container.gpu_ids),
+    )

@@ -1,0 +1,78 @@
+"""What to do about a refusal, an exit or an error, as one sentence. Pure tables.
+
+Sources: ECS developer guide, "Amazon ECS stopped tasks error messages", "CannotPullContainer task errors",
+"API failure reasons"; exit codes: 128 + signal (POSIX shells, Docker).
+"""
+
+from __future__ import annotations
+
+from homeport.services.ecs.plan.placement_types import Reason
+
+_PLACEMENT = {
+    Reason.INACTIVE: "Set it ACTIVE again (UpdateContainerInstancesState), or leave it out.",
+    Reason.AGENT: "Start its agent, or look why it cannot reach Homeport.",
+    Reason.ATTRIBUTE: "The instance cannot do what the task definition asks: use another, or ask for less.",
+    Reason.MEMBER_OF: "Relax the memberOf expression, or give an instance the attributes that it names.",
+    Reason.DISTINCT_INSTANCE: "distinctInstance needs one instance per task: add one, or lower the count.",
+    Reason.LOCATION: "Add an instance in one of the zones that are allowed.",
+    Reason.PORTS: "Use hostPort 0, stop the task that has the port, or add an instance.",
+    Reason.PORTS_UDP: "Use hostPort 0, stop the task that has the port, or add an instance.",
+    Reason.CPU: "Ask for less cpu, stop other tasks, or add an instance.",
+    Reason.MEMORY: "Ask for less memory (or memoryReservation), stop other tasks, or add an instance.",
+    Reason.GPU: "Stop a task that holds a GPU, or add an instance with GPUs.",
+    Reason.ENI: "Add an instance: this one has no network interface left.",
+}
+
+_ERRORS = (
+    ("CannotPullContainer", "Check the image's name and tag, and that the instance reaches the registry."),
+    (
+        "CannotPullImageManifest",
+        "Check the image's name and tag, and that the instance reaches the registry.",
+    ),
+    ("ImagePull", "Check the image's name and tag, and that the instance reaches the registry."),
+    ("OutOfMemory", "The container's memory limit was reached: raise `memory`, or make it use less."),
+    ("CannotStartContainer", "Docker refused to start it: check command, entryPoint, mounts and devices."),
+    ("CannotCreateContainer", "Docker refused to create it: check the names, mounts and volumes."),
+    ("CannotCreateVolume", "Check the volume's driver and its options."),
+    ("DockerTimeout", "Docker did not answer in time: look at the load of the instance."),
+    ("ResourceInitialization", "A resource could not be prepared: the reason says which."),
+)
+_EXITS = {
+    125: "Docker itself failed to run it: look at the instance's Docker log.",
+    126: "The command exists but cannot be executed: check its permissions and the image's platform.",
+    127: "The command was not found in the image: check command and entryPoint.",
+    137: "It was killed (SIGKILL): out of memory, or it outlived its stopTimeout.",
+    139: "It crashed (SIGSEGV): look at what it wrote.",
+    143: "It was asked to end (SIGTERM) and did.",
+}
+_STOPS = {
+    "UserInitiated": "Somebody asked for it: RunTask or the service starts another.",
+    "ServiceSchedulerInitiated": "The service asked for it: `homeport explain` of the service says more.",
+    "SpotInterruption": "Its capacity was taken back: run it on other capacity.",
+    "TerminationNotice": "Its instance went away: a service replaces it by itself.",
+}
+_LOGS = "See what it wrote: homeport logs TASK"
+
+
+def placement_remedy(reason: Reason) -> str:
+    """What makes an instance take the task after all."""
+    return _PLACEMENT.get(reason, "")
+
+
+def container_remedy(exit_code: int | None, reason: str, health: str) -> str:
+    """What to do about how a container ended or fares; empty: nothing."""
+    for start, remedy in _ERRORS:
+        if start in reason:
+            return remedy
+    if exit_code:
+        return _EXITS.get(exit_code, _LOGS)
+    if health == "UNHEALTHY" and exit_code is None:
+        return "Run the health check's command in the container by hand: docker exec says why it fails."
+    return ""
+
+
+def stop_remedy(code: str, reason: str) -> str:
+    """What to do about a stop."""
+    if "health checks" in reason:
+        return "Its health check failed: run it by hand, or allow more startPeriod or grace period."
+    return _STOPS.get(code, "")
