@@ -29,7 +29,14 @@ class DockerError(Exception):
 
 
 class DockerAwayError(Exception):
-    """Nothing that speaks Docker's API answers at this address."""
+    """Nothing that speaks Docker's API answers at this address, or not in time."""
+
+    remedy = "Is it running, and not overloaded? Look with: docker info"
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return str(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -118,6 +118,14 @@ def ensure_docker(
                 _start_daemon(dockerd, wrap_runtime, data_dir, place or DaemonPlace(docker_host=host), report)
 
 
+def _lost_runtime(host: str) -> str:
+    """An engine with much to do takes its time to tell about itself: then nothing is known to be wrong."""
+    try:
+        return lost_runtime(DockerClient(host).info())
+    except DockerAwayError:
+        return ""
+
+
 def gather(host: str, environ: Mapping[str, str], *, chosen: bool) -> DockerFacts:
     """Look at the machine."""
     answers, because, refused = _probe(host)
@@ -127,7 +135,7 @@ def gather(host: str, environ: Mapping[str, str], *, chosen: bool) -> DockerFact
         unit_exists = False  # the machine's own unit would answer somewhere else
     return DockerFacts(
         answers=answers,
-        lost_runtime=lost_runtime(DockerClient(host).info()) if answers and socket_path(host) else "",
+        lost_runtime=_lost_runtime(host) if answers and socket_path(host) else "",
         away_because=because,
         refused_by_permissions=refused,
         address_was_chosen=chosen,

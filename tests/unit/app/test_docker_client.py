@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeport.app import docker_setup
 from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError, LogChunk, split_streams
+from homeport.cli.output import explain_failure
 
 
 def framed(chunks: list[tuple[int, bytes]]) -> bytes:
@@ -111,3 +113,18 @@ def test_a_failed_import_is_an_error_although_its_status_is_200(tmp_path: Path) 
 def test_where_nothing_answers_it_says_so(host: str) -> None:
     with pytest.raises(DockerAwayError, match=host):
         DockerClient(host).version()
+
+
+def test_an_engine_too_busy_to_tell_of_itself_is_not_a_broken_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def too_busy(_: DockerClient) -> None:
+        raise DockerAwayError("no Docker Engine answers at unix:///x: timed out")
+
+    monkeypatch.setattr(DockerClient, "info", too_busy)
+    assert docker_setup._lost_runtime("unix:///x") == ""
+
+
+def test_an_engine_that_does_not_answer_is_told_with_a_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    assert explain_failure(DockerAwayError("no Docker Engine answers at unix:///x: timed out")) == 1
+    told = capsys.readouterr().err
+    assert "timed out" in told
+    assert "docker info" in told
