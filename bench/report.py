@@ -59,7 +59,7 @@ def main() -> None:
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         page += f"\n## {name}\n{COLUMNS}"
         page += "".join(row(figure) for figure in json.loads(ran.stdout)["figures"])
-    PAGE.write_text(page)
+        PAGE.write_text(page)
     print(page)
 
 
