@@ -33,7 +33,11 @@ from homeport.store.tx import Tx
 
 log = get_logger("ecs.replicas")
 START_MAX = 100
+BULK_TASKS = 20
+"""From so many live tasks on, deciding in a write is long for the event loop."""
 SERVICE_EVENTS_MAX = 100
+
+_Loaded = tuple[ServiceSnapshot, Cluster | None, TaskDefinition | None]
 
 
 class ReplicaController:
@@ -66,19 +70,29 @@ class ReplicaController:
         if loaded is None:
             return Next()
         snapshot, cluster, definition = loaded
-        plan = plan_service(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
-        service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
+        plan = self._plan(snapshot, now)
+        if plan.stop:
+            # What was healthy when it was read may have ended since, and no task's report touches the
+            # service's row: such a stop is decided in the transaction that writes it.
+            many = len(snapshot.live) > BULK_TASKS
+            again = await self._store.write(lambda tx: self._stop(tx, int(key)), bulk=many)
+            if again is None:
+                return Next()
+            (snapshot, cluster, definition), plan, service = again
+        else:
+            service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
         if not plan.start or cluster is None or definition is None:
             return Next(wake_at=plan.wake_at)
         return await self._start(service, cluster, definition, plan)
+
+    def _plan(self, snapshot: ServiceSnapshot, now: datetime) -> ServicePlan:
+        return plan_service(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
 
     def _scale_in(self, service: Service, tasks: Sequence[Task], count: int) -> Sequence[Task]:
         """The tasks whose going keeps the placement strategy's result best."""
         return self._placer.pick_for_scale_in(service.cluster_id, tasks, service.placement_strategy, count)
 
-    def _load(
-        self, tx: Tx, service_id: int
-    ) -> tuple[ServiceSnapshot, Cluster | None, TaskDefinition | None] | None:
+    def _load(self, tx: Tx, service_id: int) -> _Loaded | None:
         service = ServiceRepo(tx).get(service_id)
         if service is None or service.status == "INACTIVE":
             return None
@@ -92,6 +106,15 @@ class ReplicaController:
         definitions = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
         cluster = ClusterRepo(tx).get(service.cluster_id)
         return snapshot, cluster, definitions.get(service.primary.task_definition_id)
+
+    def _stop(self, tx: Tx, service_id: int) -> tuple[_Loaded, ServicePlan, Service] | None:
+        """Decide on what is there now, and write it."""
+        loaded = self._load(tx, service_id)
+        if loaded is None:
+            return None
+        now = self._clock.now()
+        plan = self._plan(loaded[0], now)
+        return loaded, plan, self._apply(tx, loaded[0], plan, now)
 
     def _apply(self, tx: Tx, snapshot: ServiceSnapshot, plan: ServicePlan, now: datetime) -> Service:
         """Stops and the service's new state in one transaction, guarded by the service's version."""
