@@ -1,0 +1,434 @@
+"""A service, its nodes and its users on bad days, and then in peace: what `tests/sim` plays with services.
+
+The control plane is the real one (queues, pump, feed, controllers, placer, agent hub, API handlers) on a
+store in memory and on virtual time; nodes are `SimNode`s, luck is seeded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from homeport.app.wiring import ControlPlane, build_control_plane
+from homeport.core.call import Call, Principal
+from homeport.core.clock import LoopClock
+from homeport.core.errors import AwsError
+from homeport.core.ids import SeededIds
+from homeport.runtime.retry import decide_again
+from homeport.runtime.supervisor import Supervisor
+from homeport.services.ecs.model import OPEN_DEPLOYMENTS, Service, ServiceDeployment, Task
+from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, plan_service
+from homeport.services.ecs.repo.history import HistoryRepo
+from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.store import Tx, open_memory_store
+from tests.kit.sim_node import Character, SimNode
+from tests.kit.sim_store import MoodyStore, Watch
+
+ACCOUNT, REGION = "000000000000", "us-east-1"
+EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+CHARACTERS = {
+    "good": Character(),
+    "better": Character(checked=True),
+    "broken": Character(starts=False),
+    "sick": Character(checked=True, healthy=False),
+    "brief": Character(lives_seconds=3),
+    "tired": Character(lives_seconds=70),
+}
+PERCENTAGES = ((100, 200), (50, 100), (0, 100), (50, 150), (75, 134), (100, 150), (100, 100), (50, 200))
+TROUBLE_SECONDS = 400.0
+PEACE_SECONDS = 3600.0
+WRONG_SECONDS = 900.0
+"""How long a service that nobody puts right is watched."""
+STORES = ((0.0,), (0.0, 0.0, 0.0, 0.005, 0.05), (0.0, 0.0, 0.05, 1.0))
+"""How long, in seconds, a store takes now and then: while one waits, others go on."""
+
+
+@dataclass
+class World:
+    """Everything, and what must hold of it."""
+
+    seed: int
+    clock: LoopClock = field(default_factory=lambda: LoopClock(EPOCH))
+    calm: asyncio.Event = field(default_factory=asyncio.Event)
+    account_id: str = ACCOUNT
+    region: str = REGION
+    nodes: list[SimNode] = field(default_factory=list)
+    registered: int = 0
+    lives: int = 0
+
+    def __post_init__(self) -> None:
+        self.dice = random.Random(self.seed)
+        self.inner = open_memory_store()
+        self._delays = self.dice.choice(STORES)
+        self.watch = Watch(self.clock)
+        self.violations = self.watch.violations
+        self.put_right = False
+        self._plane: tuple[ControlPlane, MoodyStore] | None = None
+        self._up = asyncio.Event()
+        self._kill = asyncio.Event()
+
+    # ---- the control plane ------------------------------------------------------------------
+
+    def plane(self) -> ControlPlane | None:
+        return None if self._plane is None else self._plane[0]
+
+    async def keep_plane(self) -> None:
+        """Processes of the control plane, one after the other; each begins with the store alone."""
+        while True:
+            self.lives += 1
+            store = MoodyStore(self.inner, self.watch, random.Random(self.dice.random()))
+            ids = SeededIds(self.seed * 1000 + self.lives)
+            plane = build_control_plane(store, self.clock, ids, page_key=bytes(32))
+            async with Supervisor() as supervisor:
+                plane.start(supervisor)
+                self._plane = (plane, store)
+                self._mood()
+                self._up.set()
+                await self._kill.wait()
+                self._kill.clear()
+                self._up.clear()
+                self._plane = None
+                store.retire()
+                for node in self.nodes:
+                    node.drop()
+            await asyncio.sleep(self.dice.uniform(0.5, 20))
+
+    def _mood(self) -> None:
+        if self._plane is not None:
+            store = self._plane[1]
+            store.trouble = 0.0 if self.calm.is_set() or not self.watch.service_id else 0.03
+            store.delays = (0.0,) if self.calm.is_set() else self._delays
+
+    async def call(self, operation: str, **members: Any) -> Any:
+        """One request, as the gateway hands it over."""
+        await self._up.wait()
+        assert self._plane is not None
+        ecs = next(s for s in self._plane[0].services if s.name == "ecs")
+        found = ecs.operations.find(operation)
+        assert found is not None
+        principal = Principal(arn=f"arn:aws:iam::{ACCOUNT}:root", account_id=ACCOUNT, user_id=ACCOUNT)
+        call = Call(
+            request_id="sim",
+            service="ecs",
+            operation=operation,
+            account_id=ACCOUNT,
+            region=REGION,
+            principal=principal,
+        )
+        return await decide_again(lambda: found.handler(call, ecs.context, members))
+
+    def character(self, family: str, revision: str) -> Character:
+        del revision
+        return CHARACTERS[family]
+
+    async def play(self, done: asyncio.Event) -> None:
+        """The whole history; then everything goes on until it is cancelled."""
+        try:
+            async with asyncio.TaskGroup() as self.group:
+                await self.begin()
+                await self.trouble()
+                await self.peace()
+                await self.judge()
+                done.set()
+                await asyncio.Event().wait()
+        finally:
+            done.set()
+
+    # ---- before anything happens ------------------------------------------------------------
+
+    async def begin(self) -> None:
+        self.group.create_task(self.keep_plane())
+        for family, character in CHARACTERS.items():
+            check = {"healthCheck": {"command": ["CMD", "true"]}} if character.checked else {}
+            container = {"name": "app", "image": "app:1", "memory": 100, **check}
+            await self.call("RegisterTaskDefinition", family=family, containerDefinitions=[container])
+        for _ in range(self.dice.randint(2, 3)):
+            await self.join()
+        minimum, maximum = self.dice.choice(PERCENTAGES)
+        configuration = {"minimumHealthyPercent": minimum, "maximumPercent": maximum}
+        if self.dice.random() < 0.5:
+            configuration["deploymentCircuitBreaker"] = self._breaker()
+        await self.call(
+            "CreateService",
+            serviceName="web",
+            taskDefinition=self.dice.choice(("good", "good", "better", "broken")),
+            desiredCount=self.dice.randint(1, 5),
+            deploymentConfiguration=configuration,
+        )
+        found = await self.look(lambda tx: ServiceRepo(tx).live_ids())
+        (self.watch.service_id,) = found
+        self._mood()
+
+    def _breaker(self) -> Any:
+        return {"enable": self.dice.random() < 0.7, "rollback": self.dice.random() < 0.7}
+
+    async def join(self) -> None:
+        """A machine with room for four tasks."""
+        self.registered += 1
+        number = self.registered
+        attributes = [
+            {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.18"},
+            {"name": "com.amazonaws.ecs.capability.docker-remote-api.1.24"},
+            {"name": "ecs.capability.container-health-check"},
+            {"name": "ecs.availability-zone", "value": ZONES[number % 3]},
+        ]
+        total = [
+            {"name": "CPU", "type": "INTEGER", "integerValue": 4096},
+            {"name": "MEMORY", "type": "INTEGER", "integerValue": 420},
+        ]
+        answer = await self.call("RegisterContainerInstance", totalResources=total, attributes=attributes)
+        node = SimNode(self, answer["containerInstance"]["containerInstanceArn"], self.group)
+        self.nodes.append(node)
+        self.group.create_task(node.run())
+
+    # ---- trouble ----------------------------------------------------------------------------
+
+    async def trouble(self) -> None:
+        """One misfortune, or one user with an idea, after the other."""
+        end = asyncio.get_running_loop().time() + TROUBLE_SECONDS
+        deeds = (
+            *("count", "count", "definition", "definition", "force", "percent", "breaker", "stop deployment"),
+            *("drop", "drop", "crash", "crash", "vanish", "drain", "activate", "protect", "stop task"),
+            *("restart", "grace"),
+        )
+        while asyncio.get_running_loop().time() < end:
+            await asyncio.sleep(self.dice.choice((0.05, 1.0, 10.0, 30.0, 60.0)) * self.dice.random())
+            try:
+                await self._do(self.dice.choice(deeds))
+            except AwsError:
+                pass  # refused, which is an answer
+            except Exception as error:  # noqa: BLE001 - the process or the store went; users try again
+                del error
+
+    async def _do(self, deed: str) -> None:
+        dice = self.dice
+        match deed:
+            case "count":
+                await self._update(desiredCount=dice.randint(0, 6))
+            case "definition":
+                await self._update(taskDefinition=dice.choice(list(CHARACTERS)))
+            case "force":
+                await self._update(forceNewDeployment=True)
+            case "percent":
+                minimum, maximum = dice.choice(PERCENTAGES)
+                given = {"minimumHealthyPercent": minimum, "maximumPercent": maximum}
+                await self._update(deploymentConfiguration=given)
+            case "breaker":
+                await self._update(deploymentConfiguration={"deploymentCircuitBreaker": self._breaker()})
+            case "grace":
+                await self._update(healthCheckGracePeriodSeconds=dice.choice((0, 30, 300)))
+            case "stop deployment":
+                await self._stop_deployment()
+            case "protect" | "stop task":
+                await self._meddle(deed)
+            case _:
+                await self._befall(deed)
+
+    async def _stop_deployment(self) -> None:
+        open_ = [record.arn for record in await self.records() if record.status in OPEN_DEPLOYMENTS]
+        if open_:
+            kind = self.dice.choice(("ABORT", "ROLLBACK"))
+            await self.call("StopServiceDeployment", serviceDeploymentArn=open_[-1], stopType=kind)
+
+    async def _meddle(self, deed: str) -> None:
+        live = await self.live()
+        if not live:
+            return
+        arn = self.dice.choice(live).arn
+        if deed == "stop task":
+            await self.call("StopTask", task=arn)
+            return
+        await self.call(
+            "UpdateTaskProtection",
+            cluster="default",
+            tasks=[arn],
+            protectionEnabled=self.dice.random() < 0.8,
+            expiresInMinutes=self.dice.choice((1, 30)),
+        )
+
+    async def _befall(self, deed: str) -> None:
+        """What happens to machines and processes."""
+        dice = self.dice
+        there = [node for node in self.nodes if not node.gone]
+        match deed:
+            case "drop":
+                dice.choice(there).drop()
+            case "crash":
+                running = [t for node in there for t in node.tasks.values() if t.status == "RUNNING"]
+                if running:
+                    dice.choice(running).wake.set()
+            case "vanish" if len(there) > 1 and dice.random() < 0.5:
+                node = dice.choice(there)
+                node.vanish()
+                await asyncio.sleep(dice.uniform(0, 60))
+                await self._until_done("DeregisterContainerInstance", containerInstance=node.arn, force=True)
+                await self.join()
+            case "drain" | "activate":
+                status = "DRAINING" if deed == "drain" else "ACTIVE"
+                arn = dice.choice(there).arn
+                await self.call("UpdateContainerInstancesState", containerInstances=[arn], status=status)
+            case "restart" if self._plane is not None and dice.random() < 0.5:
+                self._kill.set()
+                await asyncio.sleep(0)
+
+    async def _update(self, **members: Any) -> None:
+        await self.call("UpdateService", service="web", **members)
+
+    async def _until_done(self, operation: str, **members: Any) -> None:
+        while True:
+            try:
+                await self.call(operation, **members)
+            except AwsError:
+                return
+            except Exception:  # noqa: BLE001 - the process or the store went
+                await asyncio.sleep(1)
+            else:
+                return
+
+    # ---- peace ------------------------------------------------------------------------------
+
+    async def peace(self) -> None:
+        """No more bad luck. Mostly somebody puts the service right; else it must say what is wrong."""
+        self.calm.set()
+        self._mood()
+        await self._up.wait()
+        for node in [node for node in self.nodes if not node.gone]:
+            await self._until_done(
+                "UpdateContainerInstancesState", containerInstances=[node.arn], status="ACTIVE"
+            )
+        self.put_right = self.dice.random() < 0.7
+        if self.put_right:
+            await self._until_done(
+                "UpdateService",
+                service="web",
+                taskDefinition=self.dice.choice(("good", "better")),
+                desiredCount=self.dice.randint(0, 4),
+                forceNewDeployment=True,
+                deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 200},
+            )
+        loop, seconds = asyncio.get_running_loop(), PEACE_SECONDS if self.put_right else WRONG_SECONDS
+        start, commits = loop.time(), -1
+        while loop.time() < start + seconds:
+            await asyncio.sleep(300)
+            plan = await self.plan()
+            if commits == self.watch.commits and not plan.start and not plan.stop:
+                service = plan.service
+                if service.steady_at is not None or service.primary.rollout_state == "FAILED":
+                    break
+            commits = self.watch.commits
+
+    # ---- what there is ----------------------------------------------------------------------
+
+    async def look(self, fn: Any) -> Any:
+        return await self.inner.read(fn)
+
+    async def live(self) -> tuple[Task, ...]:
+        return await self.look(lambda tx: TaskRepo(tx).live_of_service(self.watch.service_id))
+
+    async def records(self) -> tuple[ServiceDeployment, ...]:
+        return await self.look(
+            lambda tx: HistoryRepo(tx).page(
+                self.watch.service_id,
+                statuses=(),
+                created_after=None,
+                created_before=None,
+                before_id=None,
+                limit=1000,
+            )
+        )
+
+    async def service(self) -> Service:
+        return await self.look(lambda tx: ServiceRepo(tx).get(self.watch.service_id))
+
+    async def plan(self) -> ServicePlan:
+        """What the scheduler would do next."""
+
+        def snapshot(tx: Tx) -> ServiceSnapshot:
+            service = ServiceRepo(tx).get(self.watch.service_id)
+            assert service is not None
+            tasks = TaskRepo(tx)
+            return ServiceSnapshot(
+                service=service,
+                live=tasks.live_of_service(service.id),
+                stopped=tasks.stopped_of_service(service.id, after=service.primary.counted_until),
+                draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
+            )
+
+        return plan_service(await self.look(snapshot), self.clock.now())
+
+    # ---- judgement --------------------------------------------------------------------------
+
+    async def judge(self) -> None:
+        """What must hold in the end."""
+        plan, live = await self.plan(), await self.live()
+        service, wrong = plan.service, self.violations
+        steady = service.steady_at is not None
+        if self.put_right and not steady:
+            told = [event.message for event in service.events[:3]]
+            wrong.append(f"never steady: {service.primary.rollout_state} {plan.waits_for} {told}")
+        if not steady and not self._explained(plan):
+            wrong.append(f"not steady, and does not say why: {service.primary} {service.events[:2]}")
+        if steady:
+            standing = Counter((task.started_by, task.last_status) for task in live)
+            wanted = {(service.primary.id, "RUNNING"): service.desired_count} if service.desired_count else {}
+            if standing != wanted:
+                wrong.append(f"steady with {dict(standing)} instead of {wanted}")
+            if len(service.deployments) != 1:
+                wrong.append(f"steady with {len(service.deployments)} deployments")
+        await self._judge_history(service)
+        self._judge_tasks(service, live, calm=steady and self.put_right)
+
+    def _explained(self, plan: ServicePlan) -> bool:
+        last = [event.message for event in plan.service.events[:4]]
+        texts = ("unable to place", "unable to consistently start", "unable to stop or start")
+        # Tasks that start and end again and again are no scheduler's fault: their ends are told one by one.
+        flutter = any("has started" in message for message in last)
+        told = any(text in message for message in last for text in texts)
+        return bool(plan.waits_for) or told or flutter
+
+    async def _judge_history(self, service: Service) -> None:
+        records = await self.records()
+        open_ = [record for record in records if record.status in OPEN_DEPLOYMENTS]
+        if len(open_) > 1:
+            self.violations.append(f"{len(open_)} service deployments are open")
+        for record in open_:
+            current = record.deployment_id == service.primary.id
+            back = record.rollback is not None and record.rollback.revision == service.primary.revision
+            if not current and not back:
+                self.violations.append(f"{record.uid} is {record.status}: not the service's deployment")
+            if service.primary.rollout_state != "IN_PROGRESS":
+                self.violations.append(
+                    f"{record.uid} is {record.status}: its deployment {service.primary.rollout_state}"
+                )
+
+    def _judge_tasks(self, service: Service, live: tuple[Task, ...], *, calm: bool) -> None:
+        told = [event.message for event in service.events if "has started" in event.message]
+        names = Counter(name for message in told for name in re.findall(r"\(task (\w+)\)", message))
+        if doubles := [name for name, count in names.items() if count > 1]:
+            self.violations.append(f"started twice: {doubles}")
+        if calm:
+            on_nodes = set().union(*(node.running for node in self.nodes if not node.gone))
+            known = {task.arn for task in live if task.last_status == "RUNNING"}
+            if on_nodes != known:
+                self.violations.append(
+                    f"runs and is not known: {on_nodes - known}; does not run: {known - on_nodes}"
+                )
+
+
+async def drama(seed: int) -> list[str]:
+    """The violations of one world's whole history."""
+    world, done = World(seed), asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        stage = group.create_task(world.play(done))
+        await done.wait()
+        stage.cancel()
+    await world.inner.close()
+    return world.violations
