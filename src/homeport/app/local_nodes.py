@@ -39,7 +39,7 @@ from homeport.node.instance_net import InstanceAddress
 from homeport.node.metadata.endpoint import MetadataEndpoint
 from homeport.node.metadata.redirect import Bridge, MetadataRedirect, find_bridge
 from homeport.node.metadata.server import METADATA_PORT, metadata_server
-from homeport.node.ports import DriverError, Drivers, EngineInfo
+from homeport.node.ports import DriverError, Drivers, DriverUnavailableError, EngineInfo
 from homeport.node.registration import (
     ClusterChangedError,
     InstanceGoneError,
@@ -53,6 +53,7 @@ log = get_logger("app.nodes")
 
 Report = Callable[[str, Mapping[str, Any]], None]
 STARTS_PER_CPU = 4
+ENGINE_PAUSE_SECONDS = 1.0
 """Containers created or started at once. On 2 CPUs Docker took 10.3 s for 30 with 4 slots, 7.8 s with 8."""
 MEBIBYTE = 1024 * 1024
 SYSTEM_RESERVED_MIB = 128
@@ -98,7 +99,7 @@ class NodeHost:
             self.session = await begun.enter_async_context(
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             )
-            self.info = await self.containers.info()
+            self.info = await self._ask_engine()
             self.metadata = await self._serve_metadata(begun)
             try:
                 self.pause_image = await ensure_pause_image(self.images, self.info.architecture)
@@ -114,6 +115,18 @@ class NodeHost:
         trace: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    async def _ask_engine(self) -> EngineInfo:
+        """An engine that is busy, or begins only now, is waited for: the API serves meanwhile."""
+        told = False
+        while True:
+            try:
+                return await self.containers.info()
+            except DriverUnavailableError as error:
+                if not told:
+                    self._report("docker.waiting", {"error": str(error)})
+                told = True
+            await asyncio.sleep(ENGINE_PAUSE_SECONDS)
 
     async def _serve_metadata(self, stack: AsyncExitStack) -> Metadata:
         """Listen on loopback and on Docker's bridge, and send 169.254.170.2 there."""

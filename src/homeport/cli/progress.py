@@ -15,6 +15,7 @@ SENTENCES: Mapping[str, str] = {
     "docker.installing": "Docker Engine is missing: installing {package} with apt-get",
     "docker.starting": "no Docker Engine runs here: starting it ({command})",
     "docker.ready": "Docker Engine answers at {docker_host}",
+    "docker.waiting": "waiting for Docker Engine to tell about itself ({error})",
     "runtime.restoring": "writing {path} anew: Docker Engine starts containers with it",
     "network.loopback": "tasks' ports are published on 127.0.0.1: no other address can be made ({error})",
     "metadata.direct": "containers get their metadata at the bridge's address, not 169.254.170.2 ({error})",
