@@ -73,6 +73,12 @@ class ServiceNotActiveException(AwsError):
     code = "ServiceNotActiveException"
 
 
+class TaskSetNotFoundException(AwsError):
+    """No such task set."""
+
+    code = "TaskSetNotFoundException"
+
+
 class TargetNotFoundException(AwsError):
     """No such target of an attribute."""
 

@@ -20,10 +20,12 @@ from homeport.services.ecs.api.context import (
 from homeport.services.ecs.errors import InvalidParameterException, ResourceNotFoundException
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.tags import Tags, checked, merged, without
+from homeport.services.ecs.plan.task_set_request import named
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.tx import Tx
 
@@ -58,11 +60,24 @@ def _retag(tx: Tx, call: Call, arn_text: str, change: Change | None) -> Tags:
             return definition.tags
         changed = msgspec.structs.replace(definition, tags=change(definition.tags))
         return TaskDefinitionRepo(tx).save(changed).tags
+    if kind == "task-set" and len(path) == 4:
+        return _retag_task_set(tx, call, arn_text, path, change)
     if kind not in ("service", "task", "container-instance"):
         raise InvalidParameterException(f"The ARN provided is invalid: {arn_text}")
     if len(path) != 2:
         raise InvalidParameterException("Long arn format must be used for tagging operations")
     return _retag_in_cluster(tx, call, kind, path, change)
+
+
+def _retag_task_set(tx: Tx, call: Call, arn_text: str, path: list[str], change: Change | None) -> Tags:
+    service = ServiceRepo(tx).find(find_cluster(tx, call, path[0]).id, path[1])
+    task_sets = TaskSetRepo(tx)
+    found = None if service is None else named(task_sets.of_service(service.id), arn_text)
+    if found is None:
+        raise ResourceNotFoundException(f"The specified task-set was not found: {arn_text}")
+    if change is None:
+        return found.tags
+    return task_sets.save(msgspec.structs.replace(found, tags=change(found.tags))).tags
 
 
 def _retag_in_cluster(tx: Tx, call: Call, kind: str, path: list[str], change: Change | None) -> Tags:

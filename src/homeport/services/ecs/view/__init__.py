@@ -11,6 +11,7 @@ from homeport.services.ecs.view.history import (
 from homeport.services.ecs.view.instances import instance_view
 from homeport.services.ecs.view.services import deployment_configuration, service_view
 from homeport.services.ecs.view.task_definitions import task_definition_view
+from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.tasks import task_health, task_view
 from homeport.services.ecs.view.wire import Include
 
@@ -25,5 +26,6 @@ __all__ = [
     "service_view",
     "task_definition_view",
     "task_health",
+    "task_set_view",
     "task_view",
 ]

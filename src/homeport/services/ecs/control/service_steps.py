@@ -1,0 +1,73 @@
+"""What carrying out a step has in common, whatever kind of service it is a step of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import msgspec
+
+from homeport.core.ids import Ids, uuid
+from homeport.services.ecs.model import Service, ServiceEvent, Task
+from homeport.services.ecs.plan.account_settings import SETTINGS
+from homeport.services.ecs.plan.rollout import TaskStop
+from homeport.services.ecs.ports import PlacementOutcome
+from homeport.services.ecs.repo.settings import SettingRepo
+from homeport.store.tx import Tx
+
+START_MAX = 100
+SERVICE_EVENTS_MAX = 100
+
+
+def with_events(service: Service, messages: Iterable[str], *, ids: Ids, now: datetime) -> Service:
+    """The service with the messages on top; one that repeats the newest is left out."""
+    events = list(service.events)
+    for message in messages:
+        if events and events[0].message == message:
+            continue
+        events.insert(0, ServiceEvent(id=uuid(ids), created_at=now, message=message))
+    return msgspec.structs.replace(service, events=tuple(events[:SERVICE_EVENTS_MAX]))
+
+
+def told_stops(subject: str, stops: Sequence[TaskStop]) -> Iterable[str]:
+    """What is stopped, as a service's events tell it. `subject`: `(service NAME)`."""
+    running = [stop.task for stop in stops if stop.task.last_status == "RUNNING"]
+    pending = len(stops) - len(running)
+    if pending:
+        yield f"{subject} stopped {pending} pending tasks."
+    if running:
+        names = " ".join(f"(task {task.uid})" for task in running)
+        yield f"{subject} has stopped {len(running)} running tasks: {names}."
+
+
+def told_starts(subject: str, outcome: PlacementOutcome, count: int, *, replaces: int) -> Iterable[str]:
+    """What became of `count` starts."""
+    if outcome.tasks:
+        names = " ".join(f"(task {task.uid})" for task in outcome.tasks)
+        started = f"{subject} has started {len(outcome.tasks)} tasks: {names}."
+        if replaced := min(replaces, len(outcome.tasks)):
+            started += f" Amazon ECS replaced {replaced} tasks due to an unhealthy status."
+        yield started
+    if len(outcome.tasks) < count and outcome.explanation:
+        yield (
+            f"{subject} was unable to place a task because no container instance "
+            f"met all of its requirements. Reason: {outcome.explanation}"
+        )
+
+
+def stopping(stop: TaskStop, now: datetime) -> Task:
+    """The task with the stop asked for."""
+    return msgspec.structs.replace(
+        stop.task,
+        desired_status="STOPPED",
+        stop_code="ServiceSchedulerInitiated",
+        stopped_reason=stop.reason,
+        stopping_at=now,
+    )
+
+
+def log_mode(tx: Tx, service: Service) -> str:
+    """The delivery mode of log drivers that is in force for a service's tasks."""
+    root = f"arn:aws:iam::{service.account_id}:root"
+    explicit = SettingRepo(tx, service.account_id, service.region).explicit((root,))
+    return explicit.get((root, "defaultLogDriverMode")) or SETTINGS["defaultLogDriverMode"].default
