@@ -98,6 +98,17 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 30,
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
+        {
+            "serviceName": "{unique}-external", "deploymentController": {"type": "EXTERNAL"},
+            "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
+        },
+    ],
+    "CreateTaskSet": [
+        {
+            "cluster": "default", "service": "external", "taskDefinition": "app", "launchType": "EC2",
+            "externalId": "build-7", "scale": {"value": 0.0, "unit": "PERCENT"}, "clientToken": "{unique}",
+            "tags": TAGS,
+        }
     ],
     "DeleteAccountSetting": [{"name": "containerInsights", "principalArn": "{user}"}],
     "DeleteAttributes": [
@@ -110,6 +121,9 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     "DeleteCluster": [{"cluster": "doomed"}],
     "DeleteService": [{"cluster": "default", "service": "doomed", "force": True}],
+    "DeleteTaskSet": [
+        {"cluster": "default", "service": "external", "taskSet": "{doomed_task_set}", "force": True}
+    ],
     "DeleteTaskDefinitions": [{"taskDefinitions": ["gone:1"]}],
     "DeregisterContainerInstance": [
         {"cluster": "default", "containerInstance": "{doomed_instance}", "force": True}
@@ -121,6 +135,9 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     "DescribeServices": [{"cluster": "default", "services": ["web"], "include": ["TAGS"]}],
     "DescribeTaskDefinition": [{"taskDefinition": "app", "include": ["TAGS"]}],
+    "DescribeTaskSets": [
+        {"cluster": "default", "service": "external", "taskSets": ["{task_set}"], "include": ["TAGS"]}
+    ],
     "DescribeTasks": [{"cluster": "default", "tasks": ["{task}"], "include": ["TAGS"]}],
     "DiscoverPollEndpoint": [{"cluster": "default"}],
     "GetTaskProtection": [{"cluster": "default", "tasks": ["{task}"]}],
@@ -233,10 +250,24 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "forceNewDeployment": True, "healthCheckGracePeriodSeconds": 30, "enableExecuteCommand": False,
             "enableECSManagedTags": False, "propagateTags": "NONE", "deploymentController": {"type": "ECS"},
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
-        }
+        },
+        {
+            "cluster": "default", "service": "external", "desiredCount": 1,
+            "healthCheckGracePeriodSeconds": 30, "enableECSManagedTags": False, "propagateTags": "NONE",
+            "deploymentController": {"type": "EXTERNAL"}, **SPREAD,
+        },
+    ],
+    "UpdateServicePrimaryTaskSet": [
+        {"cluster": "default", "service": "external", "primaryTaskSet": "{task_set}"}
     ],
     "UpdateTaskProtection": [
         {"cluster": "default", "tasks": ["{task}"], "protectionEnabled": True, "expiresInMinutes": 5}
+    ],
+    "UpdateTaskSet": [
+        {
+            "cluster": "default", "service": "external", "taskSet": "{task_set}",
+            "scale": {"value": 1.0, "unit": "PERCENT"},
+        }
     ],
 }  # fmt: skip
 """Requests that are accepted, by operation."""
@@ -331,6 +362,11 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
     ecs.create_service(
         serviceName="stuck", taskDefinition="app", desiredCount=1, placementConstraints=nowhere
     )
+    ecs.create_service(serviceName="external", deploymentController={"type": "EXTERNAL"})
+    task_set, doomed_task_set = (
+        ecs.create_task_set(cluster="default", service="external", taskDefinition="app")["taskSet"]["id"]
+        for _ in range(2)
+    )
     (deployment,) = ecs.list_service_deployments(service="stuck")["serviceDeployments"]
     ecs.create_cluster(clusterName="doomed")
     (instance,) = ecs.list_container_instances()["containerInstanceArns"]
@@ -347,6 +383,8 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
         )["containerInstance"]["containerInstanceArn"],
         "deployment": deployment["serviceDeploymentArn"],
         "revision": deployment["targetServiceRevisionArn"],
+        "task_set": task_set,
+        "doomed_task_set": doomed_task_set,
         "task": tasks[0]["taskArn"],
         "doomed_task": tasks[1]["taskArn"],
         "failing_task": tasks[2]["taskArn"],

@@ -11,6 +11,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
     settings,
     tags,
     task_definitions,
+    task_sets,
     tasks,
 )
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH

@@ -37,9 +37,11 @@ from homeport.services.ecs.plan.service_request import (
     rollout_settings,
 )
 from homeport.services.ecs.plan.tags import checked
+from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
+from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import deployment_configuration, service_view
 from homeport.store.tx import Tx
@@ -47,7 +49,8 @@ from homeport.store.tx import Tx
 _TAGS = frozenset({"TAGS"})
 
 
-def _resource(call: Call, request: Request) -> tuple[str, ...]:
+def service_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """IAM: the service that a request names."""
     reference = request.get("service") or request.get("serviceName") or "*"
     if reference.startswith("arn:"):
         return (reference,)
@@ -56,11 +59,17 @@ def _resource(call: Call, request: Request) -> tuple[str, ...]:
 
 
 def _view(tx: Tx, service: Service, include: frozenset[str], *, created: bool = False) -> Answer:
-    tasks = TaskRepo(tx).live_of_service(service.id)
-    return service_view(service, tasks=tasks, include=include, created=created)
+    return service_view(
+        service,
+        tasks=TaskRepo(tx).live_of_service(service.id),
+        task_sets=TaskSetRepo(tx).of_service(service.id) if service.is_external else (),
+        include=include,
+        created=created,
+    )
 
 
-def _find(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Service:
+def find_service(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Service:
+    """The service that a request names, unless it is INACTIVE. Raise `ServiceNotFoundException`."""
     name = service_name(home(call), cluster.name, reference)
     service = None if name is None else ServiceRepo(tx).find(cluster.id, name)
     if service is None or service.status == "INACTIVE":
@@ -68,14 +77,16 @@ def _find(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Service:
     return service
 
 
-def _definition(tx: Tx, call: Call, reference: str) -> TaskDefinition:
+def definition_of(tx: Tx, call: Call, reference: str) -> TaskDefinition:
+    """The task definition that a request names. Raise `ClientException`."""
     definition = find_task_definition(tx, call, task_definition_name(home(call), reference))
     if definition is None:
         raise ClientException("TaskDefinition not found.")
     return definition
 
 
-def _deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
+def new_deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
+    """A deployment of the definition that begins now."""
     now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
     return Deployment(
         id=name,
@@ -99,6 +110,15 @@ def _begin_history(tx: Tx, ecs: Ecs, service: Service) -> None:
     history.add(msgspec.structs.replace(record, configuration=deployment_configuration(service)))
 
 
+def _first_deployments(tx: Tx, call: Call, ecs: Ecs, req: Request) -> tuple[Deployment, ...]:
+    """What a new service begins with; nothing where somebody else conducts its deployments."""
+    if controller_of(req) == "EXTERNAL":
+        return ()
+    definition = definition_of(tx, call, req["taskDefinition"])
+    check_definition(req, definition)
+    return (new_deployment(ecs, definition),)
+
+
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
     """Whether the client token was used before. Raise if it was for something else."""
     known = TokenRepo(tx).find(f"CreateService/{cluster.id}", token) if token else None
@@ -107,7 +127,7 @@ def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
     return known is not None
 
 
-@ops.operation("CreateService", resources=_resource)
+@ops.operation("CreateService", resources=service_resource)
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
@@ -126,8 +146,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if old is not None and old.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         known = _earlier(tx, cluster, token, digest)
-        definition = _definition(tx, call, req["taskDefinition"])
-        check_definition(req, definition)
+        deployments = _first_deployments(tx, call, ecs, req)
         rollout = rollout_settings(req.get("deploymentConfiguration"))
         if token and not known:
             TokenRepo(tx).add(
@@ -143,12 +162,13 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             account_id=call.account_id,
             region=call.region,
             name=req["serviceName"],
-            desired_count=req["desiredCount"],
-            deployments=(_deployment(ecs, definition),),
+            desired_count=req.get("desiredCount", 0),
+            deployments=deployments,
             **rollout._asdict(),
             health_check_grace_seconds=req.get("healthCheckGracePeriodSeconds", 0),
             placement_constraints=tuple(req.get("placementConstraints") or ()),
             placement_strategy=tuple(req.get("placementStrategy") or ()),
+            controller=controller_of(req),
             explicit_controller=bool(req.get("deploymentController")),
             enable_managed_tags=req.get("enableECSManagedTags", False),
             propagate_tags=req.get("propagateTags") or "NONE",
@@ -158,7 +178,8 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             request=asked,
         )
         added = repo.add(service)
-        _begin_history(tx, ecs, added)
+        if deployments:
+            _begin_history(tx, ecs, added)
         return _view(tx, added, _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
@@ -185,19 +206,22 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
     return changes | rollout_settings(req.get("deploymentConfiguration"), current)._asdict()
 
 
-@ops.operation("UpdateService", resources=_resource)
+@ops.operation("UpdateService", resources=service_resource)
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition or `forceNewDeployment` starts a deployment."""
     check_common(req)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
-        service = _find(tx, call, cluster, req["service"])
+        service = find_service(tx, call, cluster, req["service"])
         if service.status != "ACTIVE":
             raise ServiceNotActiveException("Service was not ACTIVE.")
+        check_controller(req, service)
         changes = _changes(req, service)
+        if service.is_external:
+            return _view(tx, ServiceRepo(tx).save(msgspec.structs.replace(service, **changes)), _TAGS)
         reference = req.get("taskDefinition") or service.primary.task_definition
-        definition = _definition(tx, call, reference)
+        definition = definition_of(tx, call, reference)
         if req.get("networkConfiguration"):
             check_network(req, definition)
         if definition.id != service.primary.task_definition_id or req.get("forceNewDeployment"):
@@ -207,7 +231,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
-            changes["deployments"] = (_deployment(ecs, definition), *older)
+            changes["deployments"] = (new_deployment(ecs, definition), *older)
         saved = ServiceRepo(tx).save(msgspec.structs.replace(service, **changes))
         if saved.primary.id != service.primary.id:
             _begin_history(tx, ecs, saved)
@@ -216,16 +240,24 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     return {"service": await ecs.store.write(work)}
 
 
-@ops.operation("DeleteService", resources=_resource)
+def _is_deployed(tx: Tx, service: Service) -> bool:
+    """Whether it has task sets that nobody deleted."""
+    task_sets = TaskSetRepo(tx).of_service(service.id) if service.is_external else ()
+    return any(task_set.status != "DRAINING" for task_set in task_sets)
+
+
+@ops.operation("DeleteService", resources=service_resource)
 async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Drain a service; above 0 only by force."""
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
-        service = _find(tx, call, cluster, req["service"])
+        service = find_service(tx, call, cluster, req["service"])
         if service.status == "ACTIVE":
             if service.desired_count and not req.get("force"):
                 raise InvalidParameterException("The service cannot be stopped while it is scaled above 0.")
+            if not req.get("force") and _is_deployed(tx, service):
+                raise InvalidParameterException("The service cannot be stopped while deployments are active.")
             service = ServiceRepo(tx).save(
                 msgspec.structs.replace(service, status="DRAINING", desired_count=0)
             )
@@ -251,7 +283,7 @@ async def describe_services(call: Call, ecs: Ecs, req: Request) -> Answer:
             name = service_name(home(call), cluster.name, reference)
             service = None if name is None else repo.find(cluster.id, name)
             if service is None:
-                arn = _resource(call, {"cluster": cluster.name, "service": reference})[0]
+                arn = service_resource(call, {"cluster": cluster.name, "service": reference})[0]
                 failures.append({"arn": arn, "reason": "MISSING"})
             else:
                 found.append(_view(tx, service, include))

@@ -15,6 +15,7 @@ from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
+from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
 from homeport.services.ecs.plan.account_settings import SETTINGS
 from homeport.services.ecs.plan.history import advanced
@@ -51,6 +52,7 @@ class ReplicaController:
         self._ids = ids
         self._placer = placer
         self._short: dict[int, set[str]] = {}
+        self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
 
     async def keys(self) -> Iterable[str]:
         """Every service that is not INACTIVE."""
@@ -69,6 +71,8 @@ class ReplicaController:
         loaded = await self._store.read(lambda tx: self._load(tx, int(key)))
         if loaded is None:
             return Next()
+        if isinstance(loaded, LoadedTaskSets):
+            return await self._task_sets.step(loaded)
         snapshot, cluster, definition = loaded
         plan = self._plan(snapshot, now)
         if plan.stop:
@@ -88,14 +92,20 @@ class ReplicaController:
     def _plan(self, snapshot: ServiceSnapshot, now: datetime) -> ServicePlan:
         return plan_service(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
 
+    def _listen(self, service: Service) -> None:
+        """The next news of the cluster's fleet concerns the service."""
+        self._short.setdefault(service.cluster_id, set()).add(str(service.id))
+
     def _scale_in(self, service: Service, tasks: Sequence[Task], count: int) -> Sequence[Task]:
         """The tasks whose going keeps the placement strategy's result best."""
         return self._placer.pick_for_scale_in(service.cluster_id, tasks, service.placement_strategy, count)
 
-    def _load(self, tx: Tx, service_id: int) -> _Loaded | None:
+    def _load(self, tx: Tx, service_id: int) -> _Loaded | LoadedTaskSets | None:
         service = ServiceRepo(tx).get(service_id)
         if service is None or service.status == "INACTIVE":
             return None
+        if service.is_external:
+            return load_task_sets(tx, service, self._clock.now())
         tasks = TaskRepo(tx)
         snapshot = ServiceSnapshot(
             service=service,
@@ -110,7 +120,7 @@ class ReplicaController:
     def _stop(self, tx: Tx, service_id: int) -> tuple[_Loaded, ServicePlan, Service] | None:
         """Decide on what is there now, and write it."""
         loaded = self._load(tx, service_id)
-        if loaded is None:
+        if loaded is None or isinstance(loaded, LoadedTaskSets):
             return None
         now = self._clock.now()
         plan = self._plan(loaded[0], now)

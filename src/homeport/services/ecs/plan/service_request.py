@@ -12,6 +12,7 @@ from homeport.services.ecs.plan.launch import Launches, check_compute
 from homeport.services.ecs.plan.placement_types import Constraint, Strategy
 from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
 from homeport.services.ecs.plan.support import refuse
+from homeport.services.ecs.plan.task_set_request import check_external_create, controller_of
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _UNSUPPORTED = (
@@ -122,9 +123,10 @@ def check_common(request: Mapping[str, Any]) -> None:
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
     if request.get("availabilityZoneRebalancing") == "ENABLED":
         raise ClientException("availabilityZoneRebalancing ENABLED is not supported by Homeport yet.")
-    controller = (request.get("deploymentController") or {}).get("type", "ECS")
-    if controller != "ECS":
-        raise ClientException(f"deploymentController {controller} is not supported by Homeport yet.")
+    if controller_of(request) not in ("ECS", "EXTERNAL"):
+        raise ClientException(
+            f"deploymentController {controller_of(request)} is not supported by Homeport yet."
+        )
     if request.get("desiredCount") is not None and not 0 <= request["desiredCount"] <= 5000:
         raise InvalidParameterException("desiredCount must be between 0 and 5000.")
     rollout_settings(request.get("deploymentConfiguration"))
@@ -138,7 +140,10 @@ def check_create(request: Mapping[str, Any]) -> None:
         raise InvalidParameterException(
             "serviceName is made of 1 to 255 letters, digits, hyphens and underscores."
         )
-    if not request.get("taskDefinition"):
+    external = controller_of(request) == "EXTERNAL"
+    if external:
+        check_external_create(request)
+    elif not request.get("taskDefinition"):
         raise InvalidParameterException("TaskDefinition can not be blank.")
     if request.get("schedulingStrategy") == "DAEMON":
         if request.get("desiredCount") is not None:
@@ -147,7 +152,7 @@ def check_create(request: Mapping[str, Any]) -> None:
                 "Remove a desired count value and try again"
             )
         raise ClientException("schedulingStrategy DAEMON is not supported by Homeport yet.")
-    if request.get("desiredCount") is None:
+    if request.get("desiredCount") is None and not external:
         raise InvalidParameterException("desiredCount is required for a REPLICA service.")
     if len(request.get("clientToken") or "") > 36:
         raise InvalidParameterException("clientToken has at most 36 characters.")

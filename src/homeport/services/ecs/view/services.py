@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from homeport.services.ecs.model import Breaker, Deployment, Service, Task
+from homeport.services.ecs.model import Breaker, Deployment, Service, Task, TaskSet
+from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.wire import PENDING, Include, Wire
 
 
@@ -44,8 +45,25 @@ def deployment_configuration(service: Service) -> Wire:
     }
 
 
+def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: tuple[Task, ...], include: Include) -> Wire:
+    """What a service shows of its task sets: the values of the PRIMARY one are its own."""
+    primary = [one.deployment for one in task_sets if one.status == "PRIMARY"]
+    view: Wire = {
+        "taskSets": [task_set_view(one, tasks=tasks, include=include) for one in task_sets],
+        "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
+    }
+    if primary:
+        view |= {"taskDefinition": primary[0].task_definition, "launchType": primary[0].launch_type}
+    return view
+
+
 def service_view(
-    service: Service, *, tasks: tuple[Task, ...], include: Include, created: bool = False
+    service: Service,
+    *,
+    tasks: tuple[Task, ...],
+    task_sets: tuple[TaskSet, ...] = (),
+    include: Include,
+    created: bool = False,
 ) -> Wire:
     """A service. `tasks`: its live ones, which the counters count.
 
@@ -70,7 +88,6 @@ def service_view(
         "runningCount": sum(running.values()),
         "pendingCount": sum(pending.values()),
         "launchType": service.launch_type,
-        "taskDefinition": service.primary.task_definition,
         "deploymentConfiguration": deployment_configuration(service),
         "deployments": [
             _deployment_view(
@@ -97,7 +114,11 @@ def service_view(
         "availabilityZoneRebalancing": "DISABLED",
     }
     if service.explicit_controller or not created:
-        view["deploymentController"] = {"type": "ECS"}
+        view["deploymentController"] = {"type": service.controller}
+    if service.is_external:
+        view |= _of_task_sets(task_sets, tasks, include)
+    else:
+        view["taskDefinition"] = service.primary.task_definition
     if "TAGS" in include:
         view["tags"] = list(service.tags)
     return view
