@@ -10,6 +10,7 @@ import msgspec
 
 from homeport.core.call import Call
 from homeport.core.clock import Clock
+from homeport.core.errors import DynamicAwsError
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
 from homeport.gateway.chain import Anonymous, Chain, MountedService
@@ -37,6 +38,9 @@ MANIFESTS: tuple[Manifest, ...] = (ecs, iam, sts)
 
 INTERNAL_ERRORS = {"ecs": "ServerException"}
 DISPATCH_WORKERS = 16
+EVENTS_MAX = 1000
+EVENTS_WAIT_MAX_SECONDS = 4.0
+"""How long one request for events may wait: less than the server waits for open requests when it stops."""
 REPLICA_WORKERS = 8
 
 
@@ -183,4 +187,26 @@ def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
         found = await explainer.explain(call.account_id, call.region, query.get("arn", ""))
         return msgspec.json.encode(found)
 
-    return {"explain": OwnPage(action="homeport:Explain", read=explain)}
+    bus = ecs.EventBus(plane.store)
+
+    async def events(call: Call, query: Mapping[str, str]) -> bytes:
+        try:
+            limit = min(max(int(query.get("limit", "100")), 1), EVENTS_MAX)
+            wait_seconds = min(max(float(query.get("wait", "0")), 0.0), EVENTS_WAIT_MAX_SECONDS)
+            after = ecs.EventPosition.parse(query["after"]) if "after" in query else None
+        except ValueError:
+            raise DynamicAwsError(
+                ecs.invalid_input, "limit, wait or after is not what it should be."
+            ) from None
+        if after is None:
+            page = await bus.newest(call.account_id, call.region, limit)
+        else:
+            page = await bus.after(
+                call.account_id, call.region, after, limit=limit, wait_seconds=wait_seconds
+            )
+        return msgspec.json.encode({"events": page.documents, "next": str(page.end), "gap": page.gap})
+
+    return {
+        "explain": OwnPage(action="homeport:Explain", read=explain),
+        "events": OwnPage(action="homeport:ReadEvents", read=events),
+    }

@@ -17,6 +17,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
 from homeport.services.ecs.api.context import Ecs, ops
 from homeport.services.ecs.control.agents import AgentHub
+from homeport.services.ecs.control.event_bus import EventBus
 from homeport.services.ecs.control.explainer import Explainer
 from homeport.services.ecs.control.fleet_feed import FleetFeed
 from homeport.services.ecs.control.placer import Placer
@@ -24,6 +25,7 @@ from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
 from homeport.services.ecs.ports import AgentHello, RefusedAgentError
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
+from homeport.services.ecs.repo.events import EventPosition
 
 name = "ecs"
 operations = ops
@@ -35,6 +37,8 @@ __all__ = [
     "AgentHello",
     "AgentHub",
     "Ecs",
+    "EventBus",
+    "EventPosition",
     "Explainer",
     "FleetFeed",
     "Placer",

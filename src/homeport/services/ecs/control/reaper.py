@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from homeport.core.clock import Clock
 from homeport.runtime.runner import Next
+from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
@@ -21,6 +22,9 @@ from homeport.store.tx import Tx
 
 TASKS_KEPT = timedelta(hours=1)
 TOKENS_KEPT = timedelta(hours=24)
+EVENTS_KEPT = 200_000
+"""And those of the last hour: no longer than tasks, whose first events are read from their rows."""
+EVENTS_BATCH = 5_000
 HISTORY_KEPT = timedelta(days=90)
 PAUSE = timedelta(minutes=1)
 BATCH = 500
@@ -44,16 +48,20 @@ class Reaper:
         del key
         now = self._clock.now()
 
-        def work(tx: Tx) -> tuple[int, float | None]:
-            purged = TaskRepo(tx).purge(now - TASKS_KEPT, limit=BATCH)
+        def work(tx: Tx) -> tuple[bool, float | None]:
+            outbox = EventRepo(tx)
+            told = outbox.purge(
+                older_than_seconds=TASKS_KEPT.total_seconds(), beyond=EVENTS_KEPT, limit=EVENTS_BATCH
+            )
+            purged = 0 if told == EVENTS_BATCH else TaskRepo(tx).purge(now - TASKS_KEPT, limit=BATCH)
             TokenRepo(tx).purge((now - TOKENS_KEPT).timestamp())
             in_use = ServiceRepo(tx).definition_ids() | TaskSetRepo(tx).definition_ids()
             TaskDefinitionRepo(tx).purge_deleted(kept=in_use, limit=BATCH)
             HistoryRepo(tx).purge(now - HISTORY_KEPT, limit=BATCH)
-            return purged, TaskRepo(tx).oldest_stop()
+            return purged == BATCH or told == EVENTS_BATCH, TaskRepo(tx).oldest_stop()
 
-        purged, oldest = await self._store.write(work)
-        if purged == BATCH:
+        more, oldest = await self._store.write(work)
+        if more:
             return Next(wake_at=now)
         if oldest is None:
             return Next(wake_at=now + TASKS_KEPT)

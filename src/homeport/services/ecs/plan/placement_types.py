@@ -47,6 +47,12 @@ _CLAUSES = {
 }
 
 
+def clause_reason(clause: str) -> Reason | None:
+    """The reason that a service event's clause is about; `None`: it quotes none."""
+    quoted = clause.partition('encountered error "')[2].rstrip('"')
+    return next((r for r in Reason if quoted == r or (not quoted and _CLAUSES.get(r) == clause)), None)
+
+
 @dataclass(frozen=True, slots=True)
 class Constraint:
     """A placement constraint; all of a task's constraints must hold."""

@@ -11,7 +11,10 @@ from sqlalchemy import BigInteger, bindparam, case, func, select, update
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import ContainerInstance
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.tables import container_instances, tasks
+from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.services.ecs.view.instances import instance_view
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
@@ -105,7 +108,9 @@ class InstanceRepo:
         )
         self._tx.touch("ecs.instance", str(row_id))
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
-        return msgspec.structs.replace(instance, id=row_id, version=1, changed_epoch=epoch)
+        added = msgspec.structs.replace(instance, id=row_id, version=1, changed_epoch=epoch)
+        self._tell(added)
+        return added
 
     def save(self, instance: ContainerInstance) -> ContainerInstance:
         """Raise `StaleWriteError` when someone else wrote first."""
@@ -124,7 +129,19 @@ class InstanceRepo:
             raise StaleWriteError(instance.arn)
         self._tx.touch("ecs.instance", str(instance.id))
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
-        return msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
+        after = msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
+        self._tell(after)
+        return after
+
+    def _tell(self, instance: ContainerInstance) -> None:
+        """Leave an event of this version, with what is left on the instance now."""
+        view = instance_view(
+            instance,
+            tasks=TaskRepo(self._tx).live_of_instance(instance.id),
+            counts=self.task_counts([instance.id]).get(instance.id, (0, 0)),
+            include=frozenset(),
+        )
+        EventRepo(self._tx).instance_moved(instance, view)
 
     def reserve_payloads(self, instance_id: int, count: int, *, floor: int) -> int:
         """Take the next `count` numbers of payloads and manifests, above `floor`; the first of them."""

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Service
+from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.tables import services
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
@@ -81,10 +82,13 @@ class ServiceRepo:
             },
         )
         self._tx.touch("ecs.service", str(row_id))
-        return msgspec.structs.replace(service, id=row_id, version=1)
+        added = msgspec.structs.replace(service, id=row_id, version=1)
+        EventRepo(self._tx).service_moved(None, added)
+        return added
 
     def save(self, service: Service) -> Service:
         """Raise `StaleWriteError` when someone else wrote first."""
+        before = self.get(service.id)
         saved = self._tx.change(
             _SAVE,
             {
@@ -98,6 +102,7 @@ class ServiceRepo:
         if saved != 1:
             raise StaleWriteError(service.arn)
         self._tx.touch("ecs.service", str(service.id))
+        EventRepo(self._tx).service_moved(before, service)
         return msgspec.structs.replace(service, version=service.version + 1)
 
     def is_current(self, service: Service) -> bool:

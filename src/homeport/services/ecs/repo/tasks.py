@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
+from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.tables import tasks
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
@@ -121,6 +122,7 @@ class TaskRepo:
 
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
+        self._outbox = EventRepo(tx)
 
     def find(self, cluster_id: int, uid: str) -> Task | None:
         """The task with that 32-character id."""
@@ -178,6 +180,7 @@ class TaskRepo:
             self._tx.touch("ecs.dispatch", str(instance_id))
         for task in added:
             self._tx.touch("ecs.task", f"{task.cluster_id}/{task.uid}")
+        self._outbox.tasks_born(added)
         return added
 
     def save(self, task: Task) -> Task:
@@ -204,7 +207,9 @@ class TaskRepo:
             self._tx.touch("ecs.fleet", str(task.cluster_id))
         if task.desired_status == "STOPPED" and task.stopped_at is None and task.instance_id is not None:
             self._tx.touch("ecs.dispatch", str(task.instance_id))
-        return msgspec.structs.replace(task, version=task.version + 1)
+        after = msgspec.structs.replace(task, version=task.version + 1)
+        self._outbox.task_moved(after)
+        return after
 
     def to_start(self, instance_id: int, *, newer_than: int) -> tuple[Task, ...]:
         """Tasks that an instance's agent must start, whose rows are newer than the one given.

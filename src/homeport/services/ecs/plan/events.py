@@ -1,0 +1,145 @@
+"""What happened, from what a noun was and what it is. Pure; `view.events` makes documents of it.
+
+Sources: developer guide, "Amazon ECS service action events" and "Amazon ECS service deployment state change
+events" (names and types). A service's own event log is what its actions are read from, so the bus and
+DescribeServices tell the same.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from homeport.services.ecs.model import Deployment, Service, ServiceEvent, Task
+from homeport.services.ecs.model.events import Happening
+from homeport.services.ecs.plan.placement_types import Reason, clause_reason
+
+SERVICE_ACTION = "ECS Service Action"
+DEPLOYMENT_STATE = "ECS Deployment State Change"
+
+_ACTIONS = (
+    (re.compile(r"updated state to STEADY_STATE\.$"), "INFO", "TASKSET_STEADY_STATE"),
+    (re.compile(r"has reached a steady state\.$"), "INFO", "SERVICE_STEADY_STATE"),
+    (re.compile(r"has started \d+ tasks: "), "INFO", "TASKS_STARTED"),
+    (re.compile(r"has stopped \d+ running tasks: | stopped \d+ pending tasks\.$"), "INFO", "TASKS_STOPPED"),
+    (re.compile(r"is unable to consistently start tasks"), "WARN", "SERVICE_TASK_START_IMPAIRED"),
+    (re.compile(r"was unable to place a task"), "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE"),
+    (re.compile(r"operations are being throttled"), "ERROR", "ECS_OPERATION_THROTTLED"),
+)
+_FAILED = re.compile(r"\(deployment (\S+)\) deployment failed: (.*)$")
+_CLOSEST = re.compile(r"\(container-instance ([0-9a-f]{32})\) (.*?)\. For more")
+_STATES = {
+    "IN_PROGRESS": ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"),
+    "COMPLETED": ("INFO", "SERVICE_DEPLOYMENT_COMPLETED"),
+    "FAILED": ("ERROR", "SERVICE_DEPLOYMENT_FAILED"),
+}
+
+
+def service_happenings(before: Service | None, after: Service) -> tuple[Happening, ...]:
+    """What happened between two versions of a service, in order."""
+    known = {event.id for event in before.events} if before is not None else set()
+    news = [event for event in reversed(after.events) if event.id not in known]
+    failed, others = [], []
+    for event in news:
+        found = _FAILED.search(event.message)
+        if found is not None:
+            failed.append(_failure(found[1], found[2], event, after))
+        elif (told := _action(event, after)) is not None:
+            others.append(told)
+    return (*failed, *_moved(before, after), *others)
+
+
+def _failure(deployment_id: str, why: str, event: ServiceEvent, after: Service) -> Happening:
+    """A deployment that failed: the service may have forgotten it already."""
+    standing = [d for d in after.deployments if d.id == deployment_id and d.rollout_state == "FAILED"]
+    reason = standing[0].rollout_state_reason if standing else f"deployment failed: {why}"
+    return _deployment(deployment_id, "FAILED", reason, event.created_at)
+
+
+def _deployment(deployment_id: str, state: str, reason: str, at: datetime) -> Happening:
+    kind, name = _STATES[state]
+    return Happening(
+        detail_type=DEPLOYMENT_STATE,
+        event_type=kind,
+        event_name=name,
+        at=at,
+        members={"deploymentId": deployment_id, "reason": reason},
+    )
+
+
+def _moved(before: Service | None, after: Service) -> Iterator[Happening]:
+    """Deployments that began, began again (a rollback), or completed."""
+    was: dict[str, Deployment] = {d.id: d for d in before.deployments} if before is not None else {}
+    for one in reversed(after.deployments):
+        old = was.get(one.id)
+        if one.rollout_state in ("IN_PROGRESS", "COMPLETED") and (
+            old is None or old.rollout_state != one.rollout_state
+        ):
+            yield _deployment(one.id, one.rollout_state, one.rollout_state_reason, one.updated_at)
+
+
+def _action(event: ServiceEvent, service: Service) -> Happening | None:
+    for pattern, kind, name in _ACTIONS:
+        if pattern.search(event.message):
+            return Happening(
+                detail_type=SERVICE_ACTION,
+                event_type=kind,
+                event_name=name,
+                at=event.created_at,
+                members=_members(name, event, service),
+            )
+    return None
+
+
+def _members(name: str, event: ServiceEvent, service: Service) -> dict[str, Any]:
+    """A refused placement names its closest instance and the resource that was short."""
+    if name != "SERVICE_TASK_PLACEMENT_FAILURE":
+        return {}
+    closest = _CLOSEST.search(event.message)
+    if closest is None:
+        return {"reason": event.message.partition("Reason: ")[2] or event.message}
+    reason: Reason | None = clause_reason(closest[2])
+    head = f"arn:aws:ecs:{service.region}:{service.account_id}"
+    return {
+        "containerInstanceArns": [f"{head}:container-instance/{service.cluster_name}/{closest[1]}"],
+        "reason": closest[2] if reason is None else str(reason),
+    }
+
+
+def as_born(task: Task) -> Task:
+    """A task as it was when it was placed: what its life has changed since is taken back."""
+    return msgspec.structs.replace(
+        task,
+        version=1,
+        desired_status="RUNNING",
+        last_status="PENDING",
+        containers=tuple(
+            msgspec.structs.replace(
+                container,
+                last_status="PENDING",
+                runtime_id=None,
+                image_digest=None,
+                exit_code=None,
+                reason=None,
+                network_bindings=(),
+                network_interfaces=(),
+                health_status="UNKNOWN",
+                was_running=False,
+            )
+            for container in task.containers
+        ),
+        connectivity_at=None,
+        pull_started_at=None,
+        pull_stopped_at=None,
+        started_at=None,
+        stopping_at=None,
+        execution_stopped_at=None,
+        stopped_at=None,
+        stop_code=None,
+        stopped_reason=None,
+        protection=None,
+    )
