@@ -102,6 +102,14 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "serviceName": "{unique}-external", "deploymentController": {"type": "EXTERNAL"},
             "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
         },
+        {
+            "cluster": "default", "serviceName": "{unique}-daemon", "taskDefinition": "app",
+            "schedulingStrategy": "DAEMON", "launchType": "EC2", "placementStrategy": [],
+            "availabilityZoneRebalancing": "DISABLED", "deploymentController": {"type": "ECS"}, "tags": TAGS,
+            "deploymentConfiguration": {**DEPLOYMENT, "maximumPercent": 100},
+            "placementConstraints": [{"type": "memberOf", "expression": "attribute:nowhere exists"}],
+            "enableECSManagedTags": True, "propagateTags": "SERVICE", "healthCheckGracePeriodSeconds": 30,
+        },
     ],
     "CreateTaskSet": [
         {
@@ -161,7 +169,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         {
             "cluster": "default", "launchType": "EC2", "schedulingStrategy": "REPLICA",
             "resourceManagementType": "CUSTOMER", "maxResults": 1,
-        }
+        },
+        {"schedulingStrategy": "DAEMON"},
     ],
     "ListTagsForResource": [{"resourceArn": "{cluster}"}],
     "ListTaskDefinitionFamilies": [{"familyPrefix": "a", "status": "ACTIVE", "maxResults": 1}],
@@ -255,6 +264,12 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "cluster": "default", "service": "external", "desiredCount": 1,
             "healthCheckGracePeriodSeconds": 30, "enableECSManagedTags": False, "propagateTags": "NONE",
             "deploymentController": {"type": "EXTERNAL"}, **SPREAD,
+        },
+        {
+            "cluster": "default", "service": "daemon", "taskDefinition": "app", "forceNewDeployment": True,
+            "deploymentConfiguration": {**DEPLOYMENT, "maximumPercent": 100}, "propagateTags": "NONE",
+            "placementConstraints": SPREAD["placementConstraints"], "placementStrategy": [],
+            "availabilityZoneRebalancing": "DISABLED", "deploymentController": {"type": "ECS"},
         },
     ],
     "UpdateServicePrimaryTaskSet": [
@@ -359,6 +374,9 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
     for name, count in (("web", 0), ("doomed", 1)):
         ecs.create_service(serviceName=name, taskDefinition="app", desiredCount=count)
     nowhere = [{"type": "memberOf", "expression": "attribute:nowhere exists"}]
+    ecs.create_service(
+        serviceName="daemon", taskDefinition="app", schedulingStrategy="DAEMON", placementConstraints=nowhere
+    )
     ecs.create_service(
         serviceName="stuck", taskDefinition="app", desiredCount=1, placementConstraints=nowhere
     )

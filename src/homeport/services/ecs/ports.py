@@ -70,7 +70,8 @@ class ClientToken:
 class PlacementRequest:
     """Identical tasks to place and start.
 
-    `instance_uids` names the instances (StartTask) and bypasses strategies;
+    `instance_uids` names the instances, for one task each: StartTask bypasses constraints
+    and strategies, a DAEMON service only strategies;
     otherwise `count` tasks are placed. `template` is a task without id, uid and
     instance; `required_attributes` are names that an instance must carry.
     A `service` must be as it was read when the tasks are committed.
@@ -129,6 +130,10 @@ class TaskPlacer(Protocol):
         count: int,
     ) -> Sequence[Task]:
         """So many of a service's tasks, in the order in which they should go."""
+        ...
+
+    def reserve(self, service: Service, definition: TaskDefinition | None) -> None:
+        """Hold room for a DAEMON service's tasks wherever one is wanted and missing; `None`: no more."""
         ...
 
 

@@ -1,4 +1,4 @@
-"""Services of type REPLICA."""
+"""Services: REPLICA and DAEMON ones."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from homeport.services.ecs.errors import (
     ServiceNotFoundException,
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
+from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
@@ -33,14 +34,17 @@ from homeport.services.ecs.plan.service_request import (
     RolloutSettings,
     check_common,
     check_create,
+    check_daemon,
     check_definition,
     rollout_settings,
 )
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.repo.history import HistoryRepo
+from homeport.services.ecs.repo.hosts import daemon_hosts
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import deployment_configuration, service_view
@@ -147,7 +151,8 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         known = _earlier(tx, cluster, token, digest)
         deployments = _first_deployments(tx, call, ecs, req)
-        rollout = rollout_settings(req.get("deploymentConfiguration"))
+        is_daemon = req.get("schedulingStrategy") == "DAEMON"
+        rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
             TokenRepo(tx).add(
                 f"CreateService/{cluster.id}",
@@ -163,6 +168,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             region=call.region,
             name=req["serviceName"],
             desired_count=req.get("desiredCount", 0),
+            scheduling_strategy=req.get("schedulingStrategy") or "REPLICA",
             deployments=deployments,
             **rollout._asdict(),
             health_check_grace_seconds=req.get("healthCheckGracePeriodSeconds", 0),
@@ -177,12 +183,21 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             created_by=call.principal.arn,
             request=asked,
         )
-        added = repo.add(service)
+        added = repo.add(_sized(tx, service))
         if deployments:
             _begin_history(tx, ecs, added)
         return _view(tx, added, _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
+
+
+def _sized(tx: Tx, service: Service) -> Service:
+    """A DAEMON service with the number of instances that qualify for its definition."""
+    if not service.is_daemon:
+        return service
+    definition = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
+    hosts = daemon_hosts(tx, service, definition[service.primary.task_definition_id])
+    return msgspec.structs.replace(service, desired_count=daemon_count(hosts))
 
 
 def _changes(req: Request, service: Service) -> dict[str, Any]:
@@ -203,7 +218,8 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
         if req.get(wire) is not None:
             changes[member] = tuple(req[wire])
     current = RolloutSettings(service.minimum_healthy_percent, service.maximum_percent, service.breaker)
-    return changes | rollout_settings(req.get("deploymentConfiguration"), current)._asdict()
+    settings = rollout_settings(req.get("deploymentConfiguration"), current, daemon=service.is_daemon)
+    return changes | settings._asdict()
 
 
 @ops.operation("UpdateService", resources=service_resource)
@@ -217,6 +233,8 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if service.status != "ACTIVE":
             raise ServiceNotActiveException("Service was not ACTIVE.")
         check_controller(req, service)
+        if service.is_daemon:
+            check_daemon(req)
         changes = _changes(req, service)
         if service.is_external:
             return _view(tx, ServiceRepo(tx).save(msgspec.structs.replace(service, **changes)), _TAGS)
@@ -232,7 +250,8 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
                 for deployment in service.deployments
             )
             changes["deployments"] = (new_deployment(ecs, definition), *older)
-        saved = ServiceRepo(tx).save(msgspec.structs.replace(service, **changes))
+        changed = msgspec.structs.replace(service, **changes)
+        saved = ServiceRepo(tx).save(_sized(tx, changed))
         if saved.primary.id != service.primary.id:
             _begin_history(tx, ecs, saved)
         return _view(tx, saved, _TAGS)
@@ -254,7 +273,7 @@ async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
         service = find_service(tx, call, cluster, req["service"])
         if service.status == "ACTIVE":
-            if service.desired_count and not req.get("force"):
+            if service.desired_count and not service.is_daemon and not req.get("force"):
                 raise InvalidParameterException("The service cannot be stopped while it is scaled above 0.")
             if not req.get("force") and _is_deployed(tx, service):
                 raise InvalidParameterException("The service cannot be stopped while deployments are active.")
@@ -299,11 +318,12 @@ async def list_services(call: Call, ecs: Ecs, req: Request) -> Answer:
 
     def work(tx: Tx) -> list[tuple[int, str]]:
         cluster = find_cluster(tx, call, req.get("cluster"))
-        if req.get("schedulingStrategy") == "DAEMON" or req.get("resourceManagementType") == "ECS":
+        if req.get("resourceManagementType") == "ECS":
             return []
         rows = ServiceRepo(tx).page(
             cluster.id,
             launch_type=req.get("launchType"),
+            scheduling_strategy=req.get("schedulingStrategy"),
             after_id=page.after(0),
             limit=page.limit + 1,
         )

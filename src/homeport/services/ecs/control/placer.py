@@ -23,7 +23,8 @@ from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
-from homeport.services.ecs.model import Cluster, ContainerInstance, Task
+from homeport.services.ecs.model import Cluster, ContainerInstance, Service, Task, TaskDefinition
+from homeport.services.ecs.plan.daemon_hosts import daemon_demand
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
 from homeport.services.ecs.plan.placement_types import Demand, Strategy
@@ -38,11 +39,13 @@ from homeport.services.ecs.plan.placing import (
     placed_task,
     seat_on,
 )
+from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
@@ -84,6 +87,7 @@ class _ClusterState:
     cluster: Cluster | None = None
     """Its row when the fleet was brought up to date; `None`: nothing was read yet."""
     newest_task: int = 0
+    reservations: Reservations = field(default_factory=Reservations)
     queue: list[_Waiting] = field(default_factory=list)
     busy: bool = False
 
@@ -92,6 +96,7 @@ class _ClusterState:
         self.fleet = Fleet()
         self.cluster = None
         self.newest_task = 0
+        self.reservations.forget()
 
     def take_batch(self) -> list[_Waiting]:
         """What waits, up to the batch's size; of a client token's requests only the first."""
@@ -171,6 +176,12 @@ class Placer:
         by_key = {fleet_key(task.uid): task for task in tasks}
         seats = [ServiceTask(id=key, instance_id=task.instance_id) for key, task in by_key.items()]
         return [by_key[key] for key in pick_for_scale_in(state.fleet, seats, rules, count, dice=dice)]
+
+    def reserve(self, service: Service, definition: TaskDefinition | None) -> None:
+        """Hold room for a DAEMON service's tasks wherever one is wanted and missing; `None`: no more."""
+        state = self._clusters.setdefault(service.cluster_id, _ClusterState())
+        demand = None if definition is None else daemon_demand(service, definition)
+        state.reservations.set(state.fleet, service.id, demand)
 
     def forget(self) -> None:
         """News may have been missed: read every fleet anew before its next placement."""
@@ -256,7 +267,9 @@ class Placer:
         """Bring the fleet up to date; answer requests that are repeats or were decided on old news."""
         known = state.cluster
 
-        def look(tx: Tx) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...]]:
+        def look(
+            tx: Tx,
+        ) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...], dict[int, Demand]]:
             cluster = ClusterRepo(tx).get(cluster_id)
             if cluster is None or cluster.status != "ACTIVE":
                 raise ClusterNotFoundException("Cluster not found.")
@@ -269,9 +282,9 @@ class Placer:
                 placed = tasks.placed_after(cluster_id, state.newest_task)
             if known is not None:
                 placed += tasks.stopped_in_cluster(cluster_id, after=self._clock.now() - FEED_LAG_MAX)
-            return cluster, changed, placed
+            return cluster, changed, placed, daemon_demands(tx, cluster_id) if known is None else {}
 
-        cluster, changed, placed = await self._store.read(look, bulk=known is None)
+        cluster, changed, placed, daemons = await self._store.read(look, bulk=known is None)
         for instance in changed:
             if instance.status == "INACTIVE":
                 state.fleet.remove_instance(instance.id)
@@ -281,6 +294,7 @@ class Placer:
             self.observe(task)
             if task.stopped_at is None:
                 state.newest_task = max(state.newest_task, task.id)
+        state.reservations.learn(daemons)
         state.cluster = cluster
         if any(_asks_back(waiting.request) for waiting in batch):
             await self._settle_known(batch)
@@ -302,6 +316,7 @@ class Placer:
         """Decide one request and let its tasks hold their places at once, for the next decision."""
         request = waiting.request
         dice = int.from_bytes(self._ids.token(4), "big")
+        state.reservations.hold(state.fleet, but=request.service.id if request.service else None)
         decision = decide(state.fleet, request, dice=dice)
         uids = [hex32(self._ids) for _ in decision.chosen]
         keys = [fleet_key(uid) for uid in uids]
@@ -343,6 +358,17 @@ class Placer:
 def _asks_back(request: PlacementRequest) -> bool:
     """Whether more than the fleet decides: an earlier request under its token, its service's version."""
     return request.client_token is not None or request.service is not None
+
+
+def daemon_demands(tx: Tx, cluster_id: int) -> dict[int, Demand]:
+    """What the tasks of a cluster's DAEMON services need, by the service's row."""
+    services = [s for s in ServiceRepo(tx).daemons(cluster_id) if s.primary.rollout_state != "FAILED"]
+    definitions = TaskDefinitionRepo(tx).by_ids({s.primary.task_definition_id for s in services})
+    return {
+        service.id: daemon_demand(service, definition)
+        for service in services
+        if (definition := definitions.get(service.primary.task_definition_id)) is not None
+    }
 
 
 def _seat(fleet: Fleet, instance_id: int) -> Seat:

@@ -1,4 +1,4 @@
-"""Keeps REPLICA services at their desired count; one key is one service's row."""
+"""Keeps services as they should be, REPLICA and DAEMON ones; one key is one service's row."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
+from homeport.services.ecs.control.daemons import DaemonWatch, daemon_snapshot, starts_no_more
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
 from homeport.services.ecs.plan.account_settings import SETTINGS
+from homeport.services.ecs.plan.daemon import DaemonSnapshot, plan_daemon
 from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, TaskStop, plan_service
@@ -53,6 +55,7 @@ class ReplicaController:
         self._placer = placer
         self._short: dict[int, set[str]] = {}
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
+        self._daemons = DaemonWatch(placer)
 
     async def keys(self) -> Iterable[str]:
         """Every service that is not INACTIVE."""
@@ -60,9 +63,14 @@ class ReplicaController:
         return [str(service_id) for service_id in ids]
 
     def keys_of(self, change: Change) -> Iterable[str]:
-        """The service that changed; or, when room may have come up, those of the cluster that wait."""
+        """The service that changed; the cluster's DAEMON services, when one of its instances did.
+
+        Or, when room may have come up, those of the cluster that wait.
+        """
         if change.kind == "ecs.service":
             return (change.key,)
+        if change.kind == "ecs.instances":
+            return self._daemons.keys(int(change.key))
         return self._short.pop(int(change.key), ())
 
     async def reconcile(self, key: str) -> Next:
@@ -74,7 +82,10 @@ class ReplicaController:
         if isinstance(loaded, LoadedTaskSets):
             return await self._task_sets.step(loaded)
         snapshot, cluster, definition = loaded
+        if snapshot.service.is_daemon and self._daemons.add(snapshot.service):
+            return Next(wake_at=now)  # an instance may have changed before anybody listened for it
         plan = self._plan(snapshot, now)
+        self._daemons.reserve(plan.service, definition)
         if plan.stop:
             # What was healthy when it was read may have ended since, and no task's report touches the
             # service's row: such a stop is decided in the transaction that writes it.
@@ -83,18 +94,29 @@ class ReplicaController:
             if again is None:
                 return Next()
             (snapshot, cluster, definition), plan, service = again
+            self._daemons.reserve(service, definition)
         else:
             service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
-        if not plan.start or cluster is None or definition is None:
-            return Next(wake_at=plan.wake_at)
-        return await self._start(service, cluster, definition, plan)
+        is_news = plan.waits_for_others and self._listen(service)
+        # A rollback has brought another definition: it is loaded with the next look.
+        is_same = definition is not None and definition.id == service.primary.task_definition_id
+        if plan.start and cluster is not None and definition is not None and is_same:
+            await self._start(service, cluster, definition, plan)
+        if plan.waits_for_others and (self._listen(service) or is_news):
+            return Next(wake_at=now)  # the others may have left before anybody listened for it
+        return Next(wake_at=plan.wake_at)
 
     def _plan(self, snapshot: ServiceSnapshot, now: datetime) -> ServicePlan:
+        if isinstance(snapshot, DaemonSnapshot):
+            return plan_daemon(snapshot, now)
         return plan_service(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
 
-    def _listen(self, service: Service) -> None:
-        """The next news of the cluster's fleet concerns the service."""
-        self._short.setdefault(service.cluster_id, set()).add(str(service.id))
+    def _listen(self, service: Service) -> bool:
+        """The next news of the cluster's fleet concerns the service; whether that is new."""
+        waiting = self._short.setdefault(service.cluster_id, set())
+        is_new = str(service.id) not in waiting
+        waiting.add(str(service.id))
+        return is_new
 
     def _scale_in(self, service: Service, tasks: Sequence[Task], count: int) -> Sequence[Task]:
         """The tasks whose going keeps the placement strategy's result best."""
@@ -115,7 +137,10 @@ class ReplicaController:
         )
         definitions = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
         cluster = ClusterRepo(tx).get(service.cluster_id)
-        return snapshot, cluster, definitions.get(service.primary.task_definition_id)
+        definition = definitions.get(service.primary.task_definition_id)
+        if service.is_daemon:
+            snapshot = daemon_snapshot(tx, snapshot, definition)
+        return snapshot, cluster, definition
 
     def _stop(self, tx: Tx, service_id: int) -> tuple[_Loaded, ServicePlan, Service] | None:
         """Decide on what is there now, and write it."""
@@ -140,6 +165,8 @@ class ReplicaController:
                 history.save(after)
         if service == snapshot.service and not plan.stop:
             return snapshot.service
+        if service.is_daemon and starts_no_more(service):
+            tx.touch("ecs.fleet", str(service.cluster_id))  # what was held for it is for those that wait
         return ServiceRepo(tx).save(service)
 
     def _with_events(self, service: Service, messages: list[str], now: datetime) -> Service:
@@ -153,15 +180,15 @@ class ReplicaController:
 
     async def _start(
         self, service: Service, cluster: Cluster, definition: TaskDefinition, plan: ServicePlan
-    ) -> Next:
-        count = min(plan.start, START_MAX)
+    ) -> None:
+        count = len(plan.start_on) or min(plan.start, START_MAX)
         mode = await self._store.read(lambda tx: log_mode(tx, service))
         launch = launch_of(definition, {})
         template = service_template(
             service, cluster, definition, launch, log_mode=mode, now=self._clock.now()
         )
         # Before looking for room: news of room that comes while somebody looks must not be lost.
-        self._short.setdefault(cluster.id, set()).add(str(service.id))
+        self._listen(service)
         try:
             outcome = await self._placer.place(
                 PlacementRequest(
@@ -170,6 +197,7 @@ class ReplicaController:
                     template=template,
                     demand=template.demand,
                     count=count,
+                    instance_uids=plan.start_on or None,
                     required_attributes=launch.demand.required_attributes,
                     constraints=(*launch.demand.constraints, *service.placement_constraints),
                     strategy=service.placement_strategy,
@@ -181,7 +209,6 @@ class ReplicaController:
         await self._note_outcome(service, outcome, count, replaces=plan.replaces)
         if len(outcome.tasks) == count and cluster.id in self._short:
             self._short[cluster.id].discard(str(service.id))
-        return Next()
 
     async def _note_outcome(
         self, service: Service, outcome: PlacementOutcome, count: int, *, replaces: int
@@ -193,7 +220,7 @@ class ReplicaController:
             if replaced := min(replaces, len(outcome.tasks)):
                 started += f" Amazon ECS replaced {replaced} tasks due to an unhealthy status."
             messages.append(started)
-        if len(outcome.tasks) < count:
+        if len(outcome.tasks) < count and outcome.explanation:
             messages.append(
                 f"(service {service.name}) was unable to place a task because no container instance "
                 f"met all of its requirements. Reason: {outcome.explanation}"

@@ -111,6 +111,12 @@ def _fixed_mask(fleet: Fleet, demand: Demand, fixed: tuple[Query, ...]) -> Bools
     return fleet.cached((demand.attributes, demand.constraints, demand.azs), build)
 
 
+def fitting(fleet: Fleet, demand: Demand) -> Bools:
+    """Per row: it has the attributes, and meets the constraints that depend on these only."""
+    mask = _fixed_mask(fleet, demand, conditions(demand.constraints).fixed)
+    return np.ones(fleet.size, dtype=np.bool_) if mask is None else mask
+
+
 def admit(fleet: Fleet, demand: Demand) -> Bools:
     """Per row: it can take one task of this demand."""
     distinct, fixed, volatile = conditions(demand.constraints)

@@ -10,6 +10,7 @@ from homeport.core.ids import Ids, uuid
 from homeport.services.ecs.model import ContainerInstance, Task
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement import Placement, check, place
+from homeport.services.ecs.plan.placement_each import place_each
 from homeport.services.ecs.plan.placement_types import (
     Constraint,
     Demand,
@@ -83,6 +84,9 @@ class Decision:
 def decide(fleet: Fleet, request: PlacementRequest, *, dice: int) -> Decision:
     """Where the request's tasks go. `dice` is a seed."""
     demand = fleet_demand(request)
+    if request.instance_uids is not None and request.service is not None:
+        each = place_each(fleet, demand, request.instance_uids)
+        return _decision(each) if each.unplaced else Decision(chosen=each.chosen)
     if request.instance_uids is not None:
         return _named(fleet, demand, request.instance_uids)
     if len(fleet) == 0:
@@ -91,7 +95,10 @@ def decide(fleet: Fleet, request: PlacementRequest, *, dice: int) -> Decision:
             no_instances=True,
             explanation="No Container Instances were found in your cluster.",
         )
-    placement = place(fleet, demand, request.count, dice=dice)
+    return _decision(place(fleet, demand, request.count, dice=dice))
+
+
+def _decision(placement: Placement) -> Decision:
     return Decision(
         chosen=tuple(int(instance_id) for instance_id in placement.chosen),
         refusals=placement.refusals,

@@ -67,11 +67,14 @@ class RolloutSettings(NamedTuple):
     breaker: Breaker = Breaker()
 
 
+DAEMON_DEFAULTS = RolloutSettings(minimum_healthy_percent=0, maximum_percent=100)
+
+
 def rollout_settings(
-    given: Mapping[str, Any] | None, current: RolloutSettings | None = None
+    given: Mapping[str, Any] | None, current: RolloutSettings | None = None, *, daemon: bool = False
 ) -> RolloutSettings:
     """What a deployment configuration asks for; what it does not say stays `current`, or the default."""
-    current = current or RolloutSettings()
+    current = current or (DAEMON_DEFAULTS if daemon else RolloutSettings())
     if not given:
         return current
     refuse(given, "deploymentConfiguration", _UNSUPPORTED_DEPLOYMENT)
@@ -87,6 +90,10 @@ def rollout_settings(
         raise InvalidParameterException("minimumHealthyPercent must be between 0 and 100.")
     if not 100 <= maximum <= 200:
         raise InvalidParameterException("maximumPercent must be between 100 and 200.")
+    if daemon and maximum != 100:
+        raise InvalidParameterException(
+            "The daemon scheduling strategy does not support a maximumPercent other than 100."
+        )
     breaker = given.get("deploymentCircuitBreaker")
     return RolloutSettings(minimum, maximum, current.breaker if breaker is None else _breaker(breaker))
 
@@ -134,6 +141,34 @@ def check_common(request: Mapping[str, Any]) -> None:
     check_strategy(tuple(request.get("placementStrategy") or ()))
 
 
+def check_daemon(request: Mapping[str, Any]) -> None:
+    """What a DAEMON service cannot have, at creation or later."""
+    if request.get("desiredCount") is not None:
+        raise InvalidParameterException(
+            "The daemon scheduling strategy does not support a desired count for services. "
+            "Remove a desired count value and try again"
+        )
+    if request.get("placementStrategy"):
+        raise InvalidParameterException(
+            "The daemon scheduling strategy does not support placement strategies. "
+            "Remove placementStrategy and try again."
+        )
+    if request.get("launchType") not in (None, "EC2", "EXTERNAL"):
+        raise InvalidParameterException(
+            "The daemon scheduling strategy supports the launch types EC2 and EXTERNAL only: "
+            f"launchType is {request['launchType']}."
+        )
+    if (request.get("deploymentController") or {}).get("type", "ECS") != "ECS":
+        raise InvalidParameterException(
+            "The daemon scheduling strategy supports the deploymentController type ECS only."
+        )
+    if request.get("availabilityZoneRebalancing") == "ENABLED":
+        raise InvalidParameterException(
+            "The daemon scheduling strategy does not support availabilityZoneRebalancing ENABLED."
+        )
+    rollout_settings(request.get("deploymentConfiguration"), daemon=True)
+
+
 def check_create(request: Mapping[str, Any]) -> None:
     """Raise for a CreateService that cannot be honoured."""
     if not _NAME.fullmatch(request["serviceName"]):
@@ -146,13 +181,8 @@ def check_create(request: Mapping[str, Any]) -> None:
     elif not request.get("taskDefinition"):
         raise InvalidParameterException("TaskDefinition can not be blank.")
     if request.get("schedulingStrategy") == "DAEMON":
-        if request.get("desiredCount") is not None:
-            raise InvalidParameterException(
-                "The daemon scheduling strategy does not support a desired count for services. "
-                "Remove a desired count value and try again"
-            )
-        raise ClientException("schedulingStrategy DAEMON is not supported by Homeport yet.")
-    if request.get("desiredCount") is None and not external:
+        check_daemon(request)
+    elif request.get("desiredCount") is None and not external:
         raise InvalidParameterException("desiredCount is required for a REPLICA service.")
     if len(request.get("clientToken") or "") > 36:
         raise InvalidParameterException("clientToken has at most 36 characters.")

@@ -71,7 +71,11 @@ def _noun(row: Sequence[Any]) -> ContainerInstance:
 
 
 class InstanceRepo:
-    """Instances of a cluster. Every write raises the cluster's fleet epoch, which placements watch."""
+    """Instances of a cluster. Every write raises the cluster's fleet epoch, which placements watch.
+
+    Writes leave hints: the instance itself, its cluster's instances, and its cluster's fleet (room
+    may have come up; tasks that stop say that too).
+    """
 
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
@@ -107,6 +111,7 @@ class InstanceRepo:
             },
         )
         self._tx.touch("ecs.instance", str(row_id))
+        self._tx.touch("ecs.instances", str(instance.cluster_id))
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
         added = msgspec.structs.replace(instance, id=row_id, version=1, changed_epoch=epoch)
         self._tell(added)
@@ -128,6 +133,7 @@ class InstanceRepo:
         if saved != 1:
             raise StaleWriteError(instance.arn)
         self._tx.touch("ecs.instance", str(instance.id))
+        self._tx.touch("ecs.instances", str(instance.cluster_id))
         self._tx.touch("ecs.fleet", str(instance.cluster_id))
         after = msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
         self._tell(after)

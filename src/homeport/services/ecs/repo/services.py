@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -110,9 +111,23 @@ class ServiceRepo:
         return self._tx.first(_VERSION, {"row_id": service.id}) == (service.version,)
 
     def page(
-        self, cluster_id: int, *, launch_type: str | None, after_id: int, limit: int
+        self,
+        cluster_id: int,
+        *,
+        launch_type: str | None,
+        scheduling_strategy: str | None = None,
+        after_id: int,
+        limit: int,
     ) -> tuple[tuple[int, str], ...]:
         """(row, name) of ACTIVE services by age."""
+        if scheduling_strategy is not None:
+            found = (
+                service
+                for service in self._active(cluster_id, after_id=after_id)
+                if service.scheduling_strategy == scheduling_strategy
+                and launch_type in (None, service.launch_type)
+            )
+            return tuple((service.id, service.name) for service in islice(found, limit))
         query = select(_S.id, _S.name).where(
             _S.cluster_id == cluster_id, _S.id > after_id, _S.status == "ACTIVE"
         )
@@ -121,15 +136,25 @@ class ServiceRepo:
         rows = self._tx.execute(query.order_by(_S.id).limit(limit))
         return tuple((row[0], row[1]) for row in rows)
 
+    def daemons(self, cluster_id: int) -> tuple[Service, ...]:
+        """The ACTIVE services of a cluster that are DAEMON services."""
+        return tuple(service for service in self._active(cluster_id) if service.is_daemon)
+
+    def _active(self, cluster_id: int, *, after_id: int = 0) -> Iterator[Service]:
+        query = select(*_COLUMNS).where(_S.cluster_id == cluster_id, _S.id > after_id, _S.status == "ACTIVE")
+        return map(_noun, self._tx.execute(query.order_by(_S.id)))
+
     def live_ids(self) -> tuple[int, ...]:
         """Rows of all services that are not INACTIVE."""
         rows = self._tx.execute(select(_S.id).where(_S.status != "INACTIVE"))
         return tuple(row[0] for row in rows)
 
     def definition_ids(self) -> frozenset[int]:
-        """The task definitions of all services that are not INACTIVE."""
+        """The task definitions of all services that are not INACTIVE, those to roll back to included."""
         rows = self._tx.execute(select(*_COLUMNS).where(_S.status != "INACTIVE"))
-        return frozenset(d.task_definition_id for row in rows for d in _noun(row).deployments)
+        found = [_noun(row) for row in rows]
+        past = [service.last_completed for service in found if service.last_completed is not None]
+        return frozenset(d.task_definition_id for d in (*past, *(d for s in found for d in s.deployments)))
 
     def any_active(self, cluster_id: int) -> bool:
         """Whether the cluster has a service that is not INACTIVE."""

@@ -107,7 +107,7 @@ def service_view(
         "healthCheckGracePeriodSeconds": service.health_check_grace_seconds,
         "placementConstraints": list(service.placement_constraints),
         "placementStrategy": list(service.placement_strategy),
-        "schedulingStrategy": "REPLICA",
+        "schedulingStrategy": service.scheduling_strategy,
         "enableECSManagedTags": service.enable_managed_tags,
         "propagateTags": service.propagate_tags,
         "enableExecuteCommand": False,
