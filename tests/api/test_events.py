@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from dataclasses import replace
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from homeport.app.connection import write_connection
 from homeport.cli.client import ApiError
+from homeport.cli.events import events as show_events
+from homeport.cli.events import followed
 from homeport.policy.managed import AGENT_POLICY_ARN
 from tests.api.test_explain import client, key_with
 from tests.api.test_tasks import register, waiter
@@ -172,3 +178,32 @@ def test_an_agents_key_may_not_read_them(live: Live) -> None:
     with client(live, agent) as api, pytest.raises(ApiError) as caught:
         api.own("events")
     assert caught.value.code == "AccessDeniedException"
+
+
+def test_the_command_prints_documents_and_lines(
+    live: Live, ecs: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arn = ecs.run_task(taskDefinition="three")["tasks"][0]["taskArn"]
+    waiter(ecs, "tasks_stopped").wait(tasks=[arn])
+    with client(live) as api:
+        write_connection(tmp_path, api.connection, environ={})
+    assert show_events(data_dir=tmp_path, json=True, last=1) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["detail"]["stoppedReason"] == "Essential container in task exited"
+    assert show_events(data_dir=tmp_path, last=1) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.endswith("STOPPED (three:1): Essential container in task exited")
+    assert show_events(data_dir=tmp_path, last=9, cluster="other") == 0
+    assert capsys.readouterr().out == ""
+
+
+def test_who_follows_is_told_at_once(live: Live, ecs: Any) -> None:
+    start = end(live)
+    with client(live) as api:
+        told = followed(api, start)
+        arn = ecs.run_task(taskDefinition="three")["tasks"][0]["taskArn"]
+        first = next(e for e in told if e["resources"] == [arn])
+        assert first["detail"]["version"] == 1
+        rest = list(islice((e for e in told if e["resources"] == [arn]), 1))
+        assert rest[0]["detail"]["version"] == 2
+    waiter(ecs, "tasks_stopped").wait(tasks=[arn])

@@ -1,4 +1,4 @@
-"""What `ps`, `events`, `logs` and `node add` make of what the API and Docker tell."""
+"""What `ps`, `logs` and `node add` make of what the API and Docker tell."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from homeport.app.connection import write_connection
 from homeport.app.docker_client import LogChunk
 from homeport.cli.client import AwsClient
 from homeport.cli.env import variables
-from homeport.cli.events import Seen, happenings
 from homeport.cli.logs import containers_of, explain_missing, prefixing
 from homeport.cli.main import main
 from homeport.cli.node import AGENT_POLICY, line_for, make_key
@@ -74,30 +73,6 @@ def test_a_row_of_a_stopped_task_tells_why_instead() -> None:
 def test_the_youngest_task_comes_first() -> None:
     older = TASK | {"taskArn": "arn/old", "createdAt": 1.0}
     assert [row[0] for row in rows([older, TASK], NOW)] == ["0123456789ab", "old"]
-
-
-def test_what_did_not_change_did_not_happen() -> None:
-    seen = Seen(tasks={TASK["taskArn"]: TASK})
-    assert happenings(seen, seen, 0.0) == ()
-
-
-def test_changes_are_told_in_the_order_in_which_they_happened() -> None:
-    instance = {"status": "ACTIVE", "agentConnected": True, "registeredAt": 1.0}
-    before = Seen(tasks={TASK["taskArn"]: TASK}, instances={"arn/i": instance})
-    after = Seen(
-        tasks={
-            TASK["taskArn"]: TASK | {"lastStatus": "STOPPED", "stoppedAt": 50.0, "stoppedReason": "enough"}
-        },
-        instances={"arn/i": instance | {"agentConnected": False}, "arn/j": instance},
-        service_events={"e1": ("web", {"createdAt": 40.0, "message": "has reached a steady state."})},
-    )
-    told = [(one.at, one.kind, one.text) for one in happenings(before, after, 60.0)]
-    assert told == [
-        (1.0, "instance", "registered"),
-        (40.0, "service", "has reached a steady state."),
-        (50.0, "task", "STOPPED (web:3): enough"),
-        (60.0, "instance", "agent away"),
-    ]
 
 
 def test_a_task_is_found_by_the_beginning_of_its_id() -> None:
