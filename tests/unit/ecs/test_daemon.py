@@ -12,8 +12,11 @@ from hypothesis import strategies as st
 from tests.kit.daemons import DaemonWorld, daemon, host
 from tests.kit.rollout import NOW, Behaviour, deployment, protected, task
 
-from homeport.services.ecs.model import Breaker, Task
+from homeport.services.ecs.model import Breaker, ServiceEvent, Task
 from homeport.services.ecs.plan.daemon import DaemonSnapshot, daemon_count, plan_daemon
+from homeport.services.ecs.plan.events import service_happenings
+from homeport.services.ecs.plan.explain_service import ServiceCase, explain_service
+from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.rollout import healthy_floor
 from homeport.services.ecs.plan.rollout_health import CONTAINER_REASON, verdict
 
@@ -248,6 +251,12 @@ def test_an_instance_that_no_longer_qualifies_loses_its_task_and_the_service_say
     )
     assert [stop.task.id for stop in plan.stop] == [2]
     assert "no longer meets the task's placement constraints" in plan.events[0]
+    event = ServiceEvent(id="1", created_at=NOW, message=plan.events[0])
+    (told,) = service_happenings(plan.service, msgspec.structs.replace(plan.service, events=(event,)))
+    assert told.event_name == "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED"
+    assert told.members["containerInstanceArns"] == [
+        f"arn:aws:ecs:us-east-1:000000000000:container-instance/default/{'2' * 32}"
+    ]
 
 
 def test_on_a_draining_instance_the_daemon_goes_last() -> None:
@@ -318,3 +327,12 @@ def test_a_deleted_service_stops_its_tasks_everywhere(status: str) -> None:
     tasks = tuple(task(n, instance_id=n) for n in (1, 2))
     plan = plan_daemon(DaemonSnapshot(service=gone, live=tasks, hosts=(host(1), host(2))), NOW)
     assert len(plan.stop) == 2
+
+
+def test_an_explanation_comes_from_the_daemons_own_planner() -> None:
+    snapshot = DaemonSnapshot(
+        service=daemon(deployment(1, **COMPLETED)), live=(task(1),), hosts=(host(1, active=False, others=3),)
+    )
+    told = explain_service(ServiceCase(snapshot=snapshot, fleet=Fleet(), demand=None), NOW)
+    assert told.verdict == "It waits."
+    assert "as long as 3 other tasks are there" in told.because[0]

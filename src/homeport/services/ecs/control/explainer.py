@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from homeport.core.arn import Arn, MalformedArnError, parse_arn
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
+from homeport.services.ecs.control.daemons import daemon_snapshot
 from homeport.services.ecs.control.replicas import log_mode
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
@@ -113,6 +114,8 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
         .by_ids([service.primary.task_definition_id])
         .get(service.primary.task_definition_id)
     )
+    if service.is_daemon and definition is not None:
+        snapshot = daemon_snapshot(tx, snapshot, definition)
     return ServiceCase(
         snapshot=snapshot,
         fleet=_fleet(tx, cluster),

@@ -19,10 +19,10 @@ from homeport.services.ecs.control.daemons import DaemonWatch, daemon_snapshot, 
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
 from homeport.services.ecs.plan.account_settings import SETTINGS
-from homeport.services.ecs.plan.daemon import DaemonSnapshot, plan_daemon
+from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.launch import launch_of, service_template
-from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, TaskStop, plan_service
+from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, TaskStop
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
@@ -107,9 +107,7 @@ class ReplicaController:
         return Next(wake_at=plan.wake_at)
 
     def _plan(self, snapshot: ServiceSnapshot, now: datetime) -> ServicePlan:
-        if isinstance(snapshot, DaemonSnapshot):
-            return plan_daemon(snapshot, now)
-        return plan_service(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
+        return plan_either(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
 
     def _listen(self, service: Service) -> bool:
         """The next news of the cluster's fleet concerns the service; whether that is new."""

@@ -17,17 +17,21 @@ from homeport.services.ecs.model import Deployment, Service, Task
 from homeport.services.ecs.plan.daemon_hosts import Host
 from homeport.services.ecs.plan.rollout import (
     STEADY_TOLD_EVERY,
+    ScaleIn,
     ServicePlan,
     ServiceSnapshot,
     TaskStop,
     healthy_floor,
     judged,
+    newest_first,
     plan_end,
+    plan_service,
 )
 from homeport.services.ecs.plan.rollout_endings import complete_deployment, with_primary, without_past
 from homeport.services.ecs.plan.rollout_health import Verdict, is_protected, verdict
 
 VIOLATION = "The container instance no longer meets the placement constraints of (deployment {id})"
+VIOLATION_TOLD = "no longer meets the task's placement constraints"
 ENDED_BADLY = ("TaskFailedToStart", "EssentialContainerExited")
 
 
@@ -41,6 +45,13 @@ class DaemonSnapshot(ServiceSnapshot):
 def daemon_count(hosts: Iterable[Host]) -> int:
     """The desired count: ACTIVE instances that qualify, connected or not."""
     return sum(host.wanted for host in hosts)
+
+
+def plan_either(snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn = newest_first) -> ServicePlan:
+    """The next step of a service of either kind."""
+    if isinstance(snapshot, DaemonSnapshot):
+        return plan_daemon(snapshot, now)
+    return plan_service(snapshot, now, scale_in=scale_in)
 
 
 def plan_daemon(snapshot: DaemonSnapshot, now: datetime) -> ServicePlan:
@@ -157,7 +168,7 @@ class _Step:
                 self._stop(task, VIOLATION.format(id=self._primary.id))
                 self._told.append(
                     f"(service {self._service.name}) stops its task (task {task.uid}): (container-instance "
-                    f"{task.instance_uid}) no longer meets the task's placement constraints."
+                    f"{task.instance_uid}) {VIOLATION_TOLD}."
                 )
             elif host.others and task.last_status == "RUNNING":
                 self._waits_for_others = True

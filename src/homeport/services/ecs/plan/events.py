@@ -16,6 +16,7 @@ import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, ServiceEvent, Task
 from homeport.services.ecs.model.events import Happening
+from homeport.services.ecs.plan.daemon import VIOLATION_TOLD
 from homeport.services.ecs.plan.placement_types import Reason, clause_reason
 
 SERVICE_ACTION = "ECS Service Action"
@@ -28,10 +29,12 @@ _ACTIONS = (
     (re.compile(r"has stopped \d+ running tasks: | stopped \d+ pending tasks\.$"), "INFO", "TASKS_STOPPED"),
     (re.compile(r"is unable to consistently start tasks"), "WARN", "SERVICE_TASK_START_IMPAIRED"),
     (re.compile(r"was unable to place a task"), "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE"),
+    (re.compile(VIOLATION_TOLD), "ERROR", "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED"),
     (re.compile(r"operations are being throttled"), "ERROR", "ECS_OPERATION_THROTTLED"),
 )
 _FAILED = re.compile(r"\(deployment (\S+)\) deployment failed: (.*)$")
 _CLOSEST = re.compile(r"\(container-instance ([0-9a-f]{32})\) (.*?)\. For more")
+_INSTANCE = re.compile(r"\(container-instance ([0-9a-f]{32})\)")
 _STATES = {
     "IN_PROGRESS": ("INFO", "SERVICE_DEPLOYMENT_IN_PROGRESS"),
     "COMPLETED": ("INFO", "SERVICE_DEPLOYMENT_COMPLETED"),
@@ -96,16 +99,21 @@ def _action(event: ServiceEvent, service: Service) -> Happening | None:
 
 
 def _members(name: str, event: ServiceEvent, service: Service) -> dict[str, Any]:
-    """A refused placement names its closest instance and the resource that was short."""
+    """A refused placement names its closest instance and the resource that was short.
+
+    A daemon's task that had to go names the instance that it left.
+    """
+    head = f"arn:aws:ecs:{service.region}:{service.account_id}:container-instance/{service.cluster_name}"
+    if name == "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED":
+        return {"containerInstanceArns": [f"{head}/{uid}" for uid in _INSTANCE.findall(event.message)]}
     if name != "SERVICE_TASK_PLACEMENT_FAILURE":
         return {}
     closest = _CLOSEST.search(event.message)
     if closest is None:
         return {"reason": event.message.partition("Reason: ")[2] or event.message}
     reason: Reason | None = clause_reason(closest[2])
-    head = f"arn:aws:ecs:{service.region}:{service.account_id}"
     return {
-        "containerInstanceArns": [f"{head}:container-instance/{service.cluster_name}/{closest[1]}"],
+        "containerInstanceArns": [f"{head}/{closest[1]}"],
         "reason": closest[2] if reason is None else str(reason),
     }
 

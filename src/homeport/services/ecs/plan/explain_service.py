@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from homeport.services.ecs.model import Deployment, Service, ServiceDeployment, Task
+from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.explain import (
     Explanation,
     InstanceVerdict,
@@ -23,7 +24,6 @@ from homeport.services.ecs.plan.rollout import (
     ServiceSnapshot,
     count_ceiling,
     healthy_floor,
-    plan_service,
 )
 from homeport.services.ecs.plan.rollout_failures import threshold
 from homeport.services.ecs.plan.rollout_health import verdict
@@ -57,7 +57,7 @@ class _Story:
 def explain_service(case: ServiceCase, now: datetime) -> Explanation:
     """Why a service is not where it should be; from the step that the planner would take now."""
     service = case.snapshot.service
-    plan = plan_service(case.snapshot, now)
+    plan = plan_either(case.snapshot, now)
     if service.status != "ACTIVE":
         left = len(case.snapshot.live)
         gone = "It was deleted." if service.status == "INACTIVE" else f"It is deleted: {left} tasks end."
