@@ -20,13 +20,20 @@ SERVICE_EVENTS_MAX = 100
 
 
 def with_events(service: Service, messages: Iterable[str], *, ids: Ids, now: datetime) -> Service:
-    """The service with the messages on top; one that repeats the newest is left out."""
+    """The service with the messages on top, without those that only repeat what was told."""
     events = list(service.events)
     for message in messages:
-        if events and events[0].message == message:
-            continue
-        events.insert(0, ServiceEvent(id=uuid(ids), created_at=now, message=message))
+        if not _is_told(events, message):
+            events.insert(0, ServiceEvent(id=uuid(ids), created_at=now, message=message))
     return msgspec.structs.replace(service, events=tuple(events[:SERVICE_EVENTS_MAX]))
+
+
+def _is_told(events: Sequence[ServiceEvent], message: str) -> bool:
+    """Whether it repeats the newest; what is in the way of a task set, the newest about that task set."""
+    if " was unable to " in message:
+        subject = message.partition(")")[0]
+        events = [event for event in events if event.message.startswith(subject)]
+    return bool(events) and events[0].message == message
 
 
 def told_stops(subject: str, stops: Sequence[TaskStop]) -> Iterable[str]:
