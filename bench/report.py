@@ -17,12 +17,11 @@ from typing import Any
 from bench.kit import arguments, python
 
 PAGE = Path(__file__).parent / "RESULTS.md"
-BENCHES = ("run_task", "api", "placement", "commit", "idle")
+BENCHES = ("run_task", "replace", "api", "placement", "commit", "rollout_scale", "idle")
 HEAD = """# Results
 
 Written by `bin/bench report`. Ratios are ours over the peer's, of medians taken in turns in one run: small is
 good for times, large for rates. The targets are those of the issues.
-
 """
 COLUMNS = "\n| figure | Homeport | peer | ratio | target |\n| --- | --- | --- | --- | --- |\n"
 
@@ -50,17 +49,26 @@ def row(figure: dict[str, Any]) -> str:
     return f"| {figure['name']} | {ours} | {peer} | {ratio} | {figure['target']} |\n"
 
 
+def sections() -> dict[str, str]:
+    """What the page holds already, by bench."""
+    page = PAGE.read_text() if PAGE.exists() else ""
+    parts = page.split("\n## ")[1:]
+    return {part.split("\n", 1)[0]: part.split("\n", 1)[1].strip() for part in parts}
+
+
 def main() -> None:
     options = arguments(__doc__ or "", only=",".join(BENCHES))
-    page = HEAD + machine()
+    found = sections()
     for name in options.only.split(","):
         print(f"-- {name}", file=sys.stderr)
+        where = machine()
         command = (python(), "-m", f"bench.{name}", "--json")
         ran = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        page += f"\n## {name}\n{COLUMNS}"
-        page += "".join(row(figure) for figure in json.loads(ran.stdout)["figures"])
-        PAGE.write_text(page)
-    print(page)
+        rows = "".join(row(figure) for figure in json.loads(ran.stdout)["figures"])
+        found[name] = f"{where}{COLUMNS}{rows}".strip()
+        shown = [f"\n## {each}\n\n{found[each]}\n" for each in BENCHES if each in found]
+        PAGE.write_text(HEAD + "".join(shown))
+    print(PAGE.read_text())
 
 
 if __name__ == "__main__":
