@@ -8,7 +8,7 @@ from homeport.core.arn import Arn, MalformedArnError, parse_arn
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.services.ecs.control.daemons import daemon_snapshot
-from homeport.services.ecs.control.replicas import log_mode
+from homeport.services.ecs.control.service_steps import log_mode
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task

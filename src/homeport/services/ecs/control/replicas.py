@@ -6,39 +6,41 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 
-import msgspec
-
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
-from homeport.core.ids import Ids, uuid
+from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
 from homeport.services.ecs.control.daemons import DaemonWatch, daemon_snapshot, starts_no_more
+from homeport.services.ecs.control.service_steps import (
+    START_MAX,
+    log_mode,
+    stopping,
+    told_starts,
+    told_stops,
+    with_events,
+)
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
-from homeport.services.ecs.model import Cluster, Service, ServiceEvent, Task, TaskDefinition
-from homeport.services.ecs.plan.account_settings import SETTINGS
+from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.launch import launch_of, service_template
-from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot, TaskStop
+from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
-from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
 log = get_logger("ecs.replicas")
-START_MAX = 100
 BULK_TASKS = 20
 """From so many live tasks on, deciding in a write is long for the event loop."""
-SERVICE_EVENTS_MAX = 100
 
 _Loaded = tuple[ServiceSnapshot, Cluster | None, TaskDefinition | None]
 
@@ -153,9 +155,9 @@ class ReplicaController:
         """Stops and the service's new state in one transaction, guarded by the service's version."""
         tasks = TaskRepo(tx)
         for stop in plan.stop:
-            tasks.save(_stopping(stop, now))
-        messages = [*_told_stops(plan), *plan.events]
-        service = self._with_events(plan.service, messages, now)
+            tasks.save(stopping(stop, now))
+        messages = [*told_stops(f"(service {plan.service.name})", plan.stop), *plan.events]
+        service = with_events(plan.service, messages, ids=self._ids, now=now)
         history = HistoryRepo(tx)
         for record in history.open_of(service.id):
             after = advanced(record, service, plan.failed, now)
@@ -166,15 +168,6 @@ class ReplicaController:
         if service.is_daemon and starts_no_more(service):
             tx.touch("ecs.fleet", str(service.cluster_id))  # what was held for it is for those that wait
         return ServiceRepo(tx).save(service)
-
-    def _with_events(self, service: Service, messages: list[str], now: datetime) -> Service:
-        """The service with the messages on top; one that repeats the newest is left out."""
-        events = list(service.events)
-        for message in messages:
-            if events and events[0].message == message:
-                continue
-            events.insert(0, ServiceEvent(id=uuid(self._ids), created_at=now, message=message))
-        return msgspec.structs.replace(service, events=tuple(events[:SERVICE_EVENTS_MAX]))
 
     async def _start(
         self, service: Service, cluster: Cluster, definition: TaskDefinition, plan: ServicePlan
@@ -211,54 +204,15 @@ class ReplicaController:
     async def _note_outcome(
         self, service: Service, outcome: PlacementOutcome, count: int, *, replaces: int
     ) -> None:
-        messages = []
-        if outcome.tasks:
-            names = " ".join(f"(task {task.uid})" for task in outcome.tasks)
-            started = f"(service {service.name}) has started {len(outcome.tasks)} tasks: {names}."
-            if replaced := min(replaces, len(outcome.tasks)):
-                started += f" Amazon ECS replaced {replaced} tasks due to an unhealthy status."
-            messages.append(started)
-        if len(outcome.tasks) < count and outcome.explanation:
-            messages.append(
-                f"(service {service.name}) was unable to place a task because no container instance "
-                f"met all of its requirements. Reason: {outcome.explanation}"
-            )
+        messages = list(told_starts(f"(service {service.name})", outcome, count, replaces=replaces))
 
         def work(tx: Tx) -> None:
             repo = ServiceRepo(tx)
             current = repo.get(service.id)
             if current is None:
                 return
-            noted = self._with_events(current, messages, self._clock.now())
+            noted = with_events(current, messages, ids=self._ids, now=self._clock.now())
             if noted != current:
                 repo.save(noted)
 
         await decide_again(lambda: self._store.write(work))
-
-
-def log_mode(tx: Tx, service: Service) -> str:
-    """The delivery mode of log drivers that is in force for a service's tasks."""
-    root = f"arn:aws:iam::{service.account_id}:root"
-    explicit = SettingRepo(tx, service.account_id, service.region).explicit((root,))
-    return explicit.get((root, "defaultLogDriverMode")) or SETTINGS["defaultLogDriverMode"].default
-
-
-def _told_stops(plan: ServicePlan) -> Iterable[str]:
-    """What is stopped, as the service's events tell it."""
-    running = [stop.task for stop in plan.stop if stop.task.last_status == "RUNNING"]
-    pending = len(plan.stop) - len(running)
-    if pending:
-        yield f"(service {plan.service.name}) stopped {pending} pending tasks."
-    if running:
-        names = " ".join(f"(task {task.uid})" for task in running)
-        yield f"(service {plan.service.name}) has stopped {len(running)} running tasks: {names}."
-
-
-def _stopping(stop: TaskStop, now: datetime) -> Task:
-    return msgspec.structs.replace(
-        stop.task,
-        desired_status="STOPPED",
-        stop_code="ServiceSchedulerInitiated",
-        stopped_reason=stop.reason,
-        stopping_at=now,
-    )
