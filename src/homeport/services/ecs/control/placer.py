@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -22,6 +21,7 @@ from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
+from homeport.services.ecs.control.placer_state import ClusterState, Plan, Waiting
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
 from homeport.services.ecs.model import Cluster, ContainerInstance, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.daemon_hosts import daemon_demand
@@ -29,7 +29,6 @@ from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
 from homeport.services.ecs.plan.placement_types import Demand, Strategy
 from homeport.services.ecs.plan.placing import (
-    Decision,
     Seat,
     decide,
     failures,
@@ -39,7 +38,6 @@ from homeport.services.ecs.plan.placing import (
     placed_task,
     seat_on,
 )
-from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -52,66 +50,9 @@ from homeport.store.tx import Tx
 
 log = get_logger("ecs.placer")
 TRIES_MAX = 20
-BATCH_MAX = 256
 BULK_TASKS = 50
 FEED_LAG_MAX = timedelta(seconds=10)
 """Stops as old as that have come through the feed."""
-
-
-@dataclass(slots=True)
-class _Waiting:
-    request: PlacementRequest
-    answer: asyncio.Future[PlacementOutcome]
-
-
-@dataclass(slots=True)
-class _Plan:
-    """A request decided; `added` is filled in by the commit."""
-
-    waiting: _Waiting
-    decision: Decision
-    tasks: tuple[Task, ...]
-    added: tuple[Task, ...] = ()
-
-    @property
-    def is_short(self) -> bool:
-        """Whether some of what was asked for found no place."""
-        return bool(self.decision.refusals) or len(self.tasks) < self.waiting.request.count
-
-
-@dataclass(slots=True)
-class _ClusterState:
-    """A cluster's fleet in memory, current at its two epochs and up to its newest task's row."""
-
-    fleet: Fleet = field(default_factory=Fleet)
-    cluster: Cluster | None = None
-    """Its row when the fleet was brought up to date; `None`: nothing was read yet."""
-    newest_task: int = 0
-    reservations: Reservations = field(default_factory=Reservations)
-    queue: list[_Waiting] = field(default_factory=list)
-    busy: bool = False
-
-    def forget(self) -> None:
-        """Start from nothing: everything is read again before the next placement."""
-        self.fleet = Fleet()
-        self.cluster = None
-        self.newest_task = 0
-        self.reservations.forget()
-
-    def take_batch(self) -> list[_Waiting]:
-        """What waits, up to the batch's size; of a client token's requests only the first."""
-        batch: list[_Waiting] = []
-        rest: list[_Waiting] = []
-        tokens = set()
-        for waiting in self.queue:
-            token = waiting.request.client_token
-            if len(batch) == BATCH_MAX or (token is not None and token in tokens):
-                rest.append(waiting)
-                continue
-            tokens.add(token)
-            batch.append(waiting)
-        self.queue = rest
-        return batch
 
 
 class Placer:
@@ -121,14 +62,14 @@ class Placer:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._clusters: dict[int, _ClusterState] = {}
+        self._clusters: dict[int, ClusterState] = {}
         self._wake = asyncio.Event()
         self._ready: list[int] = []
 
     async def place(self, request: PlacementRequest) -> PlacementOutcome:
         """Queue the request; answers after the commit."""
-        state = self._clusters.setdefault(request.cluster.id, _ClusterState())
-        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        state = self._clusters.setdefault(request.cluster.id, ClusterState())
+        waiting = Waiting(request, asyncio.get_running_loop().create_future())
         state.queue.append(waiting)
         if not state.busy:
             state.busy = True
@@ -170,7 +111,7 @@ class Placer:
         count: int,
     ) -> Sequence[Task]:
         """So many of the tasks, in the order in which they should go, as far as the fleet is known."""
-        state = self._clusters.setdefault(cluster_id, _ClusterState())
+        state = self._clusters.setdefault(cluster_id, ClusterState())
         rules = [Strategy(rule.get("type") or "", rule.get("field") or "") for rule in strategy]
         dice = int.from_bytes(self._ids.token(4), "big")
         by_key = {fleet_key(task.uid): task for task in tasks}
@@ -179,7 +120,7 @@ class Placer:
 
     def reserve(self, service: Service, definition: TaskDefinition | None) -> None:
         """Hold room for a DAEMON service's tasks wherever one is wanted and missing; `None`: no more."""
-        state = self._clusters.setdefault(service.cluster_id, _ClusterState())
+        state = self._clusters.setdefault(service.cluster_id, ClusterState())
         demand = None if definition is None else daemon_demand(service, definition)
         state.reservations.set(state.fleet, service.id, demand)
 
@@ -211,7 +152,7 @@ class Placer:
         finally:
             state.busy = False
 
-    async def _take_batch(self, cluster_id: int, state: _ClusterState) -> None:
+    async def _take_batch(self, cluster_id: int, state: ClusterState) -> None:
         batch = state.take_batch()
         try:
             await self._settle(cluster_id, state, batch)
@@ -229,7 +170,7 @@ class Placer:
             state.forget()
             _fail(batch, ServerException("The placement failed; the server's log says why."))
 
-    async def _settle(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> None:
+    async def _settle(self, cluster_id: int, state: ClusterState, batch: list[Waiting]) -> None:
         """Decide and commit a batch; again, when the world moved meanwhile."""
         # What was known is tried first: the commit's guard says when it is not so any more. Only a
         # refusal has no commit to be guarded by, so it is told from fresh news alone.
@@ -263,7 +204,7 @@ class Placer:
             return
         raise ServerException("The cluster changes faster than tasks can be placed; try again.")
 
-    async def _catch_up(self, cluster_id: int, state: _ClusterState, batch: list[_Waiting]) -> Cluster:
+    async def _catch_up(self, cluster_id: int, state: ClusterState, batch: list[Waiting]) -> Cluster:
         """Bring the fleet up to date; answer requests that are repeats or were decided on old news."""
         known = state.cluster
 
@@ -300,7 +241,7 @@ class Placer:
             await self._settle_known(batch)
         return cluster
 
-    async def _settle_known(self, batch: list[_Waiting]) -> None:
+    async def _settle_known(self, batch: list[Waiting]) -> None:
         """Answer repeats under a client token, and refuse services that were written meanwhile."""
 
         def look(tx: Tx) -> list[PlacementOutcome | Exception | None]:
@@ -312,7 +253,7 @@ class Placer:
             elif known is not None and not waiting.answer.done():
                 waiting.answer.set_result(known)
 
-    def _plan(self, state: _ClusterState, waiting: _Waiting) -> _Plan:
+    def _plan(self, state: ClusterState, waiting: Waiting) -> Plan:
         """Decide one request and let its tasks hold their places at once, for the next decision."""
         request = waiting.request
         dice = int.from_bytes(self._ids.token(4), "big")
@@ -326,14 +267,14 @@ class Placer:
         for uid, key, instance_id in zip(uids, keys, decision.chosen, strict=True):
             gpu_ids = state.fleet.gpu_ids(key) if request.demand.gpus else ()
             tasks.append(placed_task(request.template, uid, seats[instance_id], gpu_ids, self._ids))
-        return _Plan(waiting, decision, tuple(tasks))
+        return Plan(waiting, decision, tuple(tasks))
 
-    def _take_back(self, state: _ClusterState, plans: list[_Plan]) -> None:
+    def _take_back(self, state: ClusterState, plans: list[Plan]) -> None:
         for plan in plans:
             for task in plan.tasks:
                 state.fleet.release(fleet_key(task.uid))
 
-    def _commit(self, tx: Tx, cluster: Cluster, plans: list[_Plan]) -> None:
+    def _commit(self, tx: Tx, cluster: Cluster, plans: list[Plan]) -> None:
         """All tasks of a batch in one transaction, guarded by the cluster's epochs."""
         ClusterRepo(tx).guard_placement(cluster)
         services = ServiceRepo(tx)
@@ -407,7 +348,7 @@ def _known(tx: Tx, request: PlacementRequest) -> PlacementOutcome | Exception | 
     return PlacementOutcome(tasks=made)
 
 
-def _answer(plan: _Plan) -> None:
+def _answer(plan: Plan) -> None:
     if plan.waiting.answer.done():
         return
     plan.waiting.answer.set_result(
@@ -420,7 +361,7 @@ def _answer(plan: _Plan) -> None:
     )
 
 
-def _fail(batch: list[_Waiting], error: Exception) -> None:
+def _fail(batch: list[Waiting], error: Exception) -> None:
     for waiting in batch:
         if not waiting.answer.done():
             waiting.answer.set_exception(error)
