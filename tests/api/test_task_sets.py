@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.api.test_explain import explained
 from tests.api.test_services import create, described, remove
 from tests.api.test_tasks import register, waiter
 from tests.kit.server import Live, Node
@@ -284,6 +285,32 @@ def test_an_external_service_keeps_what_an_update_may_change(ecs: Any, service: 
     )["service"]  # fmt: skip
     assert (changed["desiredCount"], changed["healthCheckGracePeriodSeconds"]) == (3, 9)
     assert (changed["placementStrategy"], changed["propagateTags"]) == (strategy, "SERVICE")
+
+
+def test_a_task_set_and_its_service_say_why_they_wait(ecs: Any, live: Live, service: str) -> None:
+    nothing = explained(live, described(ecs, service)["serviceArn"])
+    assert nothing["verdict"] == "It has no task set, so there is nothing to run."
+    made = add(ecs, service, 50)
+    steady(live, ecs, service, made["id"], 2)
+    well = explained(live, made["taskSetArn"])
+    assert well[
+        "verdict"
+    ] == "It is steady: 2 of 2 tasks are healthy." or "until all of them are healthy" in str(well)
+    assert (well["kind"], well["numbers"]["desired"], well["numbers"]["scalePercent"]) == (
+        "task-set",
+        2,
+        50.0,
+    )
+    whole = explained(live, described(ecs, service)["serviceArn"])
+    assert whole["verdict"] == "1 of 1 task sets are steady."
+    register(ecs, "giant", "stay", memory=10_000_000)
+    stuck = add(ecs, service, 50, of="giant")
+    until(live, lambda: any("was unable to place" in text for text in messages(ecs, service)))
+    told = explained(live, stuck["taskSetArn"])
+    assert "memory" in str(told).lower()
+    whole = explained(live, described(ecs, service)["serviceArn"])
+    assert whole["verdict"] == "1 of 2 task sets are steady."
+    assert any(stuck["id"] in reason for reason in whole["because"])
 
 
 @pytest.mark.parametrize(

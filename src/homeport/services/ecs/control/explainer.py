@@ -13,23 +13,31 @@ from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
 from homeport.services.ecs.plan.explain_service import ServiceCase, explain_deployment, explain_service
+from homeport.services.ecs.plan.explain_task_sets import explain_external, explain_task_set
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import fleet_demand, fleet_key, instance_state
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
+from homeport.services.ecs.plan.task_sets import as_service
 from homeport.services.ecs.ports import PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
+from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
 LATELY = timedelta(hours=1)
-KINDS = {"task": "DescribeTasks", "service": "DescribeServices", "service-deployment": "DescribeServices"}
+KINDS = {
+    "task": "DescribeTasks",
+    "service": "DescribeServices",
+    "service-deployment": "DescribeServices",
+    "task-set": "DescribeTaskSets",
+}
 
 
 class Explainer:
@@ -54,7 +62,7 @@ def _checked(account_id: str, region: str, reference: str) -> Arn:
     kind = arn.resource.partition("/")[0]
     if arn.service != "ecs" or kind not in KINDS:
         raise InvalidParameterException(
-            f"Only tasks, services and service deployments can be explained, not {reference}"
+            f"Only tasks, services, task sets and service deployments can be explained, not {reference}"
         )
     if (arn.account_id, arn.region) != (account_id, region):
         raise InvalidParameterException(f"{reference} is not of this account and region.")
@@ -70,7 +78,10 @@ def _explained(tx: Tx, arn: Arn, now: datetime) -> Explanation:
             found = _task(tx, cluster, names[1], now)
         elif kind == "service":
             service = ServiceRepo(tx).find(cluster.id, names[1])
-            found = None if service is None else explain_service(_case(tx, cluster, service, now), now)
+            found = None if service is None else _service(tx, cluster, service, now)
+        elif kind == "task-set":
+            service = ServiceRepo(tx).find(cluster.id, names[1])
+            found = None if service is None else _task_sets(tx, cluster, service, now).get(str(arn))
         else:
             found = _deployment(tx, cluster, names[-1], now)
     if found is None:
@@ -78,6 +89,22 @@ def _explained(tx: Tx, arn: Arn, now: datetime) -> Explanation:
             f"There is no {arn}. Stopped tasks are forgotten after an hour, deployments after 90 days."
         )
     return found
+
+
+def _service(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> Explanation:
+    if not service.is_external:
+        return explain_service(_case(tx, cluster, service, now), now)
+    told = _task_sets(tx, cluster, service, now)
+    task_sets = TaskSetRepo(tx).of_service(service.id)
+    return explain_external(service, [(one, told[one.arn]) for one in task_sets])
+
+
+def _task_sets(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> dict[str, Explanation]:
+    """Every task set of a service, by ARN."""
+    return {
+        one.arn: explain_task_set(one, _case(tx, cluster, as_service(service, one), now), now)
+        for one in TaskSetRepo(tx).of_service(service.id)
+    }
 
 
 def _task(tx: Tx, cluster: Cluster, uid: str, now: datetime) -> Explanation | None:
@@ -103,9 +130,14 @@ def _deployment(tx: Tx, cluster: Cluster, uid: str, now: datetime) -> Explanatio
 def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceCase:
     tasks = TaskRepo(tx)
     lately = tasks.stopped_of_service(service.id, after=now - LATELY)
+    live = tasks.live_of_service(service.id)
+    if service.is_external:  # one of its task sets, as if it were a service
+        lately, live = (
+            tuple(task for task in some if task.started_by == service.primary.id) for some in (lately, live)
+        )
     snapshot = ServiceSnapshot(
         service=service,
-        live=tasks.live_of_service(service.id),
+        live=live,
         stopped=tuple(t for t in lately if t.stopped_at and t.stopped_at > service.primary.counted_until),
         draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
     )
