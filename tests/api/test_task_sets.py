@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.api.test_events import end, since
 from tests.api.test_explain import explained
 from tests.api.test_services import create, described, remove
 from tests.api.test_tasks import register, waiter
@@ -117,6 +118,16 @@ def test_a_task_set_runs_its_share_and_says_when_it_is_steady(ecs: Any, live: Li
         text for text in told if text.startswith(f"(service {service}, taskSet {made['id']}) has started")
     ]
     assert len(started) == 1
+
+
+def test_a_task_set_that_becomes_steady_is_an_event(ecs: Any, live: Live, service: str) -> None:
+    """Source: developer guide, "Amazon ECS service action events": TASKSET_STEADY_STATE."""
+    before = end(live)
+    made = add(ecs, service, 25)
+    steady(live, ecs, service, made["id"], 1)
+    mine = [e for e in since(live, before) if described(ecs, service)["serviceArn"] in e["resources"]]
+    names = [event["detail"].get("eventName") for event in mine]
+    assert names == ["TASKS_STARTED", "TASKSET_STEADY_STATE", "SERVICE_STEADY_STATE"]
 
 
 def test_a_share_is_rounded_up_and_follows_the_scale_and_the_desired_count(
@@ -293,14 +304,8 @@ def test_a_task_set_and_its_service_say_why_they_wait(ecs: Any, live: Live, serv
     made = add(ecs, service, 50)
     steady(live, ecs, service, made["id"], 2)
     well = explained(live, made["taskSetArn"])
-    assert well[
-        "verdict"
-    ] == "It is steady: 2 of 2 tasks are healthy." or "until all of them are healthy" in str(well)
-    assert (well["kind"], well["numbers"]["desired"], well["numbers"]["scalePercent"]) == (
-        "task-set",
-        2,
-        50.0,
-    )
+    assert (well["kind"], well["status"], well["numbers"]["running"]) == ("task-set", "ACTIVE", 2)
+    assert (well["numbers"]["desired"], well["numbers"]["scalePercent"]) == (2, 50.0)
     whole = explained(live, described(ecs, service)["serviceArn"])
     assert whole["verdict"] == "1 of 1 task sets are steady."
     register(ecs, "giant", "stay", memory=10_000_000)
