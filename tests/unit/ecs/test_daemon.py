@@ -14,9 +14,12 @@ from tests.kit.rollout import NOW, Behaviour, deployment, protected, task
 
 from homeport.services.ecs.model import Breaker, ServiceEvent, Task
 from homeport.services.ecs.plan.daemon import DaemonSnapshot, daemon_count, plan_daemon
+from homeport.services.ecs.plan.daemon_hosts import Wants
 from homeport.services.ecs.plan.events import service_happenings
 from homeport.services.ecs.plan.explain_service import ServiceCase, explain_service
 from homeport.services.ecs.plan.fleet import Fleet
+from homeport.services.ecs.plan.placement_types import InstanceView
+from homeport.services.ecs.plan.query import compile_query
 from homeport.services.ecs.plan.rollout import healthy_floor
 from homeport.services.ecs.plan.rollout_health import CONTAINER_REASON, verdict
 
@@ -336,3 +339,34 @@ def test_an_explanation_comes_from_the_daemons_own_planner() -> None:
     told = explain_service(ServiceCase(snapshot=snapshot, fleet=Fleet(), demand=None), NOW)
     assert told.verdict == "It waits."
     assert "as long as 3 other tasks are there" in told.because[0]
+
+
+def test_an_update_goes_on_when_a_tasks_protection_ends() -> None:
+    held = task(1, protection=protected(60))
+    snapshot = DaemonSnapshot(
+        service=daemon(deployment(2), deployment(1, **OLDER)), live=(held,), hosts=(host(1),)
+    )
+    plan = plan_daemon(snapshot, NOW)
+    assert (plan.stop, plan.wake_at) == ((), NOW + timedelta(seconds=60))
+    assert [stop.task.id for stop in plan_daemon(snapshot, plan.wake_at).stop] == [1]
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expressions", "qualifies"),
+    [
+        ({}, (), False),
+        ({"needed": None}, (), True),
+        ({"needed": "x", "role": "edge"}, ("attribute:role == edge",), True),
+        ({"needed": "x", "role": "core"}, ("attribute:role == edge",), False),
+        ({"role": "edge"}, ("attribute:role == edge",), False),
+        ({"needed": "x"}, ("runningTasksCount > 5", "agentConnected == true"), True),
+    ],
+)
+def test_attributes_and_fixed_constraints_decide_who_qualifies(
+    attributes: dict[str, str | None], expressions: tuple[str, ...], qualifies: bool
+) -> None:
+    """What other tasks and the agent do decides where one is started, not whether it stays."""
+    queries = tuple(query for query in map(compile_query, expressions) if not query.volatile)
+    wants = Wants(attributes=frozenset({"needed"}), queries=queries)
+    view = InstanceView(id=1, uid="1", cpu=1, memory=1, registered_at=NOW, attributes=attributes)
+    assert wants.met_by(view) == qualifies

@@ -197,7 +197,8 @@ class _Step:
         kept = 0
         for task in sorted(self._older, key=self._cheapest_first):
             host = self._host(task)
-            if is_protected(task, self._now):
+            if task.protection is not None and is_protected(task, self._now):
+                self._wakes.append(task.protection.expires_at)
                 self._waits.append(f"task {task.uid} is protected from scale-in")
             elif host is not None and not host.connected:
                 self._waits.append(f"the agent of instance {host.uid} is not connected")
