@@ -169,9 +169,7 @@ def test_one_task_set_takes_over_from_another(ecs: Any, live: Live, service: str
     }
     assert both["taskDefinition"] == green["taskDefinition"] != blue["taskDefinition"]
     assert (both["runningCount"], both["deployments"]) == (6, [])
-    with pytest.raises(ClientError, match="scaled to 100 percent"):
-        ecs.delete_task_set(cluster="default", service=service, taskSet=blue["id"])
-    gone = ecs.delete_task_set(cluster="default", service=service, taskSet=blue["id"], force=True)["taskSet"]
+    gone = ecs.delete_task_set(cluster="default", service=service, taskSet=blue["id"])["taskSet"]
     assert (gone["status"], gone["computedDesiredCount"]) == ("DRAINING", 0)
     until(live, lambda: shown(ecs, service, blue["id"]) == [])
     assert set(tasks_of(ecs, service)) == {green["id"]}
@@ -181,7 +179,7 @@ def test_one_task_set_takes_over_from_another(ecs: Any, live: Live, service: str
         ecs.delete_task_set(cluster="default", service=service, taskSet=green["id"])
 
 
-def test_a_task_set_at_zero_is_deleted_without_force(ecs: Any, live: Live, service: str) -> None:
+def test_a_task_set_at_zero_is_steady_until_it_is_deleted(ecs: Any, live: Live, service: str) -> None:
     made = ecs.create_task_set(cluster="default", service=service, taskDefinition="blue")["taskSet"]
     assert made["scale"] == {"value": 0.0, "unit": "PERCENT"}
     steady(live, ecs, service, made["id"], 0)
@@ -189,6 +187,45 @@ def test_a_task_set_at_zero_is_deleted_without_force(ecs: Any, live: Live, servi
     until(live, lambda: shown(ecs, service) == [])
     with pytest.raises(ecs.exceptions.TaskSetNotFoundException, match="does not exist"):
         ecs.delete_task_set(cluster="default", service=service, taskSet=made["id"])
+
+
+def test_the_primary_task_set_goes_by_force_and_its_values_with_it(
+    ecs: Any, live: Live, service: str
+) -> None:
+    made = add(ecs, service, 25)
+    ecs.update_service_primary_task_set(cluster="default", service=service, primaryTaskSet=made["id"])
+    with pytest.raises(ClientError, match=r"Primary TaskSet cannot be deleted"):
+        ecs.delete_task_set(cluster="default", service=service, taskSet=made["id"])
+    ecs.delete_task_set(cluster="default", service=service, taskSet=made["id"], force=True)
+    until(live, lambda: shown(ecs, service) == [])
+    assert "taskDefinition" not in described(ecs, service)
+
+
+def test_what_terraforms_provider_asks_of_a_task_set_in_its_order(ecs: Any, live: Live) -> None:
+    """Source: hashicorp/terraform-provider-aws, internal/service/ecs (service, task_set)."""
+    tags = [{"key": "managed", "value": "yes"}]
+    made = ecs.create_service(
+        serviceName="tf-sets", cluster="default", desiredCount=1, deploymentController=EXTERNAL, tags=tags,
+        clientToken="terraform-1", schedulingStrategy="REPLICA", enableECSManagedTags=False,
+        enableExecuteCommand=False, capacityProviderStrategy=[],
+        deploymentConfiguration={"maximumPercent": 200, "minimumHealthyPercent": 100},
+    )["service"]  # fmt: skip
+    names = {"cluster": made["clusterArn"], "service": made["serviceArn"]}
+    scale = {"value": 100.0, "unit": "PERCENT"}
+    one = ecs.create_task_set(
+        **names, taskDefinition="blue", clientToken="terraform-2", tags=tags, scale=scale
+    )["taskSet"]
+    steady(live, ecs, "tf-sets", one["id"], 1)
+    (read,) = ecs.describe_task_sets(**names, taskSets=[one["id"]], include=["TAGS"])["taskSets"]
+    assert (read["scale"], read["tags"], read["taskDefinition"]) == (scale, tags, one["taskDefinition"])
+    ecs.update_task_set(**names, taskSet=one["id"], scale={"value": 0.0, "unit": "PERCENT"})
+    steady(live, ecs, "tf-sets", one["id"], 0)
+    ecs.update_task_set(**names, taskSet=one["id"], scale=scale)
+    ecs.delete_task_set(**names, taskSet=one["id"], force=False)
+    until(live, lambda: shown(ecs, "tf-sets", one["id"]) == [])
+    ecs.update_service(**names, desiredCount=0)
+    ecs.delete_service(**names, force=False)
+    waiter(ecs, "services_inactive").wait(services=["tf-sets"])
 
 
 def test_a_task_that_stops_is_replaced_in_its_task_set(ecs: Any, live: Live, service: str) -> None:

@@ -167,7 +167,7 @@ async def update_service_primary_task_set(call: Call, ecs: Ecs, req: Request) ->
 
 @ops.operation("DeleteTaskSet", resources=_resource)
 async def delete_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """Drain a task set; one that is PRIMARY or scaled above 0 only by force."""
+    """Drain a task set: by force the PRIMARY one, too, and with tasks that are protected."""
     force = bool(req.get("force"))
 
     def work(tx: Tx) -> Answer:

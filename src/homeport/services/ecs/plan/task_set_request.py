@@ -134,12 +134,10 @@ def open_task_set(task_sets: Sequence[TaskSet], reference: str) -> TaskSet:
 
 
 def check_delete(task_set: TaskSet, *, force: bool) -> None:
-    """Raise for a task set that is deleted by force only."""
-    if force:
-        return
-    if task_set.status == "PRIMARY":
+    """Raise for a task set that is deleted by force only.
+
+    The model asks for force above a scale of 0 as well, but ECS does not: PipeCD deletes running task sets
+    without it, and so does Terraform's provider in its acceptance tests.
+    """
+    if task_set.status == "PRIMARY" and not force:
         raise InvalidParameterException("Primary TaskSet cannot be deleted")
-    if task_set.scale:
-        raise InvalidParameterException(
-            f"The task set is scaled to {task_set.scale:g} percent: scale it to 0, or delete it by force."
-        )
