@@ -88,7 +88,7 @@ def healthy_here(snapshot: DaemonSnapshot, without: set[int] = frozenset()) -> i
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(snapshots())
 def test_a_task_starts_only_where_one_is_wanted_and_none_is_left(snapshot: DaemonSnapshot) -> None:
     plan = plan_daemon(snapshot, NOW)
@@ -103,7 +103,7 @@ def test_a_task_starts_only_where_one_is_wanted_and_none_is_left(snapshot: Daemo
         assert plan.service.primary.rollout_state != "FAILED"
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(snapshots())
 def test_updates_keep_the_floor_of_the_instances_that_qualify(snapshot: DaemonSnapshot) -> None:
     plan = plan_daemon(snapshot, NOW)
@@ -120,14 +120,14 @@ def test_updates_keep_the_floor_of_the_instances_that_qualify(snapshot: DaemonSn
     assert healthy_here(snapshot, stopped) >= min(healthy_here(snapshot), healthy_floor(sized))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(snapshots())
 def test_the_desired_count_is_that_of_the_instances_that_qualify(snapshot: DaemonSnapshot) -> None:
     wanted = sum(h.active and h.qualifies for h in snapshot.hosts)
     assert plan_daemon(snapshot, NOW).service.desired_count == wanted
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(snapshots())
 def test_what_runs_beside_others_on_a_draining_instance_stays(snapshot: DaemonSnapshot) -> None:
     by_id = {h.id: h for h in snapshot.hosts}
@@ -147,7 +147,7 @@ def test_what_runs_beside_others_on_a_draining_instance_stays(snapshot: DaemonSn
         assert plan.waits_for_others == any(t.id not in gone for t in stays)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(snapshots())
 def test_the_same_input_gives_the_same_plan_and_its_outcome_is_settled(snapshot: DaemonSnapshot) -> None:
     plan = plan_daemon(snapshot, NOW)
@@ -165,7 +165,7 @@ def keeps_its_word(world: DaemonWorld) -> None:
         assert len(set(where)) == len(where)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     count=st.integers(1, 6),
     minimum=st.sampled_from((0, 50, 66, 100)),
