@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from homeport.core.clock import Clock
@@ -14,6 +14,7 @@ from homeport.runtime.changes import Change
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
 from homeport.services.ecs.control.daemons import DaemonWatch, daemon_snapshot, starts_no_more
+from homeport.services.ecs.control.rests import Rests
 from homeport.services.ecs.control.service_steps import (
     START_MAX,
     log_mode,
@@ -56,6 +57,7 @@ class ReplicaController:
         self._ids = ids
         self._placer = placer
         self._short: dict[int, set[str]] = {}
+        self._rests = Rests()
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
         self._daemons = DaemonWatch(placer)
 
@@ -76,8 +78,10 @@ class ReplicaController:
         return self._short.pop(int(change.key), ())
 
     async def reconcile(self, key: str) -> Next:
-        """One step of one service."""
-        now = self._clock.now()
+        """One step of one service. A large one is looked at once for many reports of its tasks."""
+        now, rest = self._clock.now(), self._rests.left(key)
+        if rest:
+            return Next(wake_at=now + timedelta(seconds=rest))
         loaded = await self._store.read(lambda tx: self._load(tx, int(key)))
         if loaded is None:
             return Next()
@@ -99,6 +103,7 @@ class ReplicaController:
             self._daemons.reserve(service, definition)
         else:
             service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
+        self._rests.begin(key, len(snapshot.live), is_done=plan.start <= START_MAX)
         is_news = plan.waits_for_others and self._listen(service)
         # A rollback has brought another definition: it is loaded with the next look.
         is_same = definition is not None and definition.id == service.primary.task_definition_id
