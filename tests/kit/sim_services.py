@@ -43,7 +43,7 @@ CHARACTERS = {
     "tired": Character(lives_seconds=70),
 }
 PERCENTAGES = ((100, 200), (50, 100), (0, 100), (50, 150), (75, 134), (100, 150), (100, 100), (50, 200))
-TROUBLE_SECONDS = 400.0
+TROUBLE_SECONDS = 300.0
 PEACE_SECONDS = 3600.0
 WRONG_SECONDS = 900.0
 """How long a service that nobody puts right is watched."""

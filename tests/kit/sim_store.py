@@ -50,8 +50,13 @@ class Watch:
                 self._note(f"two equal events in a row: {newer.message}")
 
     def _check_starts(self, service: Service, before: dict[int, Task]) -> None:
-        if not self.live.keys() - before.keys():
+        fresh = self.live.keys() - before.keys()
+        if not fresh:
             return
+        definitions = {one.id: one.task_definition_id for one in service.deployments}
+        for task in map(self.live.__getitem__, fresh):
+            if definitions.get(task.started_by or "") != task.task_definition_id:
+                self._note(f"{task.uid} of {task.started_by} is made of {task.task_definition_arn}")
         active = sum(task.desired_status == "RUNNING" for task in self.live.values())
         if active > count_ceiling(service):
             self._note(f"{active} tasks after a start, at most {count_ceiling(service)} were promised")
