@@ -223,8 +223,15 @@ def test_the_same_input_gives_the_same_plan_and_what_is_written_is_not_written_a
         again = plan_task_sets(after(snapshot, plan), NOW)
         assert again.events == ()
         assert [s.task_set for s in again.steps] == [s.task_set for s in plan.steps if not s.gone]
-        if not any(s.gone for s in plan.steps):
-            assert again.service == plan.service
+        assert again.service == plan.service
+
+
+def test_a_service_is_steady_as_soon_as_the_last_task_set_that_drained_is_gone() -> None:
+    kept, drained = task_set(1, 25.0), task_set(2, 0.0, status="DRAINING")
+    seen = TaskSetsSnapshot(service=external(4), task_sets=(kept, drained), live=(task(1),))
+    plan = plan_task_sets(seen, NOW)
+    assert [step.gone for step in plan.steps] == [False, True]
+    assert plan.events[-1] == "(service web) has reached a steady state."
 
 
 @pytest.mark.parametrize(

@@ -120,7 +120,8 @@ def _standing(
         over = not strays and not any(task.desired_status == "RUNNING" for task in snapshot.live)
         status = "INACTIVE" if over else service.status
         return msgspec.structs.replace(service, status=status, steady_at=None), ()
-    steady = bool(steps) and all(step.task_set.stability_status == "STEADY_STATE" for step in steps)
+    left = [step.task_set.stability_status for step in steps if not step.gone]
+    steady = bool(left) and set(left) == {"STEADY_STATE"}
     if not steady or strays:
         return msgspec.structs.replace(service, steady_at=None), ()
     if service.steady_at is not None and service.steady_at + STEADY_TOLD_EVERY > now:
