@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from homeport.services.ecs.repo.services import ServiceRepo
 from tests.api.test_events import end, since
 from tests.api.test_explain import explained
 from tests.api.test_services import create, described, remove
@@ -450,3 +451,26 @@ def test_a_task_set_that_is_not_there_is_not_found(ecs: Any, service: str) -> No
     ):
         with pytest.raises(ecs.exceptions.TaskSetNotFoundException, match="does not exist"):
             call(**asked, **members)
+
+
+def test_whoever_changes_a_task_set_changes_the_version_that_starts_are_guarded_by(
+    ecs: Any, live: Live, service: str
+) -> None:
+    row = int(live.run(live.plane.store.read(lambda tx: ServiceRepo(tx).live_ids()))[-1])
+
+    def version() -> int:
+        found = live.run(live.plane.store.read(lambda tx: ServiceRepo(tx).get(row)))
+        assert found is not None
+        assert found.name == service
+        return found.version
+
+    ecs.update_service(service=service, desiredCount=0)
+    names = {"cluster": "default", "service": service}
+    made = add(ecs, service, 0)
+    steady(live, ecs, service, made["id"], 0)
+    until(live, lambda: messages(ecs, service)[:1] == [f"(service {service}) has reached a steady state."])
+    before = version()
+    ecs.update_task_set(**names, taskSet=made["id"], scale={"value": 9.0, "unit": "PERCENT"})
+    rescaled = version()
+    ecs.update_service_primary_task_set(**names, primaryTaskSet=made["id"])
+    assert before < rescaled < version()
