@@ -10,17 +10,16 @@ from homeport.core.errors import AwsError
 from homeport.services.ecs.control.daemons import daemon_snapshot
 from homeport.services.ecs.control.service_steps import log_mode
 from homeport.services.ecs.errors import InvalidParameterException
-from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, Service, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
 from homeport.services.ecs.plan.explain_service import ServiceCase, explain_deployment, explain_service
 from homeport.services.ecs.plan.explain_task_sets import explain_external, explain_task_set
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placement_types import Demand
-from homeport.services.ecs.plan.placing import fleet_demand, fleet_key, instance_state
+from homeport.services.ecs.plan.placing import fleet_demand, hold, instance_state, service_placement
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
-from homeport.services.ecs.ports import PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -165,15 +164,7 @@ def _demand(
     except AwsError:
         return None
     template = service_template(service, cluster, definition, launch, log_mode=log_mode(tx, service), now=now)
-    request = PlacementRequest(
-        cluster=cluster,
-        definition=definition,
-        template=template,
-        demand=template.demand,
-        required_attributes=launch.demand.required_attributes,
-        constraints=(*launch.demand.constraints, *service.placement_constraints),
-        strategy=service.placement_strategy,
-    )
+    request = service_placement(service, cluster, definition, launch, template)
     return fleet_demand(request)
 
 
@@ -182,25 +173,5 @@ def _fleet(tx: Tx, cluster: Cluster) -> Fleet:
     for instance in InstanceRepo(tx).of_cluster(cluster.id):
         fleet.upsert_instance(instance_state(instance))
     for task in TaskRepo(tx).placed_after(cluster.id, 0):
-        _seat(fleet, task)
+        hold(fleet, task)
     return fleet
-
-
-def _seat(fleet: Fleet, task: Task) -> None:
-    if task.instance_id is None or task.instance_id not in fleet:
-        return
-    fleet.assign(
-        fleet_key(task.uid),
-        task.instance_id,
-        Demand(
-            cpu=task.demand.cpu,
-            memory=task.demand.memory,
-            ports_tcp=task.demand.ports_tcp,
-            ports_udp=task.demand.ports_udp,
-            gpus=task.demand.gpus,
-            group=task.group,
-        ),
-        desired_status=task.desired_status,
-        last_status=task.last_status,
-        gpu_ids=tuple(gpu for container in task.containers for gpu in container.gpu_ids),
-    )

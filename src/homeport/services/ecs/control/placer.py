@@ -34,6 +34,7 @@ from homeport.services.ecs.plan.placing import (
     failures,
     fleet_demand,
     fleet_key,
+    hold,
     instance_state,
     placed_task,
     seat_on,
@@ -92,16 +93,8 @@ class Placer:
     def observe(self, task: Task) -> None:
         """A task was written: take in what it holds now. Repeats change nothing."""
         state = self._clusters.get(task.cluster_id)
-        if state is None or task.instance_id is None:
-            return
-        state.fleet.assign(
-            fleet_key(task.uid),
-            task.instance_id,
-            _held(task),
-            desired_status=task.desired_status,
-            last_status=task.last_status,
-            gpu_ids=tuple(gpu for container in task.containers for gpu in container.gpu_ids),
-        )
+        if state is not None:
+            hold(state.fleet, task)
 
     def pick_for_scale_in(
         self,
@@ -316,17 +309,6 @@ def _seat(fleet: Fleet, instance_id: int) -> Seat:
     row = fleet.row(instance_id)
     assert row is not None, "a decision chooses among the fleet's instances"
     return seat_on(fleet.view(row))
-
-
-def _held(task: Task) -> Demand:
-    return Demand(
-        cpu=task.demand.cpu,
-        memory=task.demand.memory,
-        ports_tcp=task.demand.ports_tcp,
-        ports_udp=task.demand.ports_udp,
-        gpus=task.demand.gpus,
-        group=task.group,
-    )
 
 
 def _known(tx: Tx, request: PlacementRequest) -> PlacementOutcome | Exception | None:

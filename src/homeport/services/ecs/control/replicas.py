@@ -28,8 +28,9 @@ from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.launch import launch_of, service_template
+from homeport.services.ecs.plan.placing import service_placement
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
-from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
+from homeport.services.ecs.ports import PlacementOutcome, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -183,23 +184,19 @@ class ReplicaController:
         template = service_template(
             service, cluster, definition, launch, log_mode=mode, now=self._clock.now()
         )
+        request = service_placement(
+            service,
+            cluster,
+            definition,
+            launch,
+            template,
+            count=count,
+            instance_uids=plan.start_on or None,
+        )
         # Before looking for room: news of room that comes while somebody looks must not be lost.
         self._listen(service)
         try:
-            outcome = await self._placer.place(
-                PlacementRequest(
-                    cluster=cluster,
-                    definition=definition,
-                    template=template,
-                    demand=template.demand,
-                    count=count,
-                    instance_uids=plan.start_on or None,
-                    required_attributes=launch.demand.required_attributes,
-                    constraints=(*launch.demand.constraints, *service.placement_constraints),
-                    strategy=service.placement_strategy,
-                    service=service,
-                )
-            )
+            outcome = await self._placer.place(request)
         except AwsError as error:
             outcome = PlacementOutcome(tasks=(), explanation=error.message)
         await self._note_outcome(service, outcome, count, replaces=plan.replaces)

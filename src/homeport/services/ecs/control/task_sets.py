@@ -21,6 +21,7 @@ from homeport.services.ecs.control.service_steps import (
 )
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.launch import launch_of, service_template
+from homeport.services.ecs.plan.placing import service_placement
 from homeport.services.ecs.plan.task_sets import (
     TaskSetsPlan,
     TaskSetsSnapshot,
@@ -28,7 +29,7 @@ from homeport.services.ecs.plan.task_sets import (
     as_service,
     plan_task_sets,
 )
-from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, TaskPlacer
+from homeport.services.ecs.ports import PlacementOutcome, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -174,17 +175,7 @@ class TaskSetSteps:
         launch = launch_of(definition, {})
         owner = as_service(service, step.task_set)
         template = service_template(owner, cluster, definition, launch, log_mode=mode, now=self._clock.now())
-        request = PlacementRequest(
-            cluster=cluster,
-            definition=definition,
-            template=template,
-            demand=template.demand,
-            count=count,
-            required_attributes=launch.demand.required_attributes,
-            constraints=(*launch.demand.constraints, *service.placement_constraints),
-            strategy=service.placement_strategy,
-            service=service,
-        )
+        request = service_placement(service, cluster, definition, launch, template, count=count)
         try:
             return await self._placer.place(request)
         except AwsError as error:

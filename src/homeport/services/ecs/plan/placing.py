@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import msgspec
 
 from homeport.core.ids import Ids, uuid
-from homeport.services.ecs.model import ContainerInstance, Task
+from homeport.services.ecs.model import Cluster, ContainerInstance, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.fleet import Fleet
+from homeport.services.ecs.plan.launch import Launch
 from homeport.services.ecs.plan.placement import Placement, check, place
 from homeport.services.ecs.plan.placement_each import place_each
 from homeport.services.ecs.plan.placement_types import (
@@ -68,6 +69,53 @@ def fleet_demand(request: PlacementRequest) -> Demand:
         constraints=tuple(Constraint(c["type"], c.get("expression") or "") for c in request.constraints),
         strategy=tuple(Strategy(s["type"], s.get("field") or "") for s in request.strategy),
         group=request.template.group,
+    )
+
+
+def service_placement(
+    service: Service,
+    cluster: Cluster,
+    definition: TaskDefinition,
+    launch: Launch,
+    template: Task,
+    *,
+    count: int = 1,
+    instance_uids: tuple[str, ...] | None = None,
+) -> PlacementRequest:
+    """What placing a service's tasks asks for; good while nobody writes the service."""
+    return PlacementRequest(
+        cluster=cluster,
+        definition=definition,
+        template=template,
+        demand=template.demand,
+        count=count,
+        instance_uids=instance_uids,
+        required_attributes=launch.demand.required_attributes,
+        constraints=(*launch.demand.constraints, *service.placement_constraints),
+        strategy=service.placement_strategy,
+        service=service,
+    )
+
+
+def hold(fleet: Fleet, task: Task) -> None:
+    """Take in what a task holds of its instance now. Repeats change nothing."""
+    if task.instance_id is None:
+        return
+    held = Demand(
+        cpu=task.demand.cpu,
+        memory=task.demand.memory,
+        ports_tcp=task.demand.ports_tcp,
+        ports_udp=task.demand.ports_udp,
+        gpus=task.demand.gpus,
+        group=task.group,
+    )
+    fleet.assign(
+        fleet_key(task.uid),
+        task.instance_id,
+        held,
+        desired_status=task.desired_status,
+        last_status=task.last_status,
+        gpu_ids=tuple(gpu for container in task.containers for gpu in container.gpu_ids),
     )
 
 
