@@ -31,7 +31,7 @@ from homeport.services.ecs.plan.identifiers import (
     task_definition_name,
     task_uid,
 )
-from homeport.services.ecs.plan.launch import check_launch, request_digest, task_tags, task_template
+from homeport.services.ecs.plan.launch import Launch, check_launch, request_digest, task_tags, task_template
 from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -69,20 +69,8 @@ def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, s
     return cluster, definition, effective_settings(tx, call)["defaultLogDriverMode"]
 
 
-def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
-    return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
-
-
-@ops.operation("RunTask", resources=_definition_resource)
-async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """Place and start 1 to 10 tasks; no room is no error but `failures`."""
-    count = req.get("count", 1)
-    if not 1 <= count <= 10:
-        raise InvalidParameterException("count must be between 1 and 10.")
-    token = req.get("clientToken")
-    if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
-        raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
-
+async def _asked(call: Call, ecs: Ecs, req: Request) -> tuple[Cluster, TaskDefinition, Launch, Task]:
+    """What RunTask and StartTask alike are asked to start. Raise when it cannot be."""
     cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
     launch = ecs.launches.of(definition, req.get("overrides"))
@@ -98,6 +86,24 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
         log_mode=log_mode,
         now=ecs.clock.now(),
     )
+    return cluster, definition, launch, template
+
+
+def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
+    return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
+
+
+@ops.operation("RunTask", resources=_definition_resource)
+async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Place and start 1 to 10 tasks; no room is no error but `failures`."""
+    count = req.get("count", 1)
+    if not 1 <= count <= 10:
+        raise InvalidParameterException("count must be between 1 and 10.")
+    token = req.get("clientToken")
+    if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
+        raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
+
+    cluster, definition, launch, template = await _asked(call, ecs, req)
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
@@ -135,19 +141,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     references = req["containerInstances"]
     if not 1 <= len(references) <= 10:
         raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
-    cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
-    check_launch(req, definition)
-    launch = ecs.launches.of(definition, req.get("overrides"))
-    template = task_template(
-        cluster=cluster,
-        definition=definition,
-        launch=launch,
-        group=req.get("group"),
-        started_by=req.get("startedBy"),
-        tags=task_tags(req, cluster, definition),
-        log_mode=log_mode,
-        now=ecs.clock.now(),
-    )
+    cluster, definition, launch, template = await _asked(call, ecs, req)
     uids: list[str] = []
     missing: list[Answer] = []
     for reference in references:
