@@ -17,6 +17,9 @@ from homeport.node.settings import ImageGcSettings
 
 log = get_logger("node.images")
 
+NOTE_SECONDS = 60.0
+"""How often it is noted what is in use: ended tasks are known for longer, so none escapes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrackedImage:
@@ -74,9 +77,12 @@ class ImageCleaner:
 
     async def run(self) -> None:
         """Until cancelled."""
+        due = self._clock.now()
         while True:
-            self.note()
-            await asyncio.sleep(self._settings.interval_seconds)
+            due += timedelta(seconds=self._settings.interval_seconds)
+            while (left := (due - self._clock.now()).total_seconds()) > 0:
+                self.note()
+                await asyncio.sleep(min(left, NOTE_SECONDS))
             try:
                 await self.clean()
             except (DriverError, DriverUnavailableError) as error:
