@@ -7,7 +7,7 @@ closes its sockets, and every container runs on.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Protocol
@@ -172,7 +172,7 @@ class NodeAgent:
         async with asyncio.TaskGroup() as group:
             group.create_task(reporter.run())
             group.create_task(engine.run())
-            group.create_task(self._cleaner(engine).run())
+            group.create_task(self._cleaner(engine, tools.brought).run())
             if known:
                 await self._register(api, info, self.instance_arn)
             link, telemetry = self._joined(journal, tools, engine, reporter, info)
@@ -253,7 +253,7 @@ class NodeAgent:
             ),
         )
 
-    def _cleaner(self, engine: Engine) -> ImageCleaner:
+    def _cleaner(self, engine: Engine, brought: Collection[str]) -> ImageCleaner:
         def in_use() -> frozenset[str]:
             """Images of containers that still exist, and of those that are about to."""
             used = {self.settings.pause_image}
@@ -266,7 +266,11 @@ class NodeAgent:
             return frozenset(used - {""})
 
         return ImageCleaner(
-            self._drivers.images, settings=self.settings.images, clock=self._clock, in_use=in_use
+            self._drivers.images,
+            settings=self.settings.images,
+            clock=self._clock,
+            in_use=in_use,
+            brought=brought,
         )
 
     def _default_disk(self) -> Disk:

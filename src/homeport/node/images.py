@@ -58,7 +58,10 @@ def plan_image_gc(
 
 
 class ImageCleaner:
-    """Runs the plan now and then, over images that this node's tasks used: others are not ours to remove."""
+    """Runs the plan now and then, over images that this node `brought`: others are not ours to remove.
+
+    Somebody may have built them here, and no registry would give them back.
+    """
 
     def __init__(
         self,
@@ -67,11 +70,13 @@ class ImageCleaner:
         settings: ImageGcSettings,
         clock: Clock,
         in_use: Callable[[], Collection[str]],
+        brought: Collection[str],
     ) -> None:
         self._images = images
         self._settings = settings
         self._clock = clock
         self._in_use = in_use
+        self._brought = brought
         self._first: dict[str, datetime] = {}
         self._last: dict[str, datetime] = {}
 
@@ -91,7 +96,7 @@ class ImageCleaner:
     def note(self) -> None:
         """What is in use now was used now."""
         now = self._clock.now()
-        for name in self._in_use():
+        for name in (name for name in self._in_use() if name in self._brought):
             self._first.setdefault(name, now)
             self._last[name] = now
 

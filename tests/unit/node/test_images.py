@@ -72,7 +72,9 @@ def test_nothing_in_use_goes_and_what_stays_fits_unless_it_is_in_use(
 
 async def cleaned(clock: LoopClock, machine: FakeMachine, in_use: Callable[[], frozenset[str]]) -> None:
     """Four hours of a cleaner's life."""
-    cleaner = ImageCleaner(machine.drivers.images, settings=ImageGcSettings(), clock=clock, in_use=in_use)
+    cleaner = ImageCleaner(
+        machine.drivers.images, settings=ImageGcSettings(), clock=clock, in_use=in_use, brought={"task:1"}
+    )
     async with asyncio.TaskGroup() as group:
         running = group.create_task(cleaner.run())
         await asyncio.sleep(4 * HOUR)
@@ -83,17 +85,17 @@ async def test_the_image_of_a_task_that_ran_for_minutes_goes_and_a_stranger_s_st
     virtual_clock: LoopClock,
 ) -> None:
     machine = FakeMachine(virtual_clock)
-    for name in ("task:1", "stranger:1"):
+    for name in ("task:1", "built-here:1", "stranger:1"):
         machine.add_image(name)
     start = virtual_clock.now() + timedelta(minutes=7)
 
     def in_use() -> frozenset[str]:
         runs = start <= virtual_clock.now() <= start + timedelta(minutes=3)
-        return frozenset({"task:1"} if runs else ())
+        return frozenset({"task:1", "built-here:1"} if runs else ())
 
     await cleaned(virtual_clock, machine, in_use)
     assert "task:1" not in machine.images
-    assert "stranger:1" in machine.images
+    assert {"built-here:1", "stranger:1"} <= set(machine.images)
 
 
 async def test_an_image_in_use_is_never_removed(virtual_clock: LoopClock) -> None:

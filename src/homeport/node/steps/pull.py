@@ -73,6 +73,8 @@ async def pull(tools: Tools, task: Task, container: Container, began: Callable[[
             if behavior is PullBehavior.ALWAYS or local is None:
                 raise
             log.warning("image.kept", image=image, error=str(error))
+        else:
+            tools.brought.add(image)
         tools.pulled.add(image)
         info = await tools.drivers.images.inspect(image)
         return _pulled(info, began=started, ended=tools.clock.now())

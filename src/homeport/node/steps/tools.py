@@ -94,6 +94,8 @@ class Tools:
     context: RenderContext
     pull_locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     pulled: set[str] = field(default_factory=set)
+    brought: set[str] = field(default_factory=set)
+    """Images that this node pulled; others were here before, and are not its to remove."""
     logins: dict[tuple[str, ...], tuple[float, str]] = field(default_factory=dict)
 
     async def execution_role(self, task: Task) -> Credentials:
