@@ -27,16 +27,15 @@ from homeport.services.ecs.errors import (
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
 from homeport.services.ecs.plan.daemon import daemon_count
+from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.service_request import (
-    RolloutSettings,
     check_common,
     check_create,
     check_daemon,
     check_definition,
-    rollout_settings,
 )
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
