@@ -182,7 +182,7 @@ def test_a_program_that_is_shown_exists() -> None:
     assert [name for name in sorted(shown) if not (ROOT / name).exists()] == []
 
 
-@pytest.mark.parametrize("program", ["bin/test", "bin/check", "bin/bench"])
+@pytest.mark.parametrize("program", ["bin/test", "bin/check", "bin/bench", "bin/simulate"])
 def test_a_program_tells_its_usage_without_setting_anything_up(program: str) -> None:
     done = subprocess.run([ROOT / program, "--help"], capture_output=True, text=True, check=True)
     assert program in done.stdout

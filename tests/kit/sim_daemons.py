@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from typing import Any
 
@@ -144,10 +143,4 @@ class DaemonWorld(World):
 
 async def daemon_drama(seed: int) -> list[str]:
     """The violations of one world's whole history."""
-    world, done = DaemonWorld(seed), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        stage = group.create_task(world.play(done))
-        await done.wait()
-        stage.cancel()
-    await world.inner.close()
-    return world.violations
+    return await DaemonWorld(seed).whole()

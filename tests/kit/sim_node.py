@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -49,6 +50,7 @@ class Surroundings(Protocol):
     dice: random.Random
     calm: asyncio.Event
     violations: list[str]
+    faults: Counter[str]
     account_id: str
     region: str
 
@@ -144,6 +146,7 @@ class SimNode:
         await self._tell_health()
         while (frame := await socket.frames.get()) is not None:
             if not self._around.calm.is_set() and self._around.dice.random() < 0.03:
+                self._around.faults["message lost"] += 1
                 break  # the frame is lost, and with it the connection
             await asyncio.sleep(self._around.dice.choice((0.0, 0.01, 0.3)))
             if isinstance(frame, PayloadMessage):
@@ -178,6 +181,7 @@ class SimNode:
         dice = self._around.dice
         pull = dice.uniform(0.2, 4.0)
         if not self._around.calm.is_set() and dice.random() < 0.08:
+            self._around.faults["slow pull"] += 1
             pull = dice.uniform(30, 120)  # a slow registry; or it hangs until the agent gives up
         if await _within(pull, task.wake.wait):
             await self._end(task, "")
@@ -191,6 +195,7 @@ class SimNode:
             self._begin(self._check_health(task))
         lives = task.character.lives_seconds
         if not self._around.calm.is_set() and lives is None and dice.random() < 0.1:
+            self._around.faults["task crashes"] += 1
             lives = dice.uniform(1, 200)
 
         await _within(lives, task.wake.wait)
@@ -255,6 +260,7 @@ class SimNode:
                     luck = 0.0
             if luck > 0.2:
                 return
+            self._around.faults["report or its answer lost"] += 1
             await asyncio.sleep(RETRY_SECONDS[min(tries, 2)])
             tries += 1
 

@@ -75,6 +75,10 @@ class World:
         self._up = asyncio.Event()
         self._kill = asyncio.Event()
 
+    @property
+    def faults(self) -> Counter[str]:
+        return self.watch.faults
+
     # ---- the control plane ------------------------------------------------------------------
 
     def plane(self) -> ControlPlane | None:
@@ -141,6 +145,16 @@ class World:
                 await asyncio.Event().wait()
         finally:
             done.set()
+
+    async def whole(self) -> list[str]:
+        """Play it all; what was violated."""
+        done = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            stage = group.create_task(self.play(done))
+            await done.wait()
+            stage.cancel()
+        await self.inner.close()
+        return self.violations
 
     # ---- before anything happens ------------------------------------------------------------
 
@@ -260,12 +274,15 @@ class World:
         there = [node for node in self.nodes if not node.gone]
         match deed:
             case "drop":
+                self.faults["agent drops"] += 1
                 dice.choice(there).drop()
             case "crash":
                 running = [t for node in there for t in node.tasks.values() if t.status == "RUNNING"]
                 if running:
+                    self.faults["task crashes"] += 1
                     dice.choice(running).wake.set()
             case "vanish" if len(there) > 1 and dice.random() < 0.5:
+                self.faults["instance vanishes"] += 1
                 node = dice.choice(there)
                 node.vanish()
                 await asyncio.sleep(dice.uniform(0, 60))
@@ -276,6 +293,7 @@ class World:
                 arn = dice.choice(there).arn
                 await self.call("UpdateContainerInstancesState", containerInstances=[arn], status=status)
             case "restart" if self._plane is not None and dice.random() < 0.5:
+                self.faults["control plane restarts"] += 1
                 self._kill.set()
                 await asyncio.sleep(0)
 
@@ -306,14 +324,22 @@ class World:
             )
         self.put_right = self.dice.random() < 0.7
         if self.put_right:
-            await self._until_done(
-                "UpdateService",
-                service="web",
-                taskDefinition=self.dice.choice(("good", "better")),
-                desiredCount=self.dice.randint(0, 4),
-                forceNewDeployment=True,
-                deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 200},
-            )
+            await self.put_it_right()
+        await self.watch_it()
+
+    async def put_it_right(self) -> None:
+        """Somebody asks for what can be had."""
+        await self._until_done(
+            "UpdateService",
+            service="web",
+            taskDefinition=self.dice.choice(("good", "better")),
+            desiredCount=self.dice.randint(0, 4),
+            forceNewDeployment=True,
+            deploymentConfiguration={"minimumHealthyPercent": 50, "maximumPercent": 200},
+        )
+
+    async def watch_it(self) -> None:
+        """Until nothing happens any more, or for long enough."""
         loop, seconds = asyncio.get_running_loop(), PEACE_SECONDS if self.put_right else WRONG_SECONDS
         start, commits = loop.time(), -1
         while loop.time() < start + seconds:
@@ -425,10 +451,4 @@ class World:
 
 async def drama(seed: int) -> list[str]:
     """The violations of one world's whole history."""
-    world, done = World(seed), asyncio.Event()
-    async with asyncio.TaskGroup() as group:
-        stage = group.create_task(world.play(done))
-        await done.wait()
-        stage.cancel()
-    await world.inner.close()
-    return world.violations
+    return await World(seed).whole()

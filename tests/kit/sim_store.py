@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -32,6 +33,8 @@ class Watch:
         self.service_id = 0
         self.live: dict[int, Task] = {}
         self.violations: list[str] = []
+        self.faults: Counter[str] = Counter()
+        """What bad luck there was, for those who doubt that there was any."""
         self.commits = 0
 
     def committed(self, tx: Tx) -> None:
@@ -94,7 +97,8 @@ class Watch:
 class MoodyStore:
     """One process's way to the store. It answers late, sometimes not at all, and never again once retired.
 
-    A write that fails may have been committed all the same: the answer was lost.
+    A write that fails may have been committed all the same: the answer was lost. And somebody else may write
+    the service, or one of its tasks, between what was read and what is written.
     """
 
     def __init__(self, inner: SqliteStore, watch: Watch, dice: random.Random) -> None:
@@ -118,6 +122,7 @@ class MoodyStore:
         await self._pause()
         unlucky = self._dice.random() < self.trouble
         if unlucky and self._dice.random() < 0.5:
+            self._watch.faults["store away"] += 1
             raise UnavailableError("The simulated database is away.")
 
         def watched(tx: Tx) -> T:
@@ -125,11 +130,24 @@ class MoodyStore:
             self._watch.committed(tx)
             return result
 
+        if self._dice.random() < 2 * self.trouble:
+            await self._inner.write(self._rival)
         result = await self._inner.write(watched, bulk=bulk)
         await self._pause()
         if unlucky:
+            self._watch.faults["store's answer lost"] += 1
             raise UnavailableError("The simulated database's answer was lost.")
         return result
+
+    def _rival(self, tx: Tx) -> None:
+        """Whoever decided on the versions that were must decide again."""
+        self._watch.faults["conflicting write"] += 1
+        live = TaskRepo(tx).live_of_service(self._watch.service_id)
+        service = ServiceRepo(tx).get(self._watch.service_id)
+        if live and self._dice.random() < 0.5:
+            TaskRepo(tx).save(self._dice.choice(live))
+        elif service is not None:
+            ServiceRepo(tx).save(service)
 
     async def close(self) -> None:
         return

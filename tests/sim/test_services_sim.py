@@ -1,24 +1,43 @@
 """A service survives bad luck: `tests.kit.sim_services` is its world, `tests.kit.sim_store` has the promises.
 
-A failure prints its seed: run it alone with `SIM_SEEDS=<seed>-<seed>`; `SIM_SEEDS=20000` runs so many.
+A failure prints its seed and the command that plays it again; `bin/simulate` plays as many as are wanted.
 """
 
 from __future__ import annotations
 
-import os
+from collections import Counter
 
 import pytest
 
-from tests.kit.sim_services import drama
+from tests.kit.sim_services import World, drama
+from tests.sim import again, seeds
 
-
-def seeds() -> range:
-    given = os.environ.get("SIM_SEEDS", "200")
-    first, dash, last = given.rpartition("-")
-    return range(int(first), int(last) + 1) if dash else range(int(given))
+FAULTS = {
+    "message lost",
+    "report or its answer lost",
+    "task crashes",
+    "slow pull",
+    "agent drops",
+    "instance vanishes",
+    "conflicting write",
+    "control plane restarts",
+    "store away",
+    "store's answer lost",
+}
 
 
 @pytest.mark.looptime(noop_cycles=1)  # no I/O to wait for: time may pass at once
-@pytest.mark.parametrize("seed", seeds())
+@pytest.mark.parametrize("seed", seeds(200))
 async def test_a_service_survives_bad_luck(seed: int) -> None:
-    assert await drama(seed) == []
+    violations = await drama(seed)
+    assert violations == [], again("services", seed)
+
+
+@pytest.mark.looptime(noop_cycles=1)
+async def test_there_is_bad_luck_of_every_kind() -> None:
+    met: Counter[str] = Counter()
+    for seed in range(6):
+        world = World(seed)
+        await world.whole()
+        met += world.faults
+    assert met.keys() == FAULTS
