@@ -11,12 +11,10 @@ from typing import Any
 
 from homeport.core.clock import Clock
 from homeport.services.ecs.model import Service, Task, TaskSet
-from homeport.services.ecs.plan.rollout import count_ceiling, healthy_floor
 from homeport.services.ecs.plan.rollout_health import CONTAINER_REASON, is_protected, verdict
 from homeport.services.ecs.plan.task_sets import (
     TaskSetsPlan,
     TaskSetsSnapshot,
-    as_service,
     plan_task_sets,
     share_of,
 )
@@ -37,6 +35,8 @@ class TaskSetWatch(Watch):
     def __init__(self, clock: Clock) -> None:
         super().__init__(clock)
         self.known: dict[str, TaskSet] = {}
+        self.gone: dict[str, TaskSet] = {}
+        """As they were last seen, those that are there included."""
 
     def committed(self, tx: Tx) -> None:
         kinds = {kind for kind, _ in tx.touched}
@@ -46,14 +46,14 @@ class TaskSetWatch(Watch):
         service = ServiceRepo(tx).get(self.service_id)
         assert service is not None
         before, self.live = self.live, {t.id: t for t in TaskRepo(tx).live_of_service(self.service_id)}
-        earlier = self.known
+        self.gone |= self.known
         self.known = {one.uid: one for one in TaskSetRepo(tx).of_service(self.service_id)}
         primary = [one.uid for one in self.known.values() if one.status == "PRIMARY"]
         if len(primary) > 1:
             self._note(f"{len(primary)} task sets are PRIMARY: {primary}")
         for task_id in self.live.keys() - before.keys():
             self._check_start(self.live[task_id])
-        for uid, task_set in (earlier | self.known).items():
+        for uid, task_set in (self.gone | self.known).items():
             self._check_task_set(service, task_set, uid, before)
 
     def _check_start(self, task: Task) -> None:
@@ -66,12 +66,12 @@ class TaskSetWatch(Watch):
             self._note(f"{task.uid} is started by {task_set.uid}, which is DRAINING")
 
     def _check_task_set(self, service: Service, task_set: TaskSet, uid: str, before: dict[int, Task]) -> None:
-        """Its floor and its ceiling, which are those of the service that it would be."""
-        alone, now = as_service(service, task_set), self._clock.now()
+        """ECS lets it have 100 and 200 percent, and no others. Source: botocore, DeploymentConfiguration."""
+        now, share = self._clock.now(), task_set.computed_desired_count
         mine = [task for task in self.live.values() if task.started_by == uid]
         active = sum(task.desired_status == "RUNNING" for task in mine)
-        if active > count_ceiling(alone) and any(task.id not in before for task in mine):
-            self._note(f"{active} tasks of {uid} after a start, at most {count_ceiling(alone)} were promised")
+        if active > 2 * share and any(task.id not in before for task in mine):
+            self._note(f"{active} tasks of {uid} after a start, at most {2 * share} were promised")
         stopped = [
             before[task.id]
             for task in mine
@@ -83,10 +83,10 @@ class TaskSetWatch(Watch):
         if not stopped or service.status != "ACTIVE" or task_set.forced:
             return
         earlier = [t for t in before.values() if t.started_by == uid and t.desired_status == "RUNNING"]
-        healthy = {t.id for t in earlier if verdict(t, alone, {}, now).is_healthy(now)}
+        healthy = {t.id for t in earlier if verdict(t, service, {}, now).is_healthy(now)}
         left = len(healthy - {task.id for task in stopped})
-        if left < min(len(healthy), healthy_floor(alone)):
-            self._note(f"stops left {uid} {left} of {len(healthy)}, {healthy_floor(alone)} were promised")
+        if left < min(len(healthy), share):
+            self._note(f"stops left {uid} {left} of {len(healthy)}, {share} were promised")
         reasons = {task.id: task.stopped_reason for task in mine}
         for task in stopped:
             if is_protected(task, now) and reasons[task.id] != CONTAINER_REASON:
