@@ -178,7 +178,7 @@ def test_bad_bodies_get_a_modelled_answer_that_helps(live: Live, body: bytes, co
 
 def test_an_operation_that_is_not_served_says_so(live: Live) -> None:
     with pytest.raises(ClientError) as caught:
-        live.client("ecs").create_capacity_provider(name="x")
+        live.client("ecs").register_daemon_task_definition(family="x", containerDefinitions=[])
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
     assert "not supported by Homeport yet" in caught.value.response["Error"]["Message"]
 

@@ -81,7 +81,22 @@ BINDINGS = [
 ]
 CONTAINER_REPORT = {"runtimeId": "r", "status": "RUNNING", "networkBindings": BINDINGS}
 
+GROUP_PROVIDER = {
+    "managedScaling": {
+        "status": "DISABLED", "targetCapacity": 90, "minimumScalingStepSize": 1,
+        "maximumScalingStepSize": 5, "instanceWarmupPeriod": 60,
+    },
+    "managedTerminationProtection": "DISABLED",
+    "managedDraining": "DISABLED",
+}  # fmt: skip
+
 REQUESTS: dict[str, list[dict[str, Any]]] = {
+    "CreateCapacityProvider": [
+        {
+            "name": "{unique}", "tags": TAGS,
+            "autoScalingGroupProvider": {"autoScalingGroupArn": "{unique}", **GROUP_PROVIDER},
+        }
+    ],
     "CreateCluster": [
         {
             "clusterName": "{unique}",
@@ -137,6 +152,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         {"cluster": "default", "containerInstance": "{doomed_instance}", "force": True}
     ],
     "DeregisterTaskDefinition": [{"taskDefinition": "gone:1"}],
+    "DescribeCapacityProviders": [
+        {"capacityProviders": ["FARGATE"], "include": ["TAGS"], "maxResults": 1},
+        {"cluster": "default"},
+    ],
     "DescribeClusters": [{"clusters": ["default"], "include": ["TAGS"]}],
     "DescribeContainerInstances": [
         {"cluster": "default", "containerInstances": ["{instance}"], "include": ["TAGS"]}

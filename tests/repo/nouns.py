@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from homeport.services.ecs.model import (
+    CapacityProvider,
     Cluster,
     ContainerInstance,
     Deployment,
@@ -27,6 +28,11 @@ def uid(number: int) -> str:
 
 def cluster(name: str = "default", **changes: Any) -> Cluster:
     return Cluster(**{**HOME, "name": name, "created_at": NOON, **changes})
+
+
+def capacity_provider(name: str = "mine", **changes: Any) -> CapacityProvider:
+    members = {"group": f"{name}-group", "group_reference": f"{name}-group", "created_at": NOON}
+    return CapacityProvider(**{**HOME, "name": name, **members, **changes})
 
 
 def instance(cluster_id: int, number: int, **changes: Any) -> ContainerInstance:

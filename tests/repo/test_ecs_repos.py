@@ -14,6 +14,7 @@ from homeport.core.errors import StaleWriteError
 from homeport.runtime import Change
 from homeport.runtime.retry import decide_again
 from homeport.services.ecs.model import Cluster
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -33,6 +34,7 @@ def _repos() -> list[Any]:
         return pytest.param(repo, make, change, id=name)
 
     return [
+        case("capacity provider", CapacityProviderRepo, nouns.capacity_provider, {"status": "INACTIVE"}),
         case("cluster", ClusterRepo, nouns.cluster, {"status": "INACTIVE"}),
         case("instance", InstanceRepo, lambda: nouns.instance(1, 1), {"status": "DRAINING"}),
         case("service", ServiceRepo, lambda: nouns.service(1, "web"), {"desired_count": 7}),
@@ -90,6 +92,7 @@ class TestNoun:
         added = await store.write(lambda tx: add(tx, repo, make()))
         told = (await anext(feed)).changes
         kind, key = {
+            CapacityProviderRepo: ("ecs.capacity-provider", str(added.id)),
             ClusterRepo: ("ecs.cluster", str(added.id)),
             InstanceRepo: ("ecs.instance", str(added.id)),
             ServiceRepo: ("ecs.service", str(added.id)),
@@ -108,6 +111,25 @@ async def test_of_many_that_create_one_cluster_one_does(store: Store) -> None:
 
     ids = await asyncio.gather(*(decide_again(lambda: store.write(ensure)) for _ in range(10)))
     assert len(set(ids)) == 1
+
+
+async def test_a_group_belongs_to_one_provider_until_that_is_deleted(store: Store) -> None:
+    def of_group(tx: Tx) -> str | None:
+        found = CapacityProviderRepo(tx).of_group(ACCOUNT, REGION, "g")
+        return None if found is None else found.name
+
+    first = await store.write(
+        lambda tx: CapacityProviderRepo(tx).add(nouns.capacity_provider("a", group="g"))
+    )
+    assert await store.read(of_group) == "a"
+    second = nouns.capacity_provider("b", group="g")
+    with pytest.raises(DuplicateKeyError):
+        await store.write(lambda tx: CapacityProviderRepo(tx).add(second))
+    await store.write(lambda tx: CapacityProviderRepo(tx).save(replace(first, status="INACTIVE")))
+    await store.write(lambda tx: CapacityProviderRepo(tx).add(second))
+    assert await store.read(of_group) == "b"
+    listed = await store.read(lambda tx: CapacityProviderRepo(tx).listed(ACCOUNT, REGION))
+    assert [provider.name for provider in listed] == ["b"]
 
 
 async def test_a_cluster_or_a_token_that_is_there_already_is_a_stale_write(store: Store) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeport.services.ecs.api import (  # noqa: F401  each fills the operations table
     agent,
+    capacity_providers,
     clusters,
     container_instances,
     service_deployments,

@@ -21,6 +21,7 @@ from homeport.services.ecs.errors import InvalidParameterException, ResourceNotF
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.tags import Tags, checked, merged, without
 from homeport.services.ecs.plan.task_set_request import named
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -60,6 +61,8 @@ def _retag(tx: Tx, call: Call, arn_text: str, change: Change | None) -> Tags:
             return definition.tags
         changed = msgspec.structs.replace(definition, tags=change(definition.tags))
         return TaskDefinitionRepo(tx).save(changed).tags
+    if kind == "capacity-provider" and len(path) == 1:
+        return _retag_provider(tx, call, arn_text, path[0], change)
     if kind == "task-set" and len(path) == 4:
         return _retag_task_set(tx, call, arn_text, path, change)
     if kind not in ("service", "task", "container-instance"):
@@ -67,6 +70,16 @@ def _retag(tx: Tx, call: Call, arn_text: str, change: Change | None) -> Tags:
     if len(path) != 2:
         raise InvalidParameterException("Long arn format must be used for tagging operations")
     return _retag_in_cluster(tx, call, kind, path, change)
+
+
+def _retag_provider(tx: Tx, call: Call, arn_text: str, name: str, change: Change | None) -> Tags:
+    providers = CapacityProviderRepo(tx)
+    found = providers.find(call.account_id, call.region, name)
+    if found is None or found.status == "INACTIVE":
+        raise ResourceNotFoundException(f"The specified capacity provider was not found: {arn_text}")
+    if change is None:
+        return found.tags
+    return providers.save(msgspec.structs.replace(found, tags=change(found.tags))).tags
 
 
 def _retag_task_set(tx: Tx, call: Call, arn_text: str, path: list[str], change: Change | None) -> Tags:

@@ -8,6 +8,7 @@ Task definitions are wire-shaped mappings and have no class of their own.
 from __future__ import annotations
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.capacity_providers import GROUP_ATTRIBUTE, CapacityProvider
 from homeport.services.ecs.model.clusters import Attribute, Cluster, ContainerInstance, TaskDefinition
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.model.services import Breaker, Deployment, Service, ServiceEvent
@@ -15,9 +16,11 @@ from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
 __all__ = [
+    "GROUP_ATTRIBUTE",
     "OPEN_DEPLOYMENTS",
     "Attribute",
     "Breaker",
+    "CapacityProvider",
     "Cluster",
     "Container",
     "ContainerInstance",

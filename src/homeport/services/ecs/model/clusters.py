@@ -20,6 +20,9 @@ class Cluster(Noun, frozen=True, kw_only=True):
     settings: tuple[Document, ...] = ()
     configuration: Document | None = None
     tags: tuple[Document, ...] = ()
+    capacity_providers: tuple[str, ...] = ()
+    default_strategy: tuple[Document, ...] = ()
+    """The capacity provider strategy of what asks for neither a launch type nor a strategy."""
     placement_epoch: int = 0
     fleet_epoch: int = 0
 

@@ -99,6 +99,11 @@ def service_name(home: Home, cluster: str, reference: str) -> str | None:
     return _in_cluster(home, cluster, reference, "service")
 
 
+def capacity_provider_name(home: Home, reference: str) -> str | None:
+    """A capacity provider's name; `None`: it is in another account or region."""
+    return _resource(home, reference, "capacity-provider") if is_arn(reference) else reference
+
+
 def history_uid(home: Home, reference: str, kind: str) -> str | None:
     """The id in the ARN of a `service-deployment` or a `service-revision`; `None`: it is elsewhere."""
     if not is_arn(reference):

@@ -192,6 +192,29 @@ task_sets = sa.Table(
     sa.Index("ix_ecs_task_set_service", "service_id", "id"),
 )
 
+capacity_providers = sa.Table(
+    "ecs_capacity_provider",
+    metadata,
+    _id(),
+    _version(),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(255), nullable=False),
+    sa.Column("group_name", sa.String(255), nullable=False),
+    sa.Column("status", sa.String(32), nullable=False),
+    sa.Column("body", Document(model.CapacityProvider), nullable=False),
+    sa.UniqueConstraint("account_id", "region", "name", name="uq_ecs_capacity_provider_name"),
+)
+sa.Index(
+    "ix_ecs_capacity_provider_group",
+    capacity_providers.c.account_id,
+    capacity_providers.c.region,
+    capacity_providers.c.group_name,
+    unique=True,
+    sqlite_where=capacity_providers.c.status != "INACTIVE",
+    postgresql_where=capacity_providers.c.status != "INACTIVE",
+)
+
 account_settings = sa.Table(
     "ecs_account_setting",
     metadata,

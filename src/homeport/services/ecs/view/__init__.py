@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from homeport.services.ecs.view.capacity_providers import capacity_provider_view, fargate_view
 from homeport.services.ecs.view.clusters import cluster_view
 from homeport.services.ecs.view.history import (
     service_deployment_brief,
@@ -17,8 +18,10 @@ from homeport.services.ecs.view.wire import Include
 
 __all__ = [
     "Include",
+    "capacity_provider_view",
     "cluster_view",
     "deployment_configuration",
+    "fargate_view",
     "instance_view",
     "service_deployment_brief",
     "service_deployment_view",

@@ -1,0 +1,121 @@
+"""Capacity providers."""
+
+from __future__ import annotations
+
+import msgspec
+
+from homeport.core.call import Call
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
+from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.errors import (
+    ClientException,
+    InvalidParameterException,
+)
+from homeport.services.ecs.model import CapacityProvider
+from homeport.services.ecs.plan.capacity_provider_request import (
+    FARGATE,
+    SCALING_DEFAULTS,
+    check_group_provider,
+    check_name,
+    group_name,
+    group_settings,
+)
+from homeport.services.ecs.plan.identifiers import capacity_provider_name
+from homeport.services.ecs.plan.tags import checked
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
+from homeport.services.ecs.view import capacity_provider_view, fargate_view
+from homeport.store.tx import Tx
+
+_TAGS = frozenset({"TAGS"})
+
+
+def provider_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """IAM: the capacity provider that a request names."""
+    reference = request.get("name") or request.get("capacityProvider") or "*"
+    if reference.startswith("arn:"):
+        return (reference,)
+    return (f"arn:aws:ecs:{call.region}:{call.account_id}:capacity-provider/{reference}",)
+
+
+@ops.operation("CreateCapacityProvider", resources=provider_resource)
+async def create_capacity_provider(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Create a capacity provider on an Auto Scaling group that no other provider has.
+
+    Source of the texts: issues of users of Terraform and CloudFormation who met them.
+    """
+    check_name(req["name"])
+    given = check_group_provider(req)
+    reference, tags = given["autoScalingGroupArn"], checked(req.get("tags"))
+    provider = CapacityProvider(
+        account_id=call.account_id,
+        region=call.region,
+        name=req["name"],
+        group=group_name(reference),
+        group_reference=reference,
+        **group_settings(given, SCALING_DEFAULTS),
+        update_status="CREATE_COMPLETE",
+        tags=tags,
+        created_at=ecs.clock.now(),
+    )
+
+    def work(tx: Tx) -> CapacityProvider:
+        repo = CapacityProviderRepo(tx)
+        old = repo.find(call.account_id, call.region, provider.name)
+        if old is not None and old.status != "INACTIVE":
+            raise ClientException(
+                "The specified capacity provider already exists. To change the configuration of an "
+                "existing capacity provider, update the capacity provider."
+            )
+        if repo.of_group(call.account_id, call.region, provider.group) is not None:
+            raise ClientException(
+                "The specified Auto Scaling group ARN is already being used by another capacity provider. "
+                "Specify a unique Auto Scaling group ARN and try again."
+            )
+        if old is None:
+            return repo.add(provider)
+        return repo.save(msgspec.structs.replace(provider, id=old.id, version=old.version))
+
+    return {"capacityProvider": capacity_provider_view(await ecs.store.write(work), include=_TAGS)}
+
+
+def _names(call: Call, references: list[str]) -> dict[str, str | None]:
+    """The names that short names and ARNs stand for; `None`: in another account or region."""
+    return {reference: capacity_provider_name(home(call), reference) for reference in references}
+
+
+def _described(call: Call, request: Request) -> tuple[str, ...]:
+    references = request.get("capacityProviders") or ["*"]
+    return tuple(arn for reference in references for arn in provider_resource(call, {"name": reference}))
+
+
+@ops.operation("DescribeCapacityProviders", resources=_described)
+async def describe_capacity_providers(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Describe the named providers, or all with FARGATE and FARGATE_SPOT; deleted ones by name only."""
+    references = req.get("capacityProviders") or []
+    if len(references) > 100:
+        raise InvalidParameterException("capacityProviders can have at most 100 items.")
+    page = page_of(call, ecs, req, default=10, maximum=10)
+    include = frozenset(req.get("include") or ())
+
+    def work(tx: Tx) -> tuple[list[tuple[str, Answer]], list[Answer]]:
+        repo, failures = CapacityProviderRepo(tx), []
+        among = None
+        if req.get("cluster"):
+            among = find_cluster(tx, call, req["cluster"]).capacity_providers
+        views = {name: fargate_view(call.region, call.account_id, name) for name in FARGATE}
+        listed = repo.listed(call.account_id, call.region)
+        views |= {one.name: capacity_provider_view(one, include=include) for one in listed}
+        for reference, name in _names(call, references).items():
+            if name is not None and name not in views:
+                gone = repo.find(call.account_id, call.region, name)
+                if gone is not None:
+                    views[name] = capacity_provider_view(gone, include=include)
+            if name not in views or (among is not None and name not in among):
+                arn = provider_resource(call, {"name": reference})[0]
+                failures.append({"arn": arn, "reason": "MISSING"})
+        wanted = set(_names(call, references).values()) if references else set(views)
+        shown = sorted(name for name in views if name in wanted and (among is None or name in among))
+        return [(name, views[name]) for name in shown if name > page.after("")], failures
+
+    found, failures = await ecs.store.read(work)
+    return page.answer("capacityProviders", list(found[: page.limit + 1])) | {"failures": failures}
