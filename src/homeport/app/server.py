@@ -116,7 +116,9 @@ async def run_up(settings: UpSettings, report: Report) -> None:
     store = await open_store(f"sqlite:///{settings.data_dir / 'homeport.db'}")
     try:
         keys = await ensure_keys(store, clock, ids, account_id=settings.account_id)
-        plane = build_control_plane(store, clock, ids, page_key=keys.pages)
+        plane = build_control_plane(
+            store, clock, ids, page_key=keys.pages, tasks_per_service=settings.tasks_per_service
+        )
         async with Supervisor() as supervisor:
             await _serve(settings, report, plane, keys, supervisor)
     finally:

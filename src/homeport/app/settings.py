@@ -22,10 +22,15 @@ DEFAULT_CLUSTER = "default"
 SYSTEM_DATA_DIR = Path("/var/lib/homeport")
 INSTALLATION_LABEL = "homeport.installation"
 """Label of every container and volume that is made for a data directory: that directory's own id."""
+TASKS_PER_SERVICE = 5000
+"""The most tasks that a service can ask for. Source: Amazon ECS service quotas, "Tasks per service"."""
+TASKS_PER_SERVICE_MAX = 100_000
 INSTANCES_MAX = 64
 """Local instances of one machine: each is a slice of it with an address of its own."""
 
-KNOWN_VARIABLES = frozenset({"HOMEPORT_DATA_DIR", "HOMEPORT_PYTHON", "HOMEPORT_LOG_LEVEL"})
+KNOWN_VARIABLES = frozenset(
+    {"HOMEPORT_DATA_DIR", "HOMEPORT_PYTHON", "HOMEPORT_LOG_LEVEL", "HOMEPORT_TASKS_PER_SERVICE"}
+)
 """`HOMEPORT_PYTHON` is read by `bin/homeport`: the interpreter that its environment is made with."""
 
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
@@ -65,6 +70,7 @@ class UpSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     instances: int = 1
+    tasks_per_service: int = TASKS_PER_SERVICE
     auth: AuthMode = AuthMode.ON
     region: str = DEFAULT_REGION
     account_id: str = DEFAULT_ACCOUNT_ID
@@ -77,6 +83,11 @@ class UpSettings:
         if not 0 <= self.instances <= INSTANCES_MAX:
             raise SettingsError(
                 f"{self.instances} instances cannot be", f"Choose a number from 0 to {INSTANCES_MAX}."
+            )
+        if not 1 <= self.tasks_per_service <= TASKS_PER_SERVICE_MAX:
+            raise SettingsError(
+                f"{self.tasks_per_service} tasks per service cannot be",
+                f"Choose a number from 1 to {TASKS_PER_SERVICE_MAX}.",
             )
         check_place(region=self.region, account_id=self.account_id)
         if self.auth is AuthMode.OFF and not is_loopback(self.host):

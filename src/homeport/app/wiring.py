@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from homeport.app.settings import TASKS_PER_SERVICE
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError
@@ -144,11 +145,20 @@ class ControlPlane:
         )
 
 
-def build_control_plane(store: Store, clock: Clock, ids: Ids, *, page_key: bytes) -> ControlPlane:
+def build_control_plane(
+    store: Store, clock: Clock, ids: Ids, *, page_key: bytes, tasks_per_service: int = TASKS_PER_SERVICE
+) -> ControlPlane:
     """All services over one store."""
     placer = ecs.Placer(store, clock, ids)
     contexts: dict[str, Any] = {
-        "ecs": ecs.Ecs(store=store, clock=clock, ids=ids, placer=placer, pages=SealedPages(page_key)),
+        "ecs": ecs.Ecs(
+            store=store,
+            clock=clock,
+            ids=ids,
+            placer=placer,
+            pages=SealedPages(page_key),
+            tasks_per_service=tasks_per_service,
+        ),
         "iam": iam.Iam(store=store, clock=clock, ids=ids),
         "sts": sts.Sts(store=store, clock=clock, ids=ids),
     }

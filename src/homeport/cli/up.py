@@ -25,6 +25,7 @@ from homeport.app.settings import (
     DEFAULT_PORT,
     DEFAULT_REGION,
     INSTALLATION_LABEL,
+    TASKS_PER_SERVICE,
     AuthMode,
     UpSettings,
     environment,
@@ -41,7 +42,7 @@ class StoppingError(Exception):
     """Homeport is being stopped: what waits for something gives up."""
 
 
-def up(
+def up(  # noqa: PLR0913 - each is an option
     *,
     demo: Annotated[bool, Parameter(negative="", help="Add a sample service and print its address.")] = False,
     host: Annotated[str, Parameter(help="Address to listen on.")] = "127.0.0.1",
@@ -53,6 +54,9 @@ def up(
     ] = AuthMode.ON,
     region: Annotated[str, Parameter(help="The region to be.")] = DEFAULT_REGION,
     account_id: Annotated[str, Parameter(help="The account to be, 12 digits.")] = DEFAULT_ACCOUNT_ID,
+    tasks_per_service: Annotated[
+        int, Parameter(env_var="HOMEPORT_TASKS_PER_SERVICE", help="The most tasks of a service: a quota.")
+    ] = TASKS_PER_SERVICE,
     yes: Annotated[
         bool, Parameter(name=("--yes", "-y"), negative="", help="Install without asking.")
     ] = False,
@@ -68,7 +72,8 @@ def up(
     # What can be refused is refused before anything is started.
     options = {
         "host": host, "port": port, "instances": instances, "auth": auth, "region": region,
-        "account_id": account_id, "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
+        "account_id": account_id, "tasks_per_service": tasks_per_service,
+        "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
     }  # fmt: skip
     UpSettings(data_dir=place, installation_id="", **options)  # type: ignore[arg-type]
     with owned(place), ProgressView() as view:

@@ -56,6 +56,12 @@ def test_instances_have_bounds(instances: int) -> None:
         up(instances=instances)
 
 
+@pytest.mark.parametrize("count", [0, 100_001])
+def test_the_quota_of_tasks_has_bounds(count: int) -> None:
+    with pytest.raises(SettingsError):
+        up(tasks_per_service=count)
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com"])
 def test_without_authentication_only_loopback_is_served(host: str) -> None:
     assert up(host=host).host == host

@@ -29,13 +29,14 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ecs:
-    """The service's parts, built by `app`."""
+    """The service's parts, built by `app`. `tasks_per_service`: the quota of that name."""
 
     store: Store
     clock: Clock
     ids: Ids
     placer: TaskPlacer
     pages: Pages
+    tasks_per_service: int
     launches: Launches = field(default_factory=Launches)
     views: TaskViews = field(default_factory=TaskViews)
 

@@ -33,6 +33,7 @@ from homeport.services.ecs.plan.identifiers import service_name, task_definition
 from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.service_request import (
     check_common,
+    check_count,
     check_create,
     check_daemon,
     check_definition,
@@ -134,6 +135,7 @@ def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
+    check_count(req, ecs.tasks_per_service)
     tags, token = checked(req.get("tags")), req.get("clientToken")
     asked = {key: value for key, value in req.items() if key not in ("clientToken", "cluster")}
     digest = request_digest(asked)
@@ -225,6 +227,7 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition or `forceNewDeployment` starts a deployment."""
     check_common(req)
+    check_count(req, ecs.tasks_per_service)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))

@@ -53,6 +53,15 @@ def check_strategy(strategy: tuple[Mapping[str, Any], ...]) -> None:
             raise InvalidParameterException(f"Invalid placement strategy: {error}") from None
 
 
+def check_count(request: Mapping[str, Any], most: int) -> None:
+    """Raise for a desired count above `most`, the quota "Tasks per service", which AWS raises on request."""
+    if not 0 <= (request.get("desiredCount") or 0) <= most:
+        raise InvalidParameterException(
+            f"desiredCount must be between 0 and {most}: that is the quota Tasks per service. "
+            "To raise it, start Homeport with --tasks-per-service or HOMEPORT_TASKS_PER_SERVICE."
+        )
+
+
 def check_common(request: Mapping[str, Any]) -> None:
     """What create and update ask of a request alike."""
     refuse(request, "", _UNSUPPORTED)
@@ -71,8 +80,6 @@ def check_common(request: Mapping[str, Any]) -> None:
         raise ClientException(
             f"deploymentController {controller_of(request)} is not supported by Homeport yet."
         )
-    if request.get("desiredCount") is not None and not 0 <= request["desiredCount"] <= 5000:
-        raise InvalidParameterException("desiredCount must be between 0 and 5000.")
     rollout_settings(request.get("deploymentConfiguration"))
     check_constraints(tuple(request.get("placementConstraints") or ()))
     check_strategy(tuple(request.get("placementStrategy") or ()))
