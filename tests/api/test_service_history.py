@@ -157,3 +157,27 @@ def test_what_is_not_there_is_missing_or_not_found(ecs: Any) -> None:
     ):
         with pytest.raises(ClientError, match="Invalid identifier"):
             call(**{member: ["nonsense"]})
+
+
+def test_a_deployment_completes_early_and_keeps_its_numbers(ecs: Any, live: Live) -> None:
+    criteria = {"enable": True, "healthyPercent": 50, "sourceServiceRevisionCleanup": "DEFERRED"}
+    create(
+        ecs,
+        "early",
+        count=2,
+        deploymentConfiguration={"minimumHealthyPercent": 50, "earlySuccessCriteria": criteria},
+    )
+    assert described(ecs, "early")["deploymentConfiguration"]["earlySuccessCriteria"] == criteria
+    with pytest.raises(ClientError, match="greater than or equal to minimumHealthyPercent 51"):
+        ecs.update_service(service="early", deploymentConfiguration={"minimumHealthyPercent": 51})
+    settled(live, ecs, "early")
+    ecs.update_service(service="early", desiredCount=0)
+    settled(live, ecs, "early")
+    (shown,) = history(ecs, "early")
+    assert shown["status"] == "SUCCESSFUL"
+    assert shown["deploymentConfiguration"]["earlySuccessCriteria"] == criteria
+    target = shown["targetServiceRevision"]
+    assert (target["requestedTaskCount"], target["runningTaskCount"]) == (2, 2), "as when it completed"
+    ecs.update_service(service="early", deploymentConfiguration={"earlySuccessCriteria": {"enable": False}})
+    assert described(ecs, "early")["deploymentConfiguration"]["earlySuccessCriteria"] == {"enable": False}
+    remove(ecs, "early")

@@ -207,6 +207,11 @@ def test_no_room_is_told_in_an_event_and_cured_by_room(live: Live, ecs: Any) -> 
         ({"deploymentConfiguration": {"deploymentCircuitBreaker": {
             "enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 0}}}},
          "must be at least 1"),
+        ({"deploymentConfiguration": {"earlySuccessCriteria": {"enable": True, "healthyPercent": 100}}},
+         "sourceServiceRevisionCleanup is required"),
+        ({"deploymentConfiguration": {"minimumHealthyPercent": 60, "earlySuccessCriteria": {
+            "enable": True, "healthyPercent": 59, "sourceServiceRevisionCleanup": "BLOCKING"}}},
+         "greater than or equal to minimumHealthyPercent 60"),
         ({"deploymentConfiguration": {"strategy": "CANARY"}}, "CANARY is not supported"),
         ({"taskDefinition": "ghost"}, "TaskDefinition not found."),
         ({"serviceName": "bad name"}, "serviceName"),

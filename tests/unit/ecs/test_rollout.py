@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kit.rollout import NOW, Behaviour, World, deployment, protected, service, task
 
-from homeport.services.ecs.model import Breaker, Service, Task
+from homeport.services.ecs.model import Breaker, EarlySuccess, Service, Task
 from homeport.services.ecs.plan.rollout import (
     ServicePlan,
     ServiceSnapshot,
@@ -44,6 +44,11 @@ def snapshots(draw: st.DrawFn) -> ServiceSnapshot:
         minimum_healthy_percent=draw(st.sampled_from((0, 30, 50, 75, 100))),
         maximum_percent=draw(st.sampled_from((100, 125, 150, 200))),
         breaker=Breaker(enable=draw(st.booleans()), rollback=draw(st.booleans())),
+        early_success=EarlySuccess(
+            enable=draw(st.booleans()),
+            healthy_percent=draw(st.sampled_from((0, 50, 100))),
+            cleanup=draw(st.sampled_from(("BLOCKING", "DEFERRED"))),
+        ),
         health_check_grace_seconds=draw(st.sampled_from((0, 30, 300))),
         last_completed=draw(st.sampled_from((None, *deployments))),
     )

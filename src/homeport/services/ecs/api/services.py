@@ -218,7 +218,9 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
     ):
         if req.get(wire) is not None:
             changes[member] = tuple(req[wire])
-    current = RolloutSettings(service.minimum_healthy_percent, service.maximum_percent, service.breaker)
+    current = RolloutSettings(
+        service.minimum_healthy_percent, service.maximum_percent, service.breaker, service.early_success
+    )
     settings = rollout_settings(req.get("deploymentConfiguration"), current, daemon=service.is_daemon)
     return changes | settings._asdict()
 

@@ -26,7 +26,7 @@ from homeport.services.ecs.control.service_steps import (
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.daemon import plan_either
-from homeport.services.ecs.plan.history import advanced
+from homeport.services.ecs.plan.history import advanced, counted_at_its_end
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placing import service_placement
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
@@ -168,7 +168,7 @@ class ReplicaController:
         for record in history.open_of(service.id):
             after = advanced(record, service, plan.failed, now)
             if after is not record:
-                history.save(after)
+                history.save(counted_at_its_end(after, service, snapshot.live))
         if service == snapshot.service and not plan.stop:
             return snapshot.service
         if service.is_daemon and starts_no_more(service):

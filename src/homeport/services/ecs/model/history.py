@@ -69,6 +69,8 @@ class ServiceDeployment(Noun, frozen=True, kw_only=True):
     failures: int = 0
     threshold: int = 0
     rollback: Rollback | None = None
+    final_counts: Document = msgspec.field(default_factory=dict)
+    """Of a deployment that completed early: (requested, running, pending) tasks by revision, as it ended."""
 
     @property
     def arn(self) -> str:

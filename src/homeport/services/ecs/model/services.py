@@ -59,6 +59,18 @@ class Breaker(Noun, frozen=True, kw_only=True):
     threshold_value: int = 50
 
 
+class EarlySuccess(Noun, frozen=True, kw_only=True):
+    """When a rolling deployment completes before it is steady. `cleanup`: BLOCKING or DEFERRED.
+
+    `given` is what was asked for, as it is shown again; empty where nothing was.
+    """
+
+    enable: bool = False
+    healthy_percent: int = 100
+    cleanup: str = "BLOCKING"
+    given: Document = msgspec.field(default_factory=dict)
+
+
 class Service(Noun, frozen=True, kw_only=True):
     """A service. Deployments newest first, events newest first (100 kept).
 
@@ -83,6 +95,7 @@ class Service(Noun, frozen=True, kw_only=True):
     minimum_healthy_percent: int = 100
     maximum_percent: int = 200
     breaker: Breaker = Breaker()
+    early_success: EarlySuccess = EarlySuccess()
     health_check_grace_seconds: int = 0
     last_completed: Deployment | None = None
     steady_at: datetime | None = None

@@ -27,6 +27,7 @@ from homeport.services.ecs.plan.rollout import (
     plan_end,
     plan_service,
 )
+from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import complete_deployment, with_primary, without_past
 from homeport.services.ecs.plan.rollout_health import Verdict, is_protected, verdict
 
@@ -274,7 +275,8 @@ class _Step:
         service = with_primary(self._service, self._primary)
         events = (*self._told, *events)
         settled = self._is_settled()
-        if settled and self._primary.rollout_state == "IN_PROGRESS":
+        counts = self._counts_for_success()
+        if (settled and self._primary.rollout_state == "IN_PROGRESS") or completes_early(service, **counts):
             service = complete_deployment(service, self._now)
             events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
         if settled and not self._has_failed:
@@ -298,9 +300,14 @@ class _Step:
             failed=failed,
             events=events,
             wake_at=self._now + STEADY_TOLD_EVERY if settled else min(self._wakes, default=None),
-            waits_for=() if settled else tuple(self._waits),
+            waits_for=() if settled else (*self._waits, *waits_for_success(service, **counts)),
             waits_for_others=self._waits_for_others,
         )
+
+    def _counts_for_success(self) -> dict[str, int]:
+        """What an early success is decided by."""
+        older = [task for task in (*self._older, *self._away) if task.started_by != self._primary.id]
+        return {"healthy": sum(task.id in self._healthy for task in self._fresh), "sources": len(older)}
 
     def _is_settled(self) -> bool:
         """Whether every instance that qualifies has its task, none of them in doubt, and nothing else is."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import Breaker
+from homeport.services.ecs.model import Breaker, EarlySuccess
 from homeport.services.ecs.plan.support import refuse
 
 _UNSUPPORTED_DEPLOYMENT = (
@@ -14,16 +14,16 @@ _UNSUPPORTED_DEPLOYMENT = (
     "lifecycleHooks",
     "linearConfiguration",
     "canaryConfiguration",
-    "earlySuccessCriteria",
 )
 
 
 class RolloutSettings(NamedTuple):
-    """How a service's rolling deployments go: percentages of the desired count, and the circuit breaker."""
+    """How a service's rolling deployments go: percentages of the desired count, and when they end."""
 
     minimum_healthy_percent: int = 100
     maximum_percent: int = 200
     breaker: Breaker = Breaker()
+    early_success: EarlySuccess = EarlySuccess()
 
 
 DAEMON_DEFAULTS = RolloutSettings(minimum_healthy_percent=0, maximum_percent=100)
@@ -54,7 +54,39 @@ def rollout_settings(
             "The daemon scheduling strategy does not support a maximumPercent other than 100."
         )
     breaker = given.get("deploymentCircuitBreaker")
-    return RolloutSettings(minimum, maximum, current.breaker if breaker is None else _breaker(breaker))
+    return RolloutSettings(
+        minimum,
+        maximum,
+        current.breaker if breaker is None else _breaker(breaker),
+        _early_success(given.get("earlySuccessCriteria"), current.early_success, minimum),
+    )
+
+
+def _early_success(
+    given: Mapping[str, Any] | None, current: EarlySuccess, minimum_healthy_percent: int
+) -> EarlySuccess:
+    """The criteria, which must go with the percentage whether that or they have changed."""
+    early = current
+    if given is not None:
+        for member in ("healthyPercent", "sourceServiceRevisionCleanup"):
+            if given["enable"] and given.get(member) is None:
+                raise InvalidParameterException(
+                    f"earlySuccessCriteria.{member} is required with enable true."
+                )
+        early = EarlySuccess(
+            enable=given["enable"],
+            healthy_percent=given.get("healthyPercent", 100),
+            cleanup=given.get("sourceServiceRevisionCleanup", "BLOCKING"),
+            given=dict(given),
+        )
+    if not 0 <= early.healthy_percent <= 100:
+        raise InvalidParameterException("earlySuccessCriteria.healthyPercent must be between 0 and 100.")
+    if early.enable and early.healthy_percent < minimum_healthy_percent:
+        raise InvalidParameterException(
+            f"earlySuccessCriteria.healthyPercent {early.healthy_percent} must be greater than or equal to "
+            f"minimumHealthyPercent {minimum_healthy_percent}."
+        )
+    return early
 
 
 def _breaker(given: Mapping[str, Any]) -> Breaker:

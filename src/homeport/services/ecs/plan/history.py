@@ -5,13 +5,22 @@ Source: developer guide, "View service history using Amazon ECS service deployme
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
 
-from homeport.services.ecs.model import Deployment, Rollback, Service, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.model import (
+    Deployment,
+    Rollback,
+    Service,
+    ServiceDeployment,
+    ServiceRevision,
+    Task,
+)
 from homeport.services.ecs.plan.rollout_failures import threshold
 
+PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 SUPERSEDED = "A newer service deployment took its place."
 
 
@@ -87,6 +96,22 @@ def advanced(
             after, status="STOPPED", status_reason=reason, stopped_at=now, finished_at=now
         )
     return record if after == record else msgspec.structs.replace(after, updated_at=now)
+
+
+def counted_at_its_end(
+    record: ServiceDeployment, service: Service, live: Iterable[Task]
+) -> ServiceDeployment:
+    """A deployment that completed early keeps its tasks' numbers of that moment: the service goes on."""
+    if record.is_open or not service.early_success.enable:
+        return record
+    of = {deployment.id: deployment.revision for deployment in service.deployments}
+    tasks = [(of.get(task.started_by or ""), task.last_status) for task in live]
+    counts = {}
+    for revision in (record.target, *record.sources):
+        mine = [status for owner, status in tasks if owner == revision]
+        wanted = service.desired_count if service.primary.revision == revision else 0
+        counts[revision] = (wanted, mine.count("RUNNING"), sum(status in PENDING for status in mine))
+    return msgspec.structs.replace(record, final_counts=counts)
 
 
 def _rolling_back(

@@ -15,6 +15,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import (
     BREAKER,
     complete_deployment,
@@ -298,7 +299,8 @@ class _Step:
         name = f"(service {self._service.name})"
         service = with_primary(self._service, self._primary)
         settled = self._is_settled()
-        if settled and self._primary.rollout_state == "IN_PROGRESS":
+        counts = self._counts_for_success()
+        if (settled and self._primary.rollout_state == "IN_PROGRESS") or completes_early(service, **counts):
             service = complete_deployment(service, self._now)
             events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
         if settled and self._primary.rollout_state != "FAILED":
@@ -324,8 +326,13 @@ class _Step:
             wake_at=self._now + STEADY_TOLD_EVERY
             if settled
             else min([*self._wakes, *self._protected_until], default=None),
-            waits_for=() if settled else tuple(self._waits),
+            waits_for=() if settled else (*self._waits, *waits_for_success(service, **counts)),
         )
+
+    def _counts_for_success(self) -> dict[str, int]:
+        """What an early success is decided by; tasks of the primary on draining instances are no sources."""
+        sources = [task for task in self._stale if task.started_by != self._primary.id]
+        return {"healthy": sum(task.id in self._healthy for task in self._fresh), "sources": len(sources)}
 
     def _is_settled(self) -> bool:
         """Whether exactly the desired tasks of the primary run, none of them in doubt, and nothing else."""

@@ -7,16 +7,19 @@ from homeport.services.ecs.view.wire import PENDING, Wire, present
 
 
 def _revision_counts(record: ServiceDeployment, uid: str, service: Service, tasks: tuple[Task, ...]) -> Wire:
-    """A revision of a service deployment, with the tasks that it has now."""
+    """A revision of a service deployment, with the tasks that it has now; or had, when it completed early."""
     of = {deployment.id for deployment in service.deployments if deployment.revision == uid}
     mine = [task for task in tasks if task.started_by in of]
     head = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")
     wanted = service.desired_count if service.primary.revision == uid else 0
+    running = sum(task.last_status == "RUNNING" for task in mine)
+    pending = sum(task.last_status in PENDING for task in mine)
+    wanted, running, pending = record.final_counts.get(uid, (wanted, running, pending))
     return {
         "arn": f"{head}/{uid}",
         "requestedTaskCount": wanted,
-        "runningTaskCount": sum(task.last_status == "RUNNING" for task in mine),
-        "pendingTaskCount": sum(task.last_status in PENDING for task in mine),
+        "runningTaskCount": running,
+        "pendingTaskCount": pending,
     }
 
 

@@ -36,13 +36,16 @@ def _breaker_view(breaker: Breaker) -> Wire:
 
 def deployment_configuration(service: Service) -> Wire:
     """How a service's deployments go."""
-    return {
+    view: Wire = {
         "deploymentCircuitBreaker": _breaker_view(service.breaker),
         "maximumPercent": service.maximum_percent,
         "minimumHealthyPercent": service.minimum_healthy_percent,
         "strategy": "ROLLING",
         "bakeTimeInMinutes": 0,
     }
+    if service.early_success.given:
+        view["earlySuccessCriteria"] = dict(service.early_success.given)
+    return view
 
 
 def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: tuple[Task, ...], include: Include) -> Wire:
