@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 from tools.migrate import differences, load_every_table
 
+from homeport.services.iam.manifest import AttachmentRepo, EntityRepo, KeyRepo, User, policies_of_user
 from homeport.store import StoreVersionError, metadata, open_memory_store, open_store
 from homeport.store.migrations import HERE, config, current, revisions, upgrade
 from homeport.store.postgres import _engine
@@ -155,6 +156,16 @@ def _rows(connection: sa.Connection) -> dict[str, list[dict[str, object]]]:
     }
 
 
+MOVED = {
+    "iam_user": {
+        "account_id": "000000000000",
+        "body": '{"account_id":"000000000000","name":"Ann","user_id":"AIDA1",'
+        '"created_at":"2026-01-01T00:00:00Z","policies":["arn:aws:iam::aws:policy/AdministratorAccess"]}',
+    }
+}
+"""Tables whose rows a later version moved elsewhere, with what it must be able to read of them."""
+
+
 def _fill(connection: sa.Connection) -> None:
     """Two rows in every table, as its own columns allow."""
     found = sa.MetaData()
@@ -163,7 +174,8 @@ def _fill(connection: sa.Connection) -> None:
         if table.name == "alembic_version":
             continue
         for number in (7, 8):
-            connection.execute(table.insert(), {c.name: _sample(c, number) for c in table.columns})
+            row = {c.name: _sample(c, number) for c in table.columns}
+            connection.execute(table.insert(), {**row, **MOVED.get(table.name, {})})
 
 
 def _sample(column: sa.Column[object], number: int) -> object:
@@ -188,6 +200,8 @@ def _upgraded_to(revision: str) -> Callable[[sa.Connection], None]:
 
 def _kept(before: dict[str, list[dict[str, object]]], after: dict[str, list[dict[str, object]]]) -> None:
     for name, rows in before.items():
+        if name in MOVED:
+            continue
         told = [{column: row[column] for column in rows[0]} for row in after[name]]
         assert all(row in told for row in rows), name
 
@@ -231,6 +245,56 @@ async def test_an_upgrade_from_any_version_keeps_every_row_on_postgresql(
     for store in stores:
         await store.write(lambda tx: tx.touch("thing", "a"))
         await store.close()
+
+
+def _two_users(connection: sa.Connection) -> None:
+    _upgraded_to("0006")(connection)
+    for number, name in ((4, "Ann"), (9, "ann")):
+        body = MOVED["iam_user"]["body"].replace("Ann", name).replace("AIDA1", f"AIDA{number}")
+        values = {"id": number, "version": 3, "account_id": "000000000000", "name": name, "body": body}
+        connection.execute(
+            sa.text("INSERT INTO iam_user VALUES (:id, :version, :account_id, :name, :body)"), values
+        )
+        key = {
+            "id": f"AKIA{number}", "account": "000000000000", "user": name,
+            "body": f'{{"access_key_id":"AKIA{number}","secret_access_key":"s","account_id":"000000000000",'
+            f'"user_name":"{name}","created_at":"2026-01-01T00:00:00Z"}}',
+        }  # fmt: skip
+        connection.execute(sa.text("INSERT INTO iam_access_key VALUES (:id, :account, :user, :body)"), key)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])
+async def with_two_users(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        first = SqliteStore(tmp_path / "homeport.db")
+        first.prepare(_two_users)
+        await first.close()
+        return f"sqlite:///{tmp_path}/homeport.db"
+    url = await postgres.create_database(request.getfixturevalue("postgres_cluster"), "twousers")
+    engine = _engine(url)
+    async with engine.begin() as connection:
+        await connection.run_sync(_two_users)
+    await engine.dispose()
+    return url
+
+
+async def test_users_keep_their_policies_and_keys_where_entities_are(with_two_users: str) -> None:
+    """Their names differed by case alone, which was possible then."""
+    store = await open_store(with_two_users)
+    ann = await store.read(lambda tx: policies_of_user(tx, "000000000000", "ANN"))
+    assert ann is not None
+    assert (ann.principal.name, ann.principal.unique_id) == ("Ann", "AIDA4")
+    assert await store.read(lambda tx: AttachmentRepo(tx).arns(4)) == (
+        "arn:aws:iam::aws:policy/AdministratorAccess",
+    )
+    other = await store.read(lambda tx: EntityRepo(tx).find(User, "000000000000", "ann-9"))
+    assert other is not None
+    assert other.arn == "arn:aws:iam::000000000000:user/ann-9"
+    (key,) = await store.read(lambda tx: KeyRepo(tx).of("000000000000", "ann-9"))
+    assert (key.access_key_id, key.user_name) == ("AKIA9", "ann-9")
+    fresh = User(account_id="000000000000", name="new", unique_id="AIDA10", created_at=other.created_at)
+    assert (await store.write(lambda tx: EntityRepo(tx).add(fresh))).id > other.id
+    await store.close()
 
 
 @pytest.mark.postgres

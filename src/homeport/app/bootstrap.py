@@ -5,10 +5,10 @@ from __future__ import annotations
 import msgspec
 
 from homeport.core.clock import Clock
-from homeport.core.ids import Ids, access_key_id, secret_key
+from homeport.core.ids import Ids, access_key_id, secret_key, unique_id
 from homeport.core.sigv4 import Credentials
 from homeport.policy.managed import AGENT_POLICY_ARN
-from homeport.services.iam.manifest import AccessKey, User, UserRepo
+from homeport.services.iam.manifest import AccessKey, AttachmentRepo, EntityRepo, KeyRepo, Usage, User
 from homeport.store.base import Store
 from homeport.store.secrets import installation_secret
 from homeport.store.tx import Tx
@@ -28,30 +28,26 @@ async def ensure_keys(store: Store, clock: Clock, ids: Ids, *, account_id: str) 
     """The installation's keys, made at its first start."""
 
     def work(tx: Tx) -> Keys:
-        users = UserRepo(tx)
-        user = users.find(account_id, NODE_USER)
-        if user is None:
-            users.add(
-                User(
-                    account_id=account_id,
-                    name=NODE_USER,
-                    user_id=access_key_id(ids, "AIDA"),
-                    created_at=clock.now(),
-                    policies=(AGENT_POLICY_ARN,),
-                )
+        if EntityRepo(tx).find(User, account_id, NODE_USER) is None:
+            user = User(
+                account_id=account_id,
+                name=NODE_USER,
+                unique_id=unique_id(ids, "AIDA"),
+                created_at=clock.now(),
             )
+            AttachmentRepo(tx).attach(EntityRepo(tx).add(user), Usage.PERMISSIONS, AGENT_POLICY_ARN, None)
         return Keys(
-            root=_key(users, clock, ids, account_id, ""),
-            nodes=_key(users, clock, ids, account_id, NODE_USER),
+            root=_key(KeyRepo(tx), clock, ids, account_id, ""),
+            nodes=_key(KeyRepo(tx), clock, ids, account_id, NODE_USER),
             pages=installation_secret(tx, "pages", ids),
         )
 
     return await store.write(work)
 
 
-def _key(users: UserRepo, clock: Clock, ids: Ids, account_id: str, user_name: str) -> Credentials:
+def _key(keys: KeyRepo, clock: Clock, ids: Ids, account_id: str, user_name: str) -> Credentials:
     """The owner's oldest active key; made when there is none."""
-    for key in users.keys_of(account_id, user_name):
+    for key in keys.of(account_id, user_name):
         if key.status == "Active":
             return Credentials(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
     fresh = AccessKey(
@@ -61,5 +57,5 @@ def _key(users: UserRepo, clock: Clock, ids: Ids, account_id: str, user_name: st
         user_name=user_name,
         created_at=clock.now(),
     )
-    users.add_key(fresh)
+    keys.add(fresh)
     return Credentials(access_key_id=fresh.access_key_id, secret_access_key=fresh.secret_access_key)

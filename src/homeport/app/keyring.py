@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 from homeport.core.call import Principal
 from homeport.core.clock import Clock
 from homeport.gateway.ports import KeyRecord
 from homeport.runtime.changes import Subscription
-from homeport.services.iam.manifest import AccessKey, UserRepo
+from homeport.services.iam.manifest import (
+    AccessKey,
+    KeyRepo,
+    PrincipalPolicies,
+    policies_of_id,
+    policies_of_user,
+)
 from homeport.services.sts.manifest import SessionRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
-KINDS = frozenset({"iam.user", "iam.key"})
+KINDS = frozenset({"iam.user", "iam.key", "iam.policies"})
 CACHED_MAX = 10_000
 
 
@@ -53,8 +60,11 @@ class StoredKeys:
         session = SessionRepo(tx).find(access_key_id)
         if session is None:
             return None
-        principal = _principal(tx, session.account_id, _user_of(session.principal_arn))
-        if principal is None:
+        if session.user_id == session.account_id:
+            principal = _root(session.account_id)
+        elif found := policies_of_id(tx, session.user_id):
+            principal = _principal(found)
+        else:
             return None
         return KeyRecord(
             secret_access_key=session.secret_access_key,
@@ -64,27 +74,38 @@ class StoredKeys:
         )
 
 
-def _user_of(principal_arn: str) -> str:
-    """The user's name in a principal's ARN; empty for the root."""
-    return principal_arn.partition(":user/")[2]
-
-
 def _long_term(tx: Tx, access_key_id: str) -> KeyRecord | None:
-    key: AccessKey | None = UserRepo(tx).key(access_key_id)
+    key: AccessKey | None = KeyRepo(tx).find(access_key_id)
     if key is None:
         return None
-    principal = _principal(tx, key.account_id, key.user_name)
-    if principal is None:
+    if not key.user_name:
+        principal = _root(key.account_id)
+    elif found := policies_of_user(tx, key.account_id, key.user_name):
+        principal = _principal(found)
+    else:
         return None
     return KeyRecord(
         secret_access_key=key.secret_access_key, principal=principal, active=key.status == "Active"
     )
 
 
-def _principal(tx: Tx, account_id: str, user_name: str) -> Principal | None:
-    if not user_name:
-        return Principal(arn=f"arn:aws:iam::{account_id}:root", account_id=account_id, user_id=account_id)
-    user = UserRepo(tx).find(account_id, user_name)
-    if user is None:
-        return None
-    return Principal(arn=user.arn, account_id=account_id, user_id=user.user_id, policies=user.policies)
+def _root(account_id: str) -> Principal:
+    return Principal(arn=f"arn:aws:iam::{account_id}:root", account_id=account_id, user_id=account_id)
+
+
+def _principal(found: PrincipalPolicies) -> Principal:
+    """A user, by the policies that the gateway knows. Whom one denies anything may do nothing yet."""
+    who = found.principal
+    limited = found.boundary is not None or any(_denies(policy.document) for policy in found.identity)
+    return Principal(
+        arn=who.arn,
+        account_id=who.account_id,
+        user_id=who.unique_id,
+        policies=() if limited else tuple(policy.arn for policy in found.identity if policy.arn),
+    )
+
+
+def _denies(document: str) -> bool:
+    statements = json.loads(document)["Statement"]
+    listed = statements if isinstance(statements, list) else [statements]
+    return any(statement["Effect"] == "Deny" for statement in listed)

@@ -73,3 +73,8 @@ def access_key_id(ids: Ids, prefix: str) -> str:
 def secret_key(ids: Ids) -> str:
     """40 base-62 characters: a secret access key."""
     return token(ids, 40)
+
+
+def unique_id(ids: Ids, prefix: str) -> str:
+    """`prefix` (`AIDA`, `AROA`, ...) and 17 base-32 characters: what IAM never gives twice."""
+    return prefix + "".join(_BASE32[b % 32] for b in ids.token(17))

@@ -40,6 +40,41 @@ class InvalidInputException(AwsError):
     status = 400
 
 
+class MalformedPolicyDocumentException(AwsError):
+    """A text is no policy, or not one for this place."""
+
+    code = "MalformedPolicyDocument"
+    status = 400
+
+
+class PolicyNotAttachableException(AwsError):
+    """Only the service that a policy was made for may use it."""
+
+    code = "PolicyNotAttachable"
+    status = 400
+
+
+class UnmodifiableEntityException(AwsError):
+    """A service's own role: only the service may change it."""
+
+    code = "UnmodifiableEntity"
+    status = 400
+
+
+class CredentialReportNotPresentException(AwsError):
+    """No report was generated yet."""
+
+    code = "ReportNotPresent"
+    status = 410
+
+
+class CredentialReportExpiredException(AwsError):
+    """The last report is older than four hours."""
+
+    code = "ReportExpired"
+    status = 410
+
+
 class ValidationError(AwsError):
     """A parameter does not fit its constraints. Source: IAM API Reference, "Common Errors"."""
 

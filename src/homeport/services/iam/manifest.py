@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
-from homeport.services.iam.api.users import Iam, ops
-from homeport.services.iam.model import AccessKey, User
+from homeport.services.iam.api import access_keys, holders, users  # noqa: F401  fill the table
+from homeport.services.iam.api.context import Iam, ops
+from homeport.services.iam.model import AccessKey, AppliedPolicy, LastUse, PrincipalPolicies, Usage, User
 from homeport.services.iam.repo import tables  # noqa: F401  defines the tables
-from homeport.services.iam.repo.users import UserRepo
+from homeport.services.iam.repo.applied import policies_of_id, policies_of_role, policies_of_user
+from homeport.services.iam.repo.attachments import AttachmentRepo
+from homeport.services.iam.repo.entities import EntityRepo
+from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
 
 name = "iam"
 operations = ops
 invalid_input = "ValidationError"
 
-__all__ = ["AccessKey", "Iam", "User", "UserRepo", "invalid_input", "name", "operations"]
+__all__ = [
+    "AccessKey",
+    "AppliedPolicy",
+    "AttachmentRepo",
+    "EntityRepo",
+    "Iam",
+    "KeyRepo",
+    "LastUse",
+    "LastUseRepo",
+    "PrincipalPolicies",
+    "Usage",
+    "User",
+    "invalid_input",
+    "name",
+    "operations",
+    "policies_of_id",
+    "policies_of_role",
+    "policies_of_user",
+]

@@ -1,4 +1,4 @@
-"""IAM's tables."""
+"""IAM's tables: entities by name, and relations between them by row id: a new name changes one row."""
 
 from __future__ import annotations
 
@@ -6,18 +6,43 @@ import sqlalchemy as sa
 
 from homeport.services.iam import model
 from homeport.store.schema import metadata
-from homeport.store.types import Document, RowId
+from homeport.store.types import Document, Instant, RowId
 
-users = sa.Table(
-    "iam_user",
+entities = sa.Table(
+    "iam_entity",
     metadata,
     sa.Column("id", RowId, primary_key=True, autoincrement=True),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("name", sa.String(64), nullable=False),
-    sa.Column("body", Document(model.User), nullable=False),
-    sa.UniqueConstraint("account_id", "name", name="uq_iam_user_name"),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("key", sa.String(255), nullable=False),
+    sa.Column("path", sa.String(512), nullable=False),
+    sa.Column("unique_id", sa.String(32), nullable=False),
+    sa.Column("body", Document(model.Entity), nullable=False),
+    sa.UniqueConstraint("account_id", "kind", "key", name="uq_iam_entity_key"),
+    sa.Index("ix_iam_entity_unique_id", "unique_id"),
 )
+
+attachments = sa.Table(
+    "iam_attachment",
+    metadata,
+    sa.Column("holder_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("usage", sa.String(24), primary_key=True),
+    sa.Column("policy_arn", sa.String(2048), primary_key=True),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("policy_id", sa.BigInteger, nullable=True),
+    sa.Index("ix_iam_attachment_policy", "account_id", "policy_arn"),
+)
+"""Managed policies on users, groups and roles. `policy_id` is NULL for AWS's own, which have no row."""
+
+members = sa.Table(
+    "iam_member",
+    metadata,
+    sa.Column("holder_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("member_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Index("ix_iam_member_member", "member_id"),
+)
+"""Users in groups, and roles in instance profiles."""
 
 access_keys = sa.Table(
     "iam_access_key",
@@ -28,3 +53,13 @@ access_keys = sa.Table(
     sa.Column("body", Document(model.AccessKey), nullable=False),
     sa.Index("ix_iam_access_key_user", "account_id", "user_name"),
 )
+
+last_uses = sa.Table(
+    "iam_last_use",
+    metadata,
+    sa.Column("user_id", sa.String(32), primary_key=True),
+    sa.Column("at", Instant, nullable=False),
+    sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("service", sa.String(64), nullable=False),
+)
+"""Of access keys (by key id) and roles (by unique id). Nobody is told when it changes."""
