@@ -263,7 +263,7 @@ def test_lists_can_be_filtered_by_the_strategy(ecs: Any, cluster: str) -> None:
         ({"launchType": "FARGATE"}, "launchType is FARGATE"),
         ({"deploymentConfiguration": {"maximumPercent": 200}}, "maximumPercent other than 100"),
         ({"deploymentController": {"type": "CODE_DEPLOY"}}, "deploymentController"),
-        ({"availabilityZoneRebalancing": "ENABLED"}, "availabilityZoneRebalancing"),
+        ({"availabilityZoneRebalancing": "ENABLED"}, "does not support DAEMON services"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

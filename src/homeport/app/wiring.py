@@ -107,10 +107,13 @@ class ControlPlane:
     hub: ecs.AgentHub
     placer: ecs.Placer
     replicas: ecs.ReplicaController
+    zones: ecs.ZoneWatch
     reaper: ecs.Reaper
     services: tuple[MountedService, ...]
     queues: dict[str, WorkQueue[str]] = field(
-        default_factory=lambda: {name: WorkQueue[str]() for name in ("dispatch", "replica", "reaper")}
+        default_factory=lambda: {
+            name: WorkQueue[str]() for name in ("dispatch", "replica", "reaper", "zones")
+        }
     )
     runners: list[Runner[str]] = field(default_factory=list)
 
@@ -123,6 +126,7 @@ class ControlPlane:
             Runner(self.hub, self.queues["dispatch"], self.clock, workers=DISPATCH_WORKERS),
             Runner(self.replicas, self.queues["replica"], self.clock, workers=REPLICA_WORKERS),
             Runner(self.reaper, self.queues["reaper"], self.clock),
+            Runner(self.zones, self.queues["zones"], self.clock),
         )
         supervisor.start("feed-pump", pump.run)
         supervisor.start("fleet-feed", fleet_feed.run)
@@ -142,6 +146,7 @@ class ControlPlane:
                 keys_of=self.replicas.keys_of,
             ),
             Route(kinds=frozenset({"ecs.reaper"}), queue=self.queues["reaper"], list_keys=self.reaper.keys),
+            Route(kinds=frozenset({"ecs.instances"}), queue=self.queues["zones"], list_keys=self.zones.keys),
         )
 
 
@@ -149,7 +154,7 @@ def build_control_plane(
     store: Store, clock: Clock, ids: Ids, *, page_key: bytes, tasks_per_service: int = TASKS_PER_SERVICE
 ) -> ControlPlane:
     """All services over one store."""
-    placer = ecs.Placer(store, clock, ids)
+    placer, zones = ecs.Placer(store, clock, ids), ecs.ZoneWatch(store)
     contexts: dict[str, Any] = {
         "ecs": ecs.Ecs(
             store=store,
@@ -168,7 +173,8 @@ def build_control_plane(
         ids=ids,
         hub=ecs.AgentHub(store, clock, ids),
         placer=placer,
-        replicas=ecs.ReplicaController(store, clock, ids, placer),
+        replicas=ecs.ReplicaController(store, clock, ids, placer, zones),
+        zones=zones,
         reaper=ecs.Reaper(store, clock),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )

@@ -169,3 +169,23 @@ def test_a_pause_after_failed_starts_is_told_with_the_last_reason() -> None:
     assert told.verdict == "It waits before it tries again: 4 starts in a row failed."
     assert "1 tasks stopped lately: CannotPullContainerError: no such image" in told.because
     assert f"The last one says more: homeport explain {dead.arn}" in told.remedies
+
+
+def test_a_steady_service_that_is_spread_unevenly_says_where_its_tasks_are_to_go() -> None:
+    zones = ("us-east-1a", "us-east-1b")
+    uneven = Fleet()
+    for number, (zone, memory) in enumerate(zip(zones, (512, 1), strict=True), 1):
+        uneven.upsert_instance(
+            InstanceView(id=number, uid=f"{number:032x}", cpu=1024, memory=memory, registered_at=NOW, az=zone)
+        )
+    held = service(2, deployment(1, rollout_state="COMPLETED"), steady_at=NOW, az_rebalancing=True)
+    live = tuple(task(n, availability_zone=zones[0]) for n in (1, 2))
+    case = ServiceCase(
+        snapshot=ServiceSnapshot(service=held, live=live, zones=frozenset(zones)),
+        fleet=uneven,
+        demand=Demand(cpu=1, memory=16, group="service:web"),
+    )
+    told = explain_service(case, NOW)
+    assert told.verdict == ("It is steady, but spread unevenly: 1 of its tasks are to move to us-east-1b.")
+    assert told.because[0] == "no container instance in us-east-1b can take one"
+    assert [one.reason for one in told.instances] == ["RESOURCE:MEMORY", "LOCATION"]

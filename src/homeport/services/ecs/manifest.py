@@ -24,6 +24,7 @@ from homeport.services.ecs.control.fleet_feed import FleetFeed
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
+from homeport.services.ecs.control.zones import ZoneWatch
 from homeport.services.ecs.ports import AgentHello, RefusedAgentError
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ecs.repo.events import EventPosition
@@ -46,6 +47,7 @@ __all__ = [
     "Reaper",
     "RefusedAgentError",
     "ReplicaController",
+    "ZoneWatch",
     "invalid_input",
     "name",
     "operations",

@@ -73,7 +73,8 @@ class PlacementRequest:
     `instance_uids` names the instances, for one task each: StartTask bypasses constraints
     and strategies, a DAEMON service only strategies;
     otherwise `count` tasks are placed. `template` is a task without id, uid and
-    instance; `required_attributes` are names that an instance must carry.
+    instance; `required_attributes` are names that an instance must carry. `zones`: the
+    Availability Zones to choose from; none: all.
     A `service` must be as it was read when the tasks are committed.
     """
 
@@ -86,6 +87,7 @@ class PlacementRequest:
     required_attributes: frozenset[str] = frozenset()
     constraints: tuple[Mapping[str, Any], ...] = ()
     strategy: tuple[Mapping[str, Any], ...] = ()
+    zones: tuple[str, ...] = ()
     client_token: ClientToken | None = None
     service: Service | None = None
 

@@ -31,6 +31,7 @@ from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollo
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
+from homeport.services.ecs.plan.rebalancing import is_rebalanced
 from homeport.services.ecs.plan.service_request import (
     check_common,
     check_count,
@@ -184,7 +185,8 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             created_by=call.principal.arn,
             request=asked,
         )
-        added = repo.add(_sized(tx, service))
+        zones = is_rebalanced(service, req.get("availabilityZoneRebalancing"), created=True)
+        added = repo.add(_sized(tx, msgspec.structs.replace(service, az_rebalancing=zones)))
         if deployments:
             _begin_history(tx, ecs, added)
         return _view(tx, added, _TAGS, created=True)
@@ -222,7 +224,10 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
         service.minimum_healthy_percent, service.maximum_percent, service.breaker, service.early_success
     )
     settings = rollout_settings(req.get("deploymentConfiguration"), current, daemon=service.is_daemon)
-    return changes | settings._asdict()
+    changes |= settings._asdict()
+    changed = msgspec.structs.replace(service, **changes)
+    zones = is_rebalanced(changed, req.get("availabilityZoneRebalancing"), created=False)
+    return changes | {"az_rebalancing": zones}
 
 
 @ops.operation("UpdateService", resources=service_resource)

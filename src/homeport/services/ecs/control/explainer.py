@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from homeport.core.arn import Arn, MalformedArnError, parse_arn
@@ -18,6 +19,7 @@ from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import fleet_demand, hold, instance_state, service_placement
+from homeport.services.ecs.plan.rebalancing import zones_of
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -147,12 +149,11 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
     )
     if service.is_daemon and definition is not None:
         snapshot = daemon_snapshot(tx, snapshot, definition)
-    return ServiceCase(
-        snapshot=snapshot,
-        fleet=_fleet(tx, cluster),
-        demand=None if definition is None else _demand(tx, cluster, service, definition, now),
-        failed=lately,
-    )
+    fleet = _fleet(tx, cluster)
+    demand = None if definition is None else _demand(tx, cluster, service, definition, now)
+    if service.az_rebalancing and demand is not None:
+        snapshot = replace(snapshot, zones=zones_of(fleet, demand))
+    return ServiceCase(snapshot=snapshot, fleet=fleet, demand=demand, failed=lately)
 
 
 def _demand(

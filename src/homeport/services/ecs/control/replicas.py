@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -19,11 +20,13 @@ from homeport.services.ecs.control.service_steps import (
     START_MAX,
     log_mode,
     stopping,
+    told_moves,
     told_starts,
     told_stops,
     with_events,
 )
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
+from homeport.services.ecs.control.zones import ZoneWatch
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.history import advanced, counted_at_its_end
@@ -52,11 +55,14 @@ class ReplicaController:
 
     name = "ecs.replica"
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, placer: TaskPlacer) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, ids: Ids, placer: TaskPlacer, zones: ZoneWatch | None = None
+    ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._placer = placer
+        self._zones = zones or ZoneWatch(store)
         self._short: dict[int, set[str]] = {}
         self._rests = Rests()
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
@@ -91,13 +97,14 @@ class ReplicaController:
         snapshot, cluster, definition = loaded
         if snapshot.service.is_daemon and self._daemons.add(snapshot.service):
             return Next(wake_at=now)  # an instance may have changed before anybody listened for it
+        snapshot = await self._zones.seen(snapshot, definition)
         plan = self._plan(snapshot, now)
         self._daemons.reserve(plan.service, definition)
         if plan.stop:
             # What was healthy when it was read may have ended since, and no task's report touches the
             # service's row: such a stop is decided in the transaction that writes it.
-            many = len(snapshot.live) > BULK_TASKS
-            again = await self._store.write(lambda tx: self._stop(tx, int(key)), bulk=many)
+            many, zones = len(snapshot.live) > BULK_TASKS, snapshot.zones
+            again = await self._store.write(lambda tx: self._stop(tx, int(key), zones), bulk=many)
             if again is None:
                 return Next()
             (snapshot, cluster, definition), plan, service = again
@@ -148,14 +155,17 @@ class ReplicaController:
             snapshot = daemon_snapshot(tx, snapshot, definition)
         return snapshot, cluster, definition
 
-    def _stop(self, tx: Tx, service_id: int) -> tuple[_Loaded, ServicePlan, Service] | None:
+    def _stop(
+        self, tx: Tx, service_id: int, zones: frozenset[str]
+    ) -> tuple[_Loaded, ServicePlan, Service] | None:
         """Decide on what is there now, and write it."""
         loaded = self._load(tx, service_id)
         if loaded is None or isinstance(loaded, LoadedTaskSets):
             return None
         now = self._clock.now()
-        plan = self._plan(loaded[0], now)
-        return loaded, plan, self._apply(tx, loaded[0], plan, now)
+        snapshot = replace(loaded[0], zones=zones)
+        plan = self._plan(snapshot, now)
+        return (snapshot, *loaded[1:]), plan, self._apply(tx, snapshot, plan, now)
 
     def _apply(self, tx: Tx, snapshot: ServiceSnapshot, plan: ServicePlan, now: datetime) -> Service:
         """Stops and the service's new state in one transaction, guarded by the service's version."""
@@ -192,6 +202,7 @@ class ReplicaController:
             template,
             count=count,
             instance_uids=plan.start_on or None,
+            zones=plan.zones,
         )
         # Before looking for room: news of room that comes while somebody looks must not be lost.
         self._listen(service)
@@ -199,21 +210,24 @@ class ReplicaController:
             outcome = await self._placer.place(request)
         except AwsError as error:
             outcome = PlacementOutcome(tasks=(), explanation=error.message)
-        await self._note_outcome(service, outcome, count, replaces=plan.replaces)
+        await self._note_outcome(service, outcome, count, plan)
         if len(outcome.tasks) == count and cluster.id in self._short:
             self._short[cluster.id].discard(str(service.id))
 
     async def _note_outcome(
-        self, service: Service, outcome: PlacementOutcome, count: int, *, replaces: int
+        self, service: Service, outcome: PlacementOutcome, count: int, plan: ServicePlan
     ) -> None:
-        messages = list(told_starts(f"(service {service.name})", outcome, count, replaces=replaces))
+        started = tuple(told_starts(f"(service {service.name})", outcome, count, replaces=plan.replaces))
 
         def work(tx: Tx) -> None:
             repo = ServiceRepo(tx)
             current = repo.get(service.id)
             if current is None:
                 return
-            noted = with_events(current, messages, ids=self._ids, now=self._clock.now())
+            noted, messages = current, started
+            if plan.zones:
+                noted, messages = told_moves(current, outcome, plan.zones, plan.begins)
+            noted = with_events(noted, messages, ids=self._ids, now=self._clock.now())
             if noted != current:
                 repo.save(noted)
 

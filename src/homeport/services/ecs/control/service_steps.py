@@ -38,6 +38,11 @@ def _is_told(events: Sequence[ServiceEvent], message: str) -> bool:
 
 def told_stops(subject: str, stops: Sequence[TaskStop]) -> Iterable[str]:
     """What is stopped, as a service's events tell it. `subject`: `(service NAME)`."""
+    for zone in sorted({stop.zone for stop in stops if stop.zone is not None}):
+        gone = [stop.task for stop in stops if stop.zone == zone]
+        names = " ".join(f"(task {task.uid})" for task in gone)
+        yield f"{subject} has stopped {len(gone)} running tasks in {zone} due to AZ rebalancing: {names}."
+    stops = [stop for stop in stops if stop.zone is None]
     running = [stop.task for stop in stops if stop.task.last_status == "RUNNING"]
     pending = len(stops) - len(running)
     if pending:
@@ -60,6 +65,30 @@ def told_starts(subject: str, outcome: PlacementOutcome, count: int, *, replaces
             f"{subject} was unable to place a task because no container instance "
             f"met all of its requirements. Reason: {outcome.explanation}"
         )
+
+
+def told_moves(
+    service: Service, outcome: PlacementOutcome, zones: Sequence[str], begins: str
+) -> tuple[Service, tuple[str, ...]]:
+    """What became of starts that rebalance: the service as it stands then, and what is told of them."""
+    name, under_way = f"(service {service.name})", service.rebalancing
+    if outcome.tasks:
+        told = [begins] if begins else []
+        for zone in sorted({task.availability_zone or "" for task in outcome.tasks}):
+            here = [task for task in outcome.tasks if (task.availability_zone or "") == zone]
+            names = " ".join(f"(task {task.uid})" for task in here)
+            told.append(f"{name} has started {len(here)} tasks in {zone} to AZ Rebalance: {names}.")
+        if under_way is not None:
+            under_way = msgspec.structs.replace(under_way, blocked=False)
+        return msgspec.structs.replace(service, rebalancing=under_way), tuple(told)
+    if under_way is None or under_way.blocked:
+        return service, ()
+    blocked = msgspec.structs.replace(under_way, blocked=True)
+    return msgspec.structs.replace(service, rebalancing=blocked), (
+        f"{name} is unable to place a task in {zones[0]} because no container instance met all of its "
+        "requirements.",
+        f"{name} stopped AZ Rebalancing.",
+    )
 
 
 def stopping(stop: TaskStop, now: datetime) -> Task:

@@ -11,7 +11,14 @@ from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.capacity_providers import GROUP_ATTRIBUTE, CapacityProvider
 from homeport.services.ecs.model.clusters import Attribute, Cluster, ContainerInstance, TaskDefinition
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
-from homeport.services.ecs.model.services import Breaker, Deployment, EarlySuccess, Service, ServiceEvent
+from homeport.services.ecs.model.services import (
+    Breaker,
+    Deployment,
+    EarlySuccess,
+    Rebalancing,
+    Service,
+    ServiceEvent,
+)
 from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
@@ -30,6 +37,7 @@ __all__ = [
     "EarlySuccess",
     "Noun",
     "Protection",
+    "Rebalancing",
     "Rollback",
     "Service",
     "ServiceDeployment",

@@ -71,6 +71,17 @@ class EarlySuccess(Noun, frozen=True, kw_only=True):
     given: Document = msgspec.field(default_factory=dict)
 
 
+class Rebalancing(Noun, frozen=True, kw_only=True):
+    """Tasks are being moved between Availability Zones.
+
+    `surplus`: how many there may be above the desired count meanwhile. `blocked`: there was no
+    room, which was told; what comes of trying again is told only once there is.
+    """
+
+    surplus: int
+    blocked: bool = False
+
+
 class Service(Noun, frozen=True, kw_only=True):
     """A service. Deployments newest first, events newest first (100 kept).
 
@@ -97,6 +108,8 @@ class Service(Noun, frozen=True, kw_only=True):
     breaker: Breaker = Breaker()
     early_success: EarlySuccess = EarlySuccess()
     health_check_grace_seconds: int = 0
+    az_rebalancing: bool = False
+    rebalancing: Rebalancing | None = None
     last_completed: Deployment | None = None
     steady_at: datetime | None = None
     placement_constraints: tuple[Document, ...] = ()

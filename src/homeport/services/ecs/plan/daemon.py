@@ -15,6 +15,7 @@ import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
 from homeport.services.ecs.plan.daemon_hosts import Host
+from homeport.services.ecs.plan.rebalancing import plan_with_zones
 from homeport.services.ecs.plan.rollout import (
     STEADY_TOLD_EVERY,
     ScaleIn,
@@ -25,7 +26,6 @@ from homeport.services.ecs.plan.rollout import (
     judged,
     newest_first,
     plan_end,
-    plan_service,
 )
 from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import complete_deployment, with_primary, without_past
@@ -52,7 +52,7 @@ def plan_either(snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn =
     """The next step of a service of either kind."""
     if isinstance(snapshot, DaemonSnapshot):
         return plan_daemon(snapshot, now)
-    return plan_service(snapshot, now, scale_in=scale_in)
+    return plan_with_zones(snapshot, now, scale_in=scale_in)
 
 
 def plan_daemon(snapshot: DaemonSnapshot, now: datetime) -> ServicePlan:

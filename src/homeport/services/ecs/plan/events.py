@@ -21,14 +21,23 @@ from homeport.services.ecs.plan.placement_types import Reason, clause_reason
 
 SERVICE_ACTION = "ECS Service Action"
 DEPLOYMENT_STATE = "ECS Deployment State Change"
+PROTECTED = "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION"
 
 _ACTIONS = (
     (re.compile(r"updated state to STEADY_STATE\.$"), "INFO", "TASKSET_STEADY_STATE"),
     (re.compile(r"has reached a steady state\.$"), "INFO", "SERVICE_STEADY_STATE"),
-    (re.compile(r"has started \d+ tasks: "), "INFO", "TASKS_STARTED"),
-    (re.compile(r"has stopped \d+ running tasks: | stopped \d+ pending tasks\.$"), "INFO", "TASKS_STOPPED"),
+    (re.compile(r" is not AZ balanced with "), "INFO", "SERVICE_REBALANCING_STARTED"),
+    (re.compile(r" is AZ balanced with "), "INFO", "SERVICE_REBALANCING_COMPLETED"),
+    (re.compile(r" stopped AZ Rebalancing\.$"), "INFO", "SERVICE_REBALANCING_STOPPED"),
+    (re.compile(r"has started \d+ tasks(: | in \S+ to AZ Rebalance: )"), "INFO", "TASKS_STARTED"),
+    (
+        re.compile(r"has stopped \d+ running tasks(: | in \S+ due to AZ)| stopped \d+ pending tasks\.$"),
+        "INFO",
+        "TASKS_STOPPED",
+    ),
     (re.compile(r"is unable to consistently start tasks"), "WARN", "SERVICE_TASK_START_IMPAIRED"),
-    (re.compile(r"was unable to place a task"), "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE"),
+    (re.compile(r" unable to scale in due to \(reason \d+ tasks under protection\)"), "INFO", PROTECTED),
+    (re.compile(r"(was|is) unable to place a task"), "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE"),
     (re.compile(VIOLATION_TOLD), "ERROR", "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED"),
     (re.compile(r"operations are being throttled"), "ERROR", "ECS_OPERATION_THROTTLED"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -103,6 +104,8 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
     if primary.rollout_state == "FAILED":
         story = _Story(f"Deployment {primary.id} has failed: {primary.rollout_state_reason}")
         story.remedies.append("Correct what failed and update the service: a new deployment starts.")
+    elif plan.zones:
+        story = _uneven(case, plan)
     elif plan.start:
         story = _missing(case, plan.start)
     elif primary.retry_at is not None and primary.retry_at > now and short:
@@ -129,6 +132,18 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
 def _fell(service: Service) -> bool:
     """Whether the primary is a rollback."""
     return "rolling back" in service.primary.rollout_state_reason
+
+
+def _uneven(case: ServiceCase, plan: ServicePlan) -> _Story:
+    """Steady, and tasks are to move to other Availability Zones: whether there is room."""
+    where = " or ".join(plan.zones)
+    story = _Story(f"It is steady, but spread unevenly: {plan.start} of its tasks are to move to {where}.")
+    if case.demand is not None:
+        demand = dataclasses.replace(case.demand, azs=frozenset(plan.zones))
+        story.instances = instance_verdicts(case.fleet, demand)
+        if not any(one.fits for one in story.instances):
+            story.because.append(f"no container instance in {where} can take one")
+    return story
 
 
 def _missing(case: ServiceCase, count: int) -> _Story:

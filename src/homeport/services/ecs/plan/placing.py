@@ -69,6 +69,7 @@ def fleet_demand(request: PlacementRequest) -> Demand:
         constraints=tuple(Constraint(c["type"], c.get("expression") or "") for c in request.constraints),
         strategy=tuple(Strategy(s["type"], s.get("field") or "") for s in request.strategy),
         group=request.template.group,
+        azs=frozenset(request.zones) if request.zones else None,
     )
 
 
@@ -81,6 +82,7 @@ def service_placement(
     *,
     count: int = 1,
     instance_uids: tuple[str, ...] | None = None,
+    zones: tuple[str, ...] = (),
 ) -> PlacementRequest:
     """What placing a service's tasks asks for; good while nobody writes the service."""
     return PlacementRequest(
@@ -93,6 +95,7 @@ def service_placement(
         required_attributes=launch.demand.required_attributes,
         constraints=(*launch.demand.constraints, *service.placement_constraints),
         strategy=service.placement_strategy,
+        zones=zones,
         service=service,
     )
 

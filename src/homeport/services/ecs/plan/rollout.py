@@ -32,6 +32,7 @@ from homeport.services.ecs.plan.rollout_failures import (
 from homeport.services.ecs.plan.rollout_health import TargetHealth, Verdict, is_protected, verdict
 
 STEADY_TOLD_EVERY = timedelta(hours=6)
+STEADY_TOLD = "has reached a steady state."
 
 ScaleIn = Callable[[Sequence[Task], int], Sequence[Task]]
 """So many of the tasks, the ones whose going keeps the placement strategy's result best."""
@@ -39,21 +40,26 @@ ScaleIn = Callable[[Sequence[Task], int], Sequence[Task]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceSnapshot:
-    """A service as one transaction saw it. `stopped`: its tasks that stopped since the last count."""
+    """A service as one transaction saw it. `stopped`: its tasks that stopped since the last count.
+
+    `zones`: the Availability Zones of the instances that qualify, of a service that is rebalanced.
+    """
 
     service: Service
     live: tuple[Task, ...]
     stopped: tuple[Task, ...] = ()
     draining_instances: frozenset[int] = frozenset()
     targets: Mapping[int, TargetHealth] = field(default_factory=dict)
+    zones: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskStop:
-    """A task to stop, and its stoppedReason."""
+    """A task to stop, and its stoppedReason. `zone`: where it goes for one that was started elsewhere."""
 
     task: Task
     reason: str
+    zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,6 +83,10 @@ class ServicePlan:
     waits_for: tuple[str, ...] = ()
     waits_for_others: bool = False
     """Whether it waits for tasks of others to leave their instances."""
+    zones: tuple[str, ...] = ()
+    """The Availability Zones to start in, to rebalance; none: anywhere."""
+    begins: str = ""
+    """What to tell before the starts, if there are any."""
 
 
 def healthy_floor(service: Service) -> int:
@@ -307,7 +317,7 @@ class _Step:
             told = self._service.steady_at
             if told is None or told + STEADY_TOLD_EVERY <= self._now:
                 service = msgspec.structs.replace(service, steady_at=self._now)
-                events += (f"{name} has reached a steady state.",)
+                events += (f"{name} {STEADY_TOLD}",)
         elif service.steady_at is not None:
             service = msgspec.structs.replace(service, steady_at=None)
         if self._is_stuck():

@@ -74,8 +74,6 @@ def check_common(request: Mapping[str, Any]) -> None:
         )
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
-    if request.get("availabilityZoneRebalancing") == "ENABLED":
-        raise ClientException("availabilityZoneRebalancing ENABLED is not supported by Homeport yet.")
     if controller_of(request) not in ("ECS", "EXTERNAL"):
         raise ClientException(
             f"deploymentController {controller_of(request)} is not supported by Homeport yet."
@@ -105,10 +103,6 @@ def check_daemon(request: Mapping[str, Any]) -> None:
     if (request.get("deploymentController") or {}).get("type", "ECS") != "ECS":
         raise InvalidParameterException(
             "The daemon scheduling strategy supports the deploymentController type ECS only."
-        )
-    if request.get("availabilityZoneRebalancing") == "ENABLED":
-        raise InvalidParameterException(
-            "The daemon scheduling strategy does not support availabilityZoneRebalancing ENABLED."
         )
     rollout_settings(request.get("deploymentConfiguration"), daemon=True)
 

@@ -114,7 +114,7 @@ def service_view(
         "enableECSManagedTags": service.enable_managed_tags,
         "propagateTags": service.propagate_tags,
         "enableExecuteCommand": False,
-        "availabilityZoneRebalancing": "DISABLED",
+        "availabilityZoneRebalancing": "ENABLED" if service.az_rebalancing else "DISABLED",
     }
     if service.explicit_controller or not created:
         view["deploymentController"] = {"type": service.controller}
