@@ -192,7 +192,7 @@ def test_a_program_tells_its_usage_without_setting_anything_up(program: str) -> 
 
 def test_a_change_note_has_a_number_and_a_kind() -> None:
     notes = [path.name for path in (ROOT / "changes").glob("*.md")]
-    assert [name for name in notes if not re.fullmatch(rf"\d+\.({KINDS})\.md", name)] == []
+    assert [name for name in notes if not re.fullmatch(rf"\d+\.([a-z-]+\.)?({KINDS})\.md", name)] == []
 
 
 def test_a_test_is_a_sentence() -> None:
