@@ -179,6 +179,8 @@ class World:
         )
         found = await self.look(lambda tx: ServiceRepo(tx).live_ids())
         (self.watch.service_id,) = found
+        # What it has started by now was not watched.
+        self.watch.live = {task.id: task for task in await self.live()}
         self._mood()
 
     def _breaker(self) -> Any:
