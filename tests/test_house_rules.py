@@ -46,6 +46,7 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "DeleteTaskDefinitions",
             "ListTaskDefinitions",
             "ListTaskDefinitionFamilies",
+            "ListDaemonTaskDefinitions",
         }
     ),
     "iam": frozenset({"ListUsers"}),

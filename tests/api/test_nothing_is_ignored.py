@@ -2,8 +2,8 @@
 
 `REQUESTS` are accepted; whoever answers them must have looked at each member that they hold. A
 member that stands in none of them must be refused, with its name in the message. What a member
-that was read then does is for the tests of its operation. RegisterTaskDefinition has tests of its
-own (`tests/unit/ecs/test_task_definition_members.py`).
+that was read then does is for the tests of its operation. Task definitions, and those of daemons, have
+tests of their own (`tests/unit/ecs/test_task_definition_members.py`, `test_daemon_request.py`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.kit.server import ACCOUNT, REGION, Live
 from tests.wire.oracle import values
 
 API = service_api("ecs")
-SERVED = sorted(operations.names() - {"RegisterTaskDefinition"})
+SERVED = sorted(operations.names() - {"RegisterTaskDefinition", "RegisterDaemonTaskDefinition"})
 EARLIER = datetime(2026, 1, 1, tzinfo=UTC)
 TAGS = [{"key": "team", "value": "blue"}]
 SPREAD = {
@@ -60,6 +60,18 @@ DEPLOYMENT = {
     "strategy": "ROLLING",
     "bakeTimeInMinutes": 0,
     "deploymentCircuitBreaker": BREAKER,
+}
+DAEMON = {
+    "daemonTaskDefinitionArn": "{daemon_definition}",
+    "capacityProviderArns": ["{provider}"],
+    "deploymentConfiguration": {
+        "drainPercent": 50.0,
+        "bakeTimeInMinutes": 1,
+        "alarms": {"alarmNames": ["high"], "enable": False},
+    },
+    "propagateTags": "DAEMON",
+    "enableECSManagedTags": True,
+    "critical": False,
 }
 INSTANCE = {
     "cluster": "default",
@@ -126,6 +138,12 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "enableECSManagedTags": True, "propagateTags": "SERVICE", "healthCheckGracePeriodSeconds": 30,
         },
     ],
+    "CreateDaemon": [
+        {
+            "clusterArn": "{cluster}", "daemonName": "{unique}", "tags": TAGS, "clientToken": "{unique}",
+            **DAEMON, "enableExecuteCommand": False,
+        }
+    ],
     "CreateTaskSet": [
         {
             "cluster": "default", "service": "external", "taskDefinition": "app", "launchType": "EC2",
@@ -143,6 +161,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         }
     ],
     "DeleteCluster": [{"cluster": "doomed"}],
+    "DeleteDaemon": [{"daemonArn": "{doomed_daemon}"}],
+    "DeleteDaemonTaskDefinition": [{"daemonTaskDefinition": "{doomed_daemon_definition}"}],
     "DeleteService": [{"cluster": "default", "service": "doomed", "force": True}],
     "DeleteTaskSet": [
         {"cluster": "default", "service": "external", "taskSet": "{doomed_task_set}", "force": True}
@@ -160,6 +180,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "DescribeContainerInstances": [
         {"cluster": "default", "containerInstances": ["{instance}"], "include": ["TAGS"]}
     ],
+    "DescribeDaemon": [{"daemonArn": "{daemon}"}],
+    "DescribeDaemonDeployments": [{"daemonDeploymentArns": ["{daemon_deployment}"]}],
+    "DescribeDaemonRevisions": [{"daemonRevisionArns": ["{daemon_revision}"]}],
+    "DescribeDaemonTaskDefinition": [{"daemonTaskDefinition": "agent"}],
     "DescribeServices": [{"cluster": "default", "services": ["web"], "include": ["TAGS"]}],
     "DescribeTaskDefinition": [{"taskDefinition": "app", "include": ["TAGS"]}],
     "DescribeTaskSets": [
@@ -184,6 +208,20 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "ListContainerInstances": [
         {"cluster": "default", "filter": "agentConnected == true", "status": "ACTIVE", "maxResults": 1}
     ],
+    "ListDaemonDeployments": [
+        {
+            "daemonArn": "{daemon}", "status": ["SUCCESSFUL"], "maxResults": 1,
+            "createdAt": {"after": EARLIER, "before": EARLIER},
+        }
+    ],
+    "ListDaemonTaskDefinitions": [
+        {
+            "familyPrefix": "a", "revision": "LAST_REGISTERED", "status": "ALL", "sort": "DESC",
+            "maxResults": 1,
+        },
+        {"family": "agent"},
+    ],
+    "ListDaemons": [{"clusterArn": "{cluster}", "capacityProviderArns": ["{provider}"], "maxResults": 1}],
     "ListServices": [
         {
             "cluster": "default", "launchType": "EC2", "schedulingStrategy": "REPLICA",
@@ -200,7 +238,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "desiredStatus": "RUNNING", "launchType": "EC2", "maxResults": 1,
         },
         {"startedBy": "me"},
-        {"daemonName": "d"},
+        {"daemonName": "agent"},
     ],
     "PutAccountSetting": [{"name": "containerInsights", "value": "enabled", "principalArn": "{user}"}],
     "PutAccountSettingDefault": [{"name": "containerInsights", "value": "disabled"}],
@@ -291,6 +329,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "availabilityZoneRebalancing": "DISABLED", "deploymentController": {"type": "ECS"},
         },
     ],
+    "UpdateDaemon": [{"daemonArn": "{daemon}", **DAEMON, "enableExecuteCommand": False}],
     "UpdateServicePrimaryTaskSet": [
         {"cluster": "default", "service": "external", "primaryTaskSet": "{task_set}"}
     ],
@@ -411,6 +450,7 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
     extra = {"totalResources": INSTANCE["totalResources"], "cluster": "default"}
     tasks = ecs.run_task(taskDefinition="app", count=3)["tasks"]
     return {
+        **daemons(ecs),
         "instance": instance,
         "doomed_instance": ecs.register_container_instance(**extra)["containerInstance"][
             "containerInstanceArn"
@@ -428,6 +468,36 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
         "cluster": f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/default",
         "user": f"arn:aws:iam::{ACCOUNT}:user/someone",
         "role": f"arn:aws:iam::{ACCOUNT}:role/runs",
+    }
+
+
+def daemons(ecs: Any) -> dict[str, str]:
+    """A daemon, and one to delete."""
+    group = {"autoScalingGroupArn": "edge"}
+    provider = ecs.create_capacity_provider(name="edge-of-all", autoScalingGroupProvider=group)
+    provider_arn = provider["capacityProvider"]["capacityProviderArn"]
+    agent = {"name": "agent", "image": "app:1"}
+    definition, doomed_definition = (
+        ecs.register_daemon_task_definition(family=family, containerDefinitions=[agent])[
+            "daemonTaskDefinitionArn"
+        ]
+        for family in ("agent", "gone")
+    )
+    daemon, doomed = (
+        ecs.create_daemon(
+            daemonName=name, daemonTaskDefinitionArn=definition, capacityProviderArns=[provider_arn]
+        )
+        for name in ("agent", "doomed")
+    )
+    described = ecs.describe_daemon(daemonArn=daemon["daemonArn"])["daemon"]
+    return {
+        "provider": provider_arn,
+        "daemon_definition": definition,
+        "doomed_daemon_definition": doomed_definition,
+        "daemon": daemon["daemonArn"],
+        "doomed_daemon": doomed["daemonArn"],
+        "daemon_deployment": daemon["deploymentArn"],
+        "daemon_revision": described["currentRevisions"][0]["arn"],
     }
 
 

@@ -107,12 +107,13 @@ class ControlPlane:
     hub: ecs.AgentHub
     placer: ecs.Placer
     replicas: ecs.ReplicaController
+    daemons: ecs.DaemonController
     zones: ecs.ZoneWatch
     reaper: ecs.Reaper
     services: tuple[MountedService, ...]
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {
-            name: WorkQueue[str]() for name in ("dispatch", "replica", "reaper", "zones")
+            name: WorkQueue[str]() for name in ("dispatch", "replica", "daemon", "reaper", "zones")
         }
     )
     runners: list[Runner[str]] = field(default_factory=list)
@@ -125,6 +126,7 @@ class ControlPlane:
         runners = (
             Runner(self.hub, self.queues["dispatch"], self.clock, workers=DISPATCH_WORKERS),
             Runner(self.replicas, self.queues["replica"], self.clock, workers=REPLICA_WORKERS),
+            Runner(self.daemons, self.queues["daemon"], self.clock),
             Runner(self.reaper, self.queues["reaper"], self.clock),
             Runner(self.zones, self.queues["zones"], self.clock),
         )
@@ -144,6 +146,12 @@ class ControlPlane:
                 queue=self.queues["replica"],
                 list_keys=self.replicas.keys,
                 keys_of=self.replicas.keys_of,
+            ),
+            Route(
+                kinds=frozenset({"ecs.daemon", "ecs.instances", "ecs.fleet"}),
+                queue=self.queues["daemon"],
+                list_keys=self.daemons.keys,
+                keys_of=self.daemons.keys_of,
             ),
             Route(kinds=frozenset({"ecs.reaper"}), queue=self.queues["reaper"], list_keys=self.reaper.keys),
             Route(kinds=frozenset({"ecs.instances"}), queue=self.queues["zones"], list_keys=self.zones.keys),
@@ -175,6 +183,7 @@ def build_control_plane(
         placer=placer,
         replicas=ecs.ReplicaController(store, clock, ids, placer, zones),
         zones=zones,
+        daemons=ecs.DaemonController(store, clock, placer),
         reaper=ecs.Reaper(store, clock),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )

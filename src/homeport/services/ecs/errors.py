@@ -73,6 +73,18 @@ class ServiceNotActiveException(AwsError):
     code = "ServiceNotActiveException"
 
 
+class DaemonNotFoundException(AwsError):
+    """No such daemon."""
+
+    code = "DaemonNotFoundException"
+
+
+class DaemonNotActiveException(AwsError):
+    """The daemon is being deleted."""
+
+    code = "DaemonNotActiveException"
+
+
 class TaskSetNotFoundException(AwsError):
     """No such task set."""
 

@@ -7,6 +7,9 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
     capacity_providers,
     clusters,
     container_instances,
+    daemon_deployments,
+    daemon_task_definitions,
+    daemons,
     service_deployments,
     services,
     settings,
@@ -21,6 +24,7 @@ from homeport.services.ecs.control.agents import AgentHub
 from homeport.services.ecs.control.event_bus import EventBus
 from homeport.services.ecs.control.explainer import Explainer
 from homeport.services.ecs.control.fleet_feed import FleetFeed
+from homeport.services.ecs.control.managed_daemons import DaemonController
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
@@ -38,6 +42,7 @@ __all__ = [
     "TCS_PATH",
     "AgentHello",
     "AgentHub",
+    "DaemonController",
     "Ecs",
     "EventBus",
     "EventPosition",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from homeport.agentproto.messages import Frame, RoleCredentials
-from homeport.services.ecs.model import Cluster, Demand, Service, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, Daemon, DaemonRevision, Demand, Service, Task, TaskDefinition
 
 
 class Outbox(Protocol):
@@ -75,7 +75,7 @@ class PlacementRequest:
     otherwise `count` tasks are placed. `template` is a task without id, uid and
     instance; `required_attributes` are names that an instance must carry. `zones`: the
     Availability Zones to choose from; none: all.
-    A `service` must be as it was read when the tasks are committed.
+    A `service`, or a `daemon`, must be as it was read when the tasks are committed.
     """
 
     cluster: Cluster
@@ -90,6 +90,14 @@ class PlacementRequest:
     zones: tuple[str, ...] = ()
     client_token: ClientToken | None = None
     service: Service | None = None
+    daemon: Daemon | None = None
+
+    @property
+    def owner(self) -> int | None:
+        """Whose room it may take: a service's row, or a daemon's below zero."""
+        if self.daemon is not None:
+            return -self.daemon.id
+        return None if self.service is None else self.service.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +144,12 @@ class TaskPlacer(Protocol):
 
     def reserve(self, service: Service, definition: TaskDefinition | None) -> None:
         """Hold room for a DAEMON service's tasks wherever one is wanted and missing; `None`: no more."""
+        ...
+
+    def reserve_daemon(
+        self, daemon: Daemon, revision: DaemonRevision | None, definition: TaskDefinition | None
+    ) -> None:
+        """The same for a daemon; where a critical one does not run yet, nobody else's tasks are placed."""
         ...
 
 

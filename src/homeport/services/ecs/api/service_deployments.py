@@ -32,7 +32,9 @@ from homeport.store.tx import Tx
 DESCRIBED_MOST = 20
 
 
-def _named(member: str) -> Any:
+def named_resources(member: str) -> Any:
+    """IAM: the ARNs that a member of the request holds."""
+
     def resources(call: Call, request: Request) -> tuple[str, ...]:
         del call
         given = request.get(member)
@@ -41,17 +43,18 @@ def _named(member: str) -> Any:
     return resources
 
 
-def _asked(call: Call, req: Request, member: str, kind: str) -> dict[str, str | None]:
+def asked_uids(call: Call, req: Request, member: str, kind: str) -> dict[str, str | None]:
+    """The ids in up to twenty ARNs of `kind`; `None` for those of elsewhere."""
     references = req[member]
     if not 1 <= len(references) <= DESCRIBED_MOST:
         raise InvalidParameterException(f"{member} must name 1 to {DESCRIBED_MOST} ARNs.")
     return {reference: history_uid(home(call), reference, kind) for reference in dict.fromkeys(references)}
 
 
-@ops.operation("DescribeServiceDeployments", resources=_named("serviceDeploymentArns"))
+@ops.operation("DescribeServiceDeployments", resources=named_resources("serviceDeploymentArns"))
 async def describe_service_deployments(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Describe up to twenty service deployments."""
-    asked = _asked(call, req, "serviceDeploymentArns", "service-deployment")
+    asked = asked_uids(call, req, "serviceDeploymentArns", "service-deployment")
 
     def work(tx: Tx) -> Answer:
         known = HistoryRepo(tx).find_many([uid for uid in asked.values() if uid])
@@ -70,10 +73,10 @@ async def describe_service_deployments(call: Call, ecs: Ecs, req: Request) -> An
     return await ecs.store.read(work)
 
 
-@ops.operation("DescribeServiceRevisions", resources=_named("serviceRevisionArns"))
+@ops.operation("DescribeServiceRevisions", resources=named_resources("serviceRevisionArns"))
 async def describe_service_revisions(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Describe up to twenty service revisions."""
-    asked = _asked(call, req, "serviceRevisionArns", "service-revision")
+    asked = asked_uids(call, req, "serviceRevisionArns", "service-revision")
 
     def work(tx: Tx) -> Answer:
         known = HistoryRepo(tx).revisions([uid for uid in asked.values() if uid])
@@ -86,7 +89,7 @@ async def describe_service_revisions(call: Call, ecs: Ecs, req: Request) -> Answ
     return await ecs.store.read(work)
 
 
-@ops.operation("ListServiceDeployments", resources=_named("service"))
+@ops.operation("ListServiceDeployments", resources=named_resources("service"))
 async def list_service_deployments(call: Call, ecs: Ecs, req: Request) -> Answer:
     """A service's deployments, newest first."""
     created = req.get("createdAt") or {}
@@ -111,7 +114,7 @@ async def list_service_deployments(call: Call, ecs: Ecs, req: Request) -> Answer
     return page.answer("serviceDeployments", await ecs.store.read(work))
 
 
-@ops.operation("StopServiceDeployment", resources=_named("serviceDeploymentArn"))
+@ops.operation("StopServiceDeployment", resources=named_resources("serviceDeploymentArn"))
 async def stop_service_deployment(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Stop an open service deployment: roll it back, or leave everything where it is."""
     arn, roll_back = req["serviceDeploymentArn"], req.get("stopType", "ROLLBACK") == "ROLLBACK"

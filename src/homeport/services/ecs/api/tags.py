@@ -13,16 +13,17 @@ from homeport.services.ecs.api.context import (
     Ecs,
     Request,
     find_cluster,
-    find_task_definition,
     home,
     ops,
 )
 from homeport.services.ecs.errors import InvalidParameterException, ResourceNotFoundException
+from homeport.services.ecs.model import DAEMON_TASK_DEFINITION, TASK_DEFINITION, Cluster
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.tags import Tags, checked, merged, without
 from homeport.services.ecs.plan.task_set_request import named
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -52,20 +53,13 @@ def _retag(tx: Tx, call: Call, arn_text: str, change: Change | None) -> Tags:
         if change is None:
             return cluster.tags
         return ClusterRepo(tx).save(msgspec.structs.replace(cluster, tags=change(cluster.tags))).tags
-    if kind == "task-definition" and len(path) == 1:
-        name = task_definition_name(home(call), arn_text)
-        definition = None if name.revision is None else find_task_definition(tx, call, name)
-        if definition is None:
-            raise ResourceNotFoundException(f"The specified task definition was not found: {arn_text}")
-        if change is None:
-            return definition.tags
-        changed = msgspec.structs.replace(definition, tags=change(definition.tags))
-        return TaskDefinitionRepo(tx).save(changed).tags
+    if kind in (TASK_DEFINITION, DAEMON_TASK_DEFINITION) and len(path) == 1:
+        return _retag_definition(tx, call, kind, arn_text, change)
     if kind == "capacity-provider" and len(path) == 1:
         return _retag_provider(tx, call, arn_text, path[0], change)
     if kind == "task-set" and len(path) == 4:
         return _retag_task_set(tx, call, arn_text, path, change)
-    if kind not in ("service", "task", "container-instance"):
+    if kind not in ("service", "task", "container-instance", "daemon"):
         raise InvalidParameterException(f"The ARN provided is invalid: {arn_text}")
     if len(path) != 2:
         raise InvalidParameterException("Long arn format must be used for tagging operations")
@@ -82,6 +76,28 @@ def _retag_provider(tx: Tx, call: Call, arn_text: str, name: str, change: Change
     return providers.save(msgspec.structs.replace(found, tags=change(found.tags))).tags
 
 
+def _retag_definition(tx: Tx, call: Call, kind: str, arn_text: str, change: Change | None) -> Tags:
+    name = task_definition_name(home(call), arn_text, kind)
+    repo = TaskDefinitionRepo(tx, kind)
+    definition = None
+    if name.revision is not None:
+        definition = repo.exact(call.account_id, call.region, name.family, name.revision)
+    if definition is None:
+        words = kind.replace("-", " ")
+        raise ResourceNotFoundException(f"The specified {words} was not found: {arn_text}")
+    if change is None:
+        return definition.tags
+    return repo.save(msgspec.structs.replace(definition, tags=change(definition.tags))).tags
+
+
+def _retag_daemon(tx: Tx, cluster: Cluster, name: str, change: Change | None) -> Tags | None:
+    daemons = DaemonRepo(tx)
+    daemon = daemons.find(cluster.id, name)
+    if daemon is None or change is None:
+        return None if daemon is None else daemon.tags
+    return daemons.save(msgspec.structs.replace(daemon, tags=change(daemon.tags))).tags
+
+
 def _retag_task_set(tx: Tx, call: Call, arn_text: str, path: list[str], change: Change | None) -> Tags:
     service = ServiceRepo(tx).find(find_cluster(tx, call, path[0]).id, path[1])
     task_sets = TaskSetRepo(tx)
@@ -96,6 +112,10 @@ def _retag_task_set(tx: Tx, call: Call, arn_text: str, path: list[str], change: 
 def _retag_in_cluster(tx: Tx, call: Call, kind: str, path: list[str], change: Change | None) -> Tags:
     cluster = find_cluster(tx, call, path[0])
     gone = ResourceNotFoundException(f"The specified {kind} was not found: {path[1]}")
+    if kind == "daemon":
+        if (tags := _retag_daemon(tx, cluster, path[1], change)) is None:
+            raise gone
+        return tags
     if kind == "service":
         services = ServiceRepo(tx)
         service = services.find(cluster.id, path[1])

@@ -34,6 +34,7 @@ from homeport.services.ecs.plan.identifiers import (
 from homeport.services.ecs.plan.launch import Launch, check_launch, request_digest, task_tags, task_template
 from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
+from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -245,7 +246,7 @@ async def list_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
 
     def work(tx: Tx) -> list[tuple[int, str]]:
         cluster = find_cluster(tx, call, req.get("cluster"))
-        instance_id = service_id = None
+        instance_id = service_id = daemon_id = None
         if req.get("containerInstance"):
             uid = instance_uid(home(call), cluster.name, req["containerInstance"])
             instance = None if uid is None else InstanceRepo(tx).find(cluster.id, uid)
@@ -259,15 +260,21 @@ async def list_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
                 raise ServiceNotFoundException("Service not found.")
             service_id = service.id
         if req.get("daemonName"):
-            return []
+            daemon = DaemonRepo(tx).find(cluster.id, req["daemonName"])
+            if daemon is None:
+                raise InvalidParameterException("The specified daemon was not found.")
+            daemon_id = daemon.id
         rows = TaskRepo(tx).page(
             cluster.id,
             desired_status=req.get("desiredStatus") or "RUNNING",
-            instance_id=instance_id,
-            service_id=service_id,
-            family=req.get("family"),
-            launch_type=req.get("launchType"),
-            started_by=req.get("startedBy"),
+            filters={
+                "instance_id": instance_id,
+                "service_id": service_id,
+                "daemon_id": daemon_id,
+                "family": req.get("family"),
+                "launch_type": req.get("launchType"),
+                "started_by": req.get("startedBy"),
+            },
             after_id=page.after(0),
             limit=page.limit + 1,
         )

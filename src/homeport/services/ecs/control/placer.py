@@ -23,11 +23,20 @@ from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
 from homeport.services.ecs.control.placer_state import ClusterState, Plan, Waiting
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
-from homeport.services.ecs.model import Cluster, ContainerInstance, Service, Task, TaskDefinition
+from homeport.services.ecs.model import (
+    Cluster,
+    ContainerInstance,
+    Daemon,
+    DaemonRevision,
+    Service,
+    Task,
+    TaskDefinition,
+)
 from homeport.services.ecs.plan.daemon_hosts import daemon_demand
 from homeport.services.ecs.plan.fleet import Fleet
+from homeport.services.ecs.plan.managed_hosts import closing_demand, managed_demand
 from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
-from homeport.services.ecs.plan.placement_types import Demand, Strategy
+from homeport.services.ecs.plan.placement_types import Strategy
 from homeport.services.ecs.plan.placing import (
     Seat,
     decide,
@@ -41,10 +50,11 @@ from homeport.services.ecs.plan.placing import (
 )
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.daemons import DaemonRepo
+from homeport.services.ecs.repo.hosts import Reserved, reserved_room
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
-from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
@@ -116,6 +126,17 @@ class Placer:
         state = self._clusters.setdefault(service.cluster_id, ClusterState())
         demand = None if definition is None else daemon_demand(service, definition)
         state.reservations.set(state.fleet, service.id, demand)
+
+    def reserve_daemon(
+        self, daemon: Daemon, revision: DaemonRevision | None, definition: TaskDefinition | None
+    ) -> None:
+        """The same for a daemon; where a critical one does not run yet, nobody else's tasks are placed."""
+        state = self._clusters.setdefault(daemon.cluster_id, ClusterState())
+        demand = closes = None
+        if revision is not None and definition is not None:
+            demand = managed_demand(daemon, revision, definition)
+            closes = closing_demand(daemon, revision)
+        state.reservations.set(state.fleet, -daemon.id, demand, closes=closes)
 
     def forget(self) -> None:
         """News may have been missed: read every fleet anew before its next placement."""
@@ -201,9 +222,11 @@ class Placer:
         """Bring the fleet up to date; answer requests that are repeats or were decided on old news."""
         known = state.cluster
 
+        closes = state.reservations.closes
+
         def look(
             tx: Tx,
-        ) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...], dict[int, Demand]]:
+        ) -> tuple[Cluster, tuple[ContainerInstance, ...], tuple[Task, ...], Reserved]:
             cluster = ClusterRepo(tx).get(cluster_id)
             if cluster is None or cluster.status != "ACTIVE":
                 raise ClusterNotFoundException("Cluster not found.")
@@ -216,9 +239,12 @@ class Placer:
                 placed = tasks.placed_after(cluster_id, state.newest_task)
             if known is not None:
                 placed += tasks.stopped_in_cluster(cluster_id, after=self._clock.now() - FEED_LAG_MAX)
-            return cluster, changed, placed, daemon_demands(tx, cluster_id) if known is None else {}
+            if known is not None and closes:
+                placed += tasks.live_of_daemons(cluster_id)  # which instances are closed depends on them
+            reserved = reserved_room(tx, cluster_id) if known is None else Reserved()
+            return cluster, changed, placed, reserved
 
-        cluster, changed, placed, daemons = await self._store.read(look, bulk=known is None)
+        cluster, changed, placed, reserved = await self._store.read(look, bulk=known is None)
         for instance in changed:
             if instance.status == "INACTIVE":
                 state.fleet.remove_instance(instance.id)
@@ -228,7 +254,7 @@ class Placer:
             self.observe(task)
             if task.stopped_at is None:
                 state.newest_task = max(state.newest_task, task.id)
-        state.reservations.learn(daemons)
+        state.reservations.learn(reserved.demands, reserved.closing)
         state.cluster = cluster
         if any(_asks_back(waiting.request) for waiting in batch):
             await self._settle_known(batch)
@@ -250,7 +276,7 @@ class Placer:
         """Decide one request and let its tasks hold their places at once, for the next decision."""
         request = waiting.request
         dice = int.from_bytes(self._ids.token(4), "big")
-        state.reservations.hold(state.fleet, but=request.service.id if request.service else None)
+        state.reservations.hold(state.fleet, but=request.owner)
         decision = decide(state.fleet, request, dice=dice)
         uids = [hex32(self._ids) for _ in decision.chosen]
         keys = [fleet_key(uid) for uid in uids]
@@ -270,11 +296,9 @@ class Placer:
     def _commit(self, tx: Tx, cluster: Cluster, plans: list[Plan]) -> None:
         """All tasks of a batch in one transaction, guarded by the cluster's epochs."""
         ClusterRepo(tx).guard_placement(cluster)
-        services = ServiceRepo(tx)
         for plan in plans:
-            service = plan.waiting.request.service
-            if service is not None and not services.is_current(service):
-                raise StaleWriteError(service.arn)
+            if (stale := _stale(tx, plan.waiting.request)) is not None:
+                raise stale
         tasks = TaskRepo(tx)
         for plan in plans:
             plan.added = tasks.add_all(plan.tasks)
@@ -291,18 +315,7 @@ class Placer:
 
 def _asks_back(request: PlacementRequest) -> bool:
     """Whether more than the fleet decides: an earlier request under its token, its service's version."""
-    return request.client_token is not None or request.service is not None
-
-
-def daemon_demands(tx: Tx, cluster_id: int) -> dict[int, Demand]:
-    """What the tasks of a cluster's DAEMON services need, by the service's row."""
-    services = [s for s in ServiceRepo(tx).daemons(cluster_id) if s.primary.rollout_state != "FAILED"]
-    definitions = TaskDefinitionRepo(tx).by_ids({s.primary.task_definition_id for s in services})
-    return {
-        service.id: daemon_demand(service, definition)
-        for service in services
-        if (definition := definitions.get(service.primary.task_definition_id)) is not None
-    }
+    return request.client_token is not None or request.owner is not None
 
 
 def _seat(fleet: Fleet, instance_id: int) -> Seat:
@@ -311,10 +324,19 @@ def _seat(fleet: Fleet, instance_id: int) -> Seat:
     return seat_on(fleet.view(row))
 
 
-def _known(tx: Tx, request: PlacementRequest) -> PlacementOutcome | Exception | None:
-    """What a request already came to: its tasks, a conflict, a stale service; `None`: it is new."""
+def _stale(tx: Tx, request: PlacementRequest) -> StaleWriteError | None:
+    """What to say when the request's service or daemon was written since it was read."""
     if request.service is not None and not ServiceRepo(tx).is_current(request.service):
         return StaleWriteError(request.service.arn)
+    if request.daemon is not None and not DaemonRepo(tx).is_current(request.daemon):
+        return StaleWriteError(request.daemon.arn)
+    return None
+
+
+def _known(tx: Tx, request: PlacementRequest) -> PlacementOutcome | Exception | None:
+    """What a request already came to: its tasks, a conflict, a stale service; `None`: it is new."""
+    if (stale := _stale(tx, request)) is not None:
+        return stale
     token = request.client_token
     earlier = None if token is None else TokenRepo(tx).find(token.scope, token.token)
     if token is None or earlier is None:

@@ -9,7 +9,24 @@ from __future__ import annotations
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.capacity_providers import GROUP_ATTRIBUTE, CapacityProvider
-from homeport.services.ecs.model.clusters import Attribute, Cluster, ContainerInstance, TaskDefinition
+from homeport.services.ecs.model.clusters import (
+    DAEMON_TASK_DEFINITION,
+    TASK_DEFINITION,
+    Attribute,
+    Cluster,
+    ContainerInstance,
+    TaskDefinition,
+)
+from homeport.services.ecs.model.daemons import (
+    DRAIN_PERCENT,
+    OPEN_DAEMON_DEPLOYMENTS,
+    Daemon,
+    DaemonDeployment,
+    DaemonRevision,
+    DaemonRollback,
+    Provider,
+    daemon_group,
+)
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.model.services import (
     Breaker,
@@ -23,20 +40,29 @@ from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
 __all__ = [
+    "DAEMON_TASK_DEFINITION",
+    "DRAIN_PERCENT",
     "GROUP_ATTRIBUTE",
+    "OPEN_DAEMON_DEPLOYMENTS",
     "OPEN_DEPLOYMENTS",
+    "TASK_DEFINITION",
     "Attribute",
     "Breaker",
     "CapacityProvider",
     "Cluster",
     "Container",
     "ContainerInstance",
+    "Daemon",
+    "DaemonDeployment",
+    "DaemonRevision",
+    "DaemonRollback",
     "Demand",
     "Deployment",
     "Document",
     "EarlySuccess",
     "Noun",
     "Protection",
+    "Provider",
     "Rebalancing",
     "Rollback",
     "Service",
@@ -46,4 +72,5 @@ __all__ = [
     "Task",
     "TaskDefinition",
     "TaskSet",
+    "daemon_group",
 ]

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from homeport.services.ecs.model.base import Document, Noun
 
+TASK_DEFINITION, DAEMON_TASK_DEFINITION = "task-definition", "daemon-task-definition"
+
 
 class Cluster(Noun, frozen=True, kw_only=True):
     """A cluster. `placement_epoch` and `fleet_epoch` guard placements (see `control.placer`)."""
@@ -33,7 +35,10 @@ class Cluster(Noun, frozen=True, kw_only=True):
 
 
 class TaskDefinition(Noun, frozen=True, kw_only=True):
-    """One revision; `body` is the wire's `taskDefinition` without ARN, revision, status and dates."""
+    """One revision; `body` is the wire's `taskDefinition` without ARN, revision, status and dates.
+
+    `kind` is what its ARN says: daemons have task definitions of their own kind.
+    """
 
     id: int = 0
     version: int = 1
@@ -46,13 +51,14 @@ class TaskDefinition(Noun, frozen=True, kw_only=True):
     registered_by: str
     deregistered_at: datetime | None = None
     delete_requested_at: datetime | None = None
+    kind: str = TASK_DEFINITION
     body: Document
     tags: tuple[Document, ...] = ()
 
     @property
     def arn(self) -> str:
         """Its ARN, with the revision."""
-        return f"arn:aws:ecs:{self.region}:{self.account_id}:task-definition/{self.family}:{self.revision}"
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:{self.kind}/{self.family}:{self.revision}"
 
 
 class Attribute(Noun, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.clusters import DAEMON_TASK_DEFINITION, TASK_DEFINITION
 
 
 class Container(Noun, frozen=True, kw_only=True):
@@ -70,6 +71,10 @@ class Task(Noun, frozen=True, kw_only=True):
     availability_zone: str | None = None
     service_id: int | None = None
     service_name: str | None = None
+    daemon_id: int | None = None
+    daemon_name: str | None = None
+    daemon_revision: str | None = None
+    """The uid of the revision of its daemon."""
     desired_status: str = "RUNNING"
     last_status: str = "PENDING"
     demand: Demand = Demand()
@@ -111,7 +116,8 @@ class Task(Noun, frozen=True, kw_only=True):
     def task_definition_arn(self) -> str:
         """The ARN of its revision."""
         head = f"arn:aws:ecs:{self.region}:{self.account_id}"
-        return f"{head}:task-definition/{self.family}:{self.revision}"
+        kind = TASK_DEFINITION if self.daemon_id is None else DAEMON_TASK_DEFINITION
+        return f"{head}:{kind}/{self.family}:{self.revision}"
 
     def container_arn(self, container: Container) -> str:
         """The ARN of one of its containers."""

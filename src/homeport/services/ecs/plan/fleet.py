@@ -148,6 +148,10 @@ class Fleet:
             mask[counts.rows()] = True
         return mask
 
+    def rows_up(self, group: str) -> Ints:
+        """The rows of a group's tasks that are no longer on their way."""
+        return self._tasks.rows_up(group)
+
     def column(self, subject: str) -> Column:
         """A subject of the cluster query language, of all rows."""
         return self._subjects.column(subject, self.rows.size)

@@ -235,6 +235,13 @@ class TaskTable:
         """The slots of the tasks on a row."""
         yield from np.flatnonzero(self.row == row).tolist()
 
+    def rows_up(self, group: str) -> Ints:
+        """The rows of a group's tasks that should run and are no longer pending."""
+        codes = [code for held, code in self._kind_index.items() if held.group == group]
+        of_group = np.isin(self.held, codes) & (self.row >= 0) & (self.flags == RUNNING)
+        found: Ints = self.row[of_group]
+        return found
+
     def add(self, task_ids: Sequence[int], rows: Longs, held: Held, flags: int) -> None:
         """Record new tasks, one per row."""
         count = len(task_ids)

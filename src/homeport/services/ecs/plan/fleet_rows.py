@@ -32,6 +32,8 @@ class InstanceRows:
         self._uids: list[str] = []
         self._vacant: list[int] = []
         self._size = 0
+        self.closed: Bools | None = None
+        """Per row: it takes no tasks but those of daemons; `None`: that is so nowhere."""
 
     @property
     def room(self) -> int:

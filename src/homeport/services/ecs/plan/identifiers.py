@@ -14,6 +14,7 @@ from typing import ParamSpec
 from homeport.core.arn import MalformedArnError, is_arn, parse_arn
 from homeport.core.errors import AwsError
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
+from homeport.services.ecs.model import TASK_DEFINITION
 
 _UID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -104,6 +105,17 @@ def capacity_provider_name(home: Home, reference: str) -> str | None:
     return _resource(home, reference, "capacity-provider") if is_arn(reference) else reference
 
 
+def daemon_path(home: Home, reference: str) -> tuple[str, str] | None:
+    """The cluster's and the daemon's name in a daemon's ARN; `None`: it is elsewhere."""
+    if not is_arn(reference):
+        raise InvalidParameterException(f"Invalid identifier: {reference}. The daemon's ARN is needed.")
+    rest = _resource(home, reference, "daemon")
+    cluster, slash, name = (rest or "").partition("/")
+    if rest is not None and (not slash or not name or "/" in name):
+        raise InvalidParameterException(f"Invalid identifier: {reference}")
+    return (cluster, name) if rest else None
+
+
 def history_uid(home: Home, reference: str, kind: str) -> str | None:
     """The id in the ARN of a `service-deployment` or a `service-revision`; `None`: it is elsewhere."""
     if not is_arn(reference):
@@ -121,12 +133,12 @@ class TaskDefinitionName:
     here: bool = True
 
 
-def task_definition_name(home: Home, reference: str) -> TaskDefinitionName:
-    """`family`, `family:revision` or an ARN of either."""
+def task_definition_name(home: Home, reference: str, kind: str = TASK_DEFINITION) -> TaskDefinitionName:
+    """`family`, `family:revision` or an ARN of either; `kind`: of which task definitions."""
     here = True
     text = reference
     if is_arn(reference):
-        rest = _resource(home, reference, "task-definition")
+        rest = _resource(home, reference, kind)
         if rest is None:
             here, rest = False, parse_arn(reference).resource.partition("/")[2]
         text = rest

@@ -81,6 +81,8 @@ def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None
     group = request.get("group") or ""
     if group.startswith("service:"):
         raise InvalidParameterException("The group prefix 'service:' is reserved for services.")
+    if group.startswith("daemon:"):
+        raise InvalidParameterException("The group prefix 'daemon:' is reserved for daemons.")
     if len(group) > 255:
         raise InvalidParameterException("group has at most 255 characters.")
 

@@ -117,10 +117,17 @@ def fitting(fleet: Fleet, demand: Demand) -> Bools:
     return np.ones(fleet.size, dtype=np.bool_) if mask is None else mask
 
 
+def closed_rows(fleet: Fleet, group: str) -> Bools | None:
+    """Per row: it takes no tasks of the group until its critical daemons run; `None`: that is so nowhere."""
+    return None if group.startswith("daemon:") else fleet.rows.closed
+
+
 def admit(fleet: Fleet, demand: Demand) -> Bools:
     """Per row: it can take one task of this demand."""
     distinct, fixed, volatile = conditions(demand.constraints)
     mask = fleet.rows.ready.copy()
+    if (closed := closed_rows(fleet, demand.group)) is not None:
+        mask &= ~closed
     if (matching := _fixed_mask(fleet, demand, fixed)) is not None:
         mask &= matching
     for query in volatile:

@@ -12,6 +12,7 @@ from homeport.services.ecs.plan.fleet_parts import Bools, Ints, Longs, PortMap
 from homeport.services.ecs.plan.placement_admission import (
     Overlay,
     attribute_mask,
+    closed_rows,
     conditions,
     location_mask,
     query_mask,
@@ -115,6 +116,8 @@ def refusals(
         Reason.INACTIVE: ~fleet.rows.active[rows],
         Reason.AGENT: ~fleet.rows.connected[rows],
     }
+    if (closed := closed_rows(fleet, demand.group)) is not None:
+        failing[Reason.DAEMON] = closed[rows]
     if distinct:
         failing[Reason.DISTINCT_INSTANCE] = fleet.hosting(demand.group)[rows] | again
     if demand.azs is not None:

@@ -20,12 +20,14 @@ class Reason(StrEnum):
     """Why an instance could not take a task, in AWS's words and in our order of checks.
 
     The resource reasons are documented (ECS Developer Guide, API failure reasons); the two
-    sentences about constraints were seen in answers of RunTask, full stop included.
+    sentences about constraints were seen in answers of RunTask, full stop included. DAEMON is
+    ours: a critical daemon does not run there yet.
     """
 
     MISSING = "MISSING"
     INACTIVE = "INACTIVE"
     AGENT = "AGENT"
+    DAEMON = "DAEMON"
     ATTRIBUTE = "ATTRIBUTE"
     MEMBER_OF = "MemberOf placement constraint unsatisfied."
     DISTINCT_INSTANCE = "DistinctInstance placement constraint unsatisfied."
@@ -39,6 +41,7 @@ class Reason(StrEnum):
 
 
 _CLAUSES = {
+    Reason.DAEMON: "is not running all of its critical daemons yet",
     Reason.ATTRIBUTE: "is missing an attribute required by your task",
     Reason.PORTS: "is already using a port required by your task",
     Reason.PORTS_UDP: "is already using a port required by your task",

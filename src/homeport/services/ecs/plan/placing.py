@@ -135,7 +135,7 @@ class Decision:
 def decide(fleet: Fleet, request: PlacementRequest, *, dice: int) -> Decision:
     """Where the request's tasks go. `dice` is a seed."""
     demand = fleet_demand(request)
-    if request.instance_uids is not None and request.service is not None:
+    if request.instance_uids is not None and request.owner is not None:
         each = place_each(fleet, demand, request.instance_uids)
         return _decision(each) if each.unplaced else Decision(chosen=each.chosen)
     if request.instance_uids is not None:

@@ -165,6 +165,10 @@ class EventRepo:
         for happening in service_happenings(before, after):
             self._add(after.account_id, after.region, "told", happening_told(happening, after))
 
+    def daemon_told(self, account_id: str, region: str, told: Wire) -> None:
+        """What a daemon did, as a document without its envelope."""
+        self._add(account_id, region, "told", told)
+
     def _add(self, account_id: str, region: str, kind: str, body: Any) -> None:
         self._tx.change(
             _INSERT[self._tx.dialect],
@@ -221,7 +225,8 @@ class EventRepo:
         at = datetime.fromtimestamp(row.created_at, UTC)
         if row.kind == "told":
             told = _decode_told(row.body)
-            told["detail"].setdefault("updatedAt" if "version" in told["detail"] else "createdAt", iso(at))
+            if not {"createdAt", "updatedAt"} & told["detail"].keys():
+                told["detail"]["updatedAt" if "version" in told["detail"] else "createdAt"] = iso(at)
             yield self._enveloped(told, row, at, event_id(row.xid, row.id, row.created_at))
             return
         for task in self._tasks(row):

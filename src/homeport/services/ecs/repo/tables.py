@@ -42,9 +42,10 @@ task_families = sa.Table(
     _id(),
     sa.Column("account_id", sa.String(12), nullable=False),
     sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False, server_default=model.TASK_DEFINITION),
     sa.Column("family", sa.String(255), nullable=False),
     sa.Column("last_revision", sa.BigInteger, nullable=False),
-    sa.UniqueConstraint("account_id", "region", "family", name="uq_ecs_task_family"),
+    sa.UniqueConstraint("account_id", "region", "kind", "family", name="uq_ecs_task_family"),
 )
 
 task_definitions = sa.Table(
@@ -54,11 +55,12 @@ task_definitions = sa.Table(
     _version(),
     sa.Column("account_id", sa.String(12), nullable=False),
     sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("kind", sa.String(32), nullable=False, server_default=model.TASK_DEFINITION),
     sa.Column("family", sa.String(255), nullable=False),
     sa.Column("revision", sa.BigInteger, nullable=False),
     sa.Column("status", sa.String(32), nullable=False),
     sa.Column("body", Document(model.TaskDefinition), nullable=False),
-    sa.UniqueConstraint("account_id", "region", "family", "revision", name="uq_ecs_task_definition"),
+    sa.UniqueConstraint("account_id", "region", "kind", "family", "revision", name="uq_ecs_task_definition"),
 )
 
 container_instances = sa.Table(
@@ -85,6 +87,7 @@ tasks = sa.Table(
     sa.Column("uid", sa.LargeBinary(16), nullable=False, unique=True),
     sa.Column("instance_id", sa.BigInteger),
     sa.Column("service_id", sa.BigInteger),
+    sa.Column("daemon_id", sa.BigInteger),
     sa.Column("family", sa.String(255), nullable=False),
     sa.Column("started_by", sa.String(128)),
     sa.Column("launch_type", sa.String(32), nullable=False),
@@ -129,6 +132,13 @@ sa.Index(
     tasks.c.stopped_at,
     sqlite_where=tasks.c.service_id.is_not(None),
     postgresql_where=tasks.c.service_id.is_not(None),
+)
+sa.Index(
+    "ix_ecs_task_daemon",
+    tasks.c.daemon_id,
+    tasks.c.stopped_at,
+    sqlite_where=tasks.c.daemon_id.is_not(None),
+    postgresql_where=tasks.c.daemon_id.is_not(None),
 )
 sa.Index(
     "ix_ecs_task_stopped",

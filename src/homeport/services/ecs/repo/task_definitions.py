@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 
 from homeport.core.errors import StaleWriteError
-from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.model import TASK_DEFINITION, TaskDefinition
 from homeport.services.ecs.repo.tables import task_definitions, task_families, tasks
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
@@ -23,6 +23,7 @@ def _in_family(columns: Any) -> ColumnElement[bool]:
     return and_(
         columns.account_id == bindparam("account_id"),
         columns.region == bindparam("region"),
+        columns.kind == bindparam("kind"),
         columns.family == bindparam("family"),
     )
 
@@ -32,11 +33,12 @@ _NEXT_REVISION = Prepared(
 )
 _LAST_REVISION = Prepared(select(_F.last_revision).where(_in_family(_F)))
 _INSERT_FAMILY = Prepared(
-    task_families.insert().returning(_F.id), column_keys=("account_id", "region", "family", "last_revision")
+    task_families.insert().returning(_F.id),
+    column_keys=("account_id", "region", "kind", "family", "last_revision"),
 )
 _INSERT = Prepared(
     task_definitions.insert().returning(_T.id),
-    column_keys=("version", "account_id", "region", "family", "revision", "status", "body"),
+    column_keys=("version", "account_id", "region", "kind", "family", "revision", "status", "body"),
 )
 _SAVE = Prepared(
     update(task_definitions)
@@ -55,15 +57,34 @@ def _noun(row: Sequence[Any]) -> TaskDefinition:
     return msgspec.structs.replace(body, id=row[0], version=row[1])
 
 
-class TaskDefinitionRepo:
-    """Revisions; a number is never used twice, not even after deletion."""
+def _later(after: tuple[str, int] | None, *, descending: bool) -> list[ColumnElement[bool]]:
+    """What follows a pair of family and revision; everything follows none."""
+    if after is None:
+        return []
+    family, revision = after
+    if descending:
+        return [or_(_T.family < family, and_(_T.family == family, _T.revision < revision))]
+    return [or_(_T.family > family, and_(_T.family == family, _T.revision > revision))]
 
-    def __init__(self, tx: Tx) -> None:
+
+def _order(*, descending: bool) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    columns = (_T.family, _T.revision)
+    return (columns[0].desc(), columns[1].desc()) if descending else (columns[0].asc(), columns[1].asc())
+
+
+class TaskDefinitionRepo:
+    """Revisions; a number is never used twice, not even after deletion.
+
+    Families and their numbers are of one `kind`; a revision's row is found whatever its kind.
+    """
+
+    def __init__(self, tx: Tx, kind: str = TASK_DEFINITION) -> None:
         self._tx = tx
+        self._kind = kind
 
     def next_revision(self, account_id: str, region: str, family: str) -> int:
         """Take the family's next number."""
-        params = {"account_id": account_id, "region": region, "family": family}
+        params = {"account_id": account_id, "region": region, "kind": self._kind, "family": family}
         self._tx.change(_NEXT_REVISION, params)
         row = self._tx.first(_LAST_REVISION, params)
         if row is not None:
@@ -79,6 +100,7 @@ class TaskDefinitionRepo:
                 "version": 1,
                 "account_id": definition.account_id,
                 "region": definition.region,
+                "kind": definition.kind,
                 "family": definition.family,
                 "revision": definition.revision,
                 "status": definition.status,
@@ -108,13 +130,20 @@ class TaskDefinitionRepo:
         """That revision, whatever its status."""
         row = self._tx.first(
             _EXACT,
-            {"account_id": account_id, "region": region, "family": family, "revision": revision},
+            {
+                "account_id": account_id,
+                "region": region,
+                "kind": self._kind,
+                "family": family,
+                "revision": revision,
+            },
         )
         return None if row is None else _noun(row)
 
     def latest_active(self, account_id: str, region: str, family: str) -> TaskDefinition | None:
         """The highest ACTIVE revision of a family."""
-        row = self._tx.first(_LATEST_ACTIVE, {"account_id": account_id, "region": region, "family": family})
+        params = {"account_id": account_id, "region": region, "kind": self._kind, "family": family}
+        row = self._tx.first(_LATEST_ACTIVE, params)
         return None if row is None else _noun(row)
 
     def by_ids(self, ids: Iterable[int]) -> dict[int, TaskDefinition]:
@@ -133,23 +162,42 @@ class TaskDefinitionRepo:
         limit: int,
     ) -> tuple[tuple[str, int], ...]:
         """(family, revision) pairs in order, after the pair `after`."""
-        wanted = [_T.account_id == account_id, _T.region == region, _T.status == status]
+        wanted = [*self._of(account_id, region), _T.status == status]
         if family is not None:
             wanted.append(_T.family == family)
-        if after is not None:
-            last_family, last_revision = after
-            if descending:
-                later = or_(
-                    _T.family < last_family, and_(_T.family == last_family, _T.revision < last_revision)
-                )
-            else:
-                later = or_(
-                    _T.family > last_family, and_(_T.family == last_family, _T.revision > last_revision)
-                )
-            wanted.append(later)
-        order = (_T.family.desc(), _T.revision.desc()) if descending else (_T.family.asc(), _T.revision.asc())
-        rows = self._tx.execute(select(_T.family, _T.revision).where(*wanted).order_by(*order).limit(limit))
+        query = select(_T.family, _T.revision).where(*wanted, *_later(after, descending=descending))
+        rows = self._tx.execute(query.order_by(*_order(descending=descending)).limit(limit))
         return tuple((row[0], row[1]) for row in rows)
+
+    def listed(
+        self,
+        account_id: str,
+        region: str,
+        *,
+        family: str | None,
+        prefix: str,
+        status: str | None,
+        last_only: bool,
+        descending: bool,
+        after: tuple[str, int] | None,
+        limit: int,
+    ) -> tuple[TaskDefinition, ...]:
+        """Revisions in order, after the pair `after`; the last registered of each family, or all."""
+        of = self._of(account_id, region)
+        wanted = [*of, *_later(after, descending=descending)]
+        wanted.append(func.substr(_T.family, 1, len(prefix)) == prefix)
+        if family is not None:
+            wanted.append(_T.family == family)
+        if status is not None:
+            wanted.append(_T.status == status)
+        if last_only:
+            last = select(func.max(_T.id)).where(*of).group_by(_T.family)
+            wanted.append(_T.id.in_(last))
+        query = select(*_COLUMNS).where(*wanted).order_by(*_order(descending=descending)).limit(limit)
+        return tuple(_noun(tuple(row)) for row in self._tx.execute(query))
+
+    def _of(self, account_id: str, region: str) -> list[ColumnElement[bool]]:
+        return [_T.account_id == account_id, _T.region == region, _T.kind == self._kind]
 
     def families(
         self,
@@ -166,8 +214,7 @@ class TaskDefinitionRepo:
         shown = (
             select(_T.family)
             .where(
-                _T.account_id == account_id,
-                _T.region == region,
+                *self._of(account_id, region),
                 _T.family > after,
                 func.substr(_T.family, 1, len(prefix)) == prefix,  # LIKE ignores case on SQLite
                 _T.status != "DELETE_IN_PROGRESS",
@@ -187,7 +234,9 @@ class TaskDefinitionRepo:
         Used are those of `kept` (services may still start them), and those whose family has a live task.
         """
         in_use = select(tasks.c.family).where(tasks.c.stopped_at.is_(None))
-        doomed = select(_T.id).where(_T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use))
+        doomed = select(_T.id).where(
+            _T.kind == self._kind, _T.status == "DELETE_IN_PROGRESS", _T.family.not_in(in_use)
+        )
         ids = [row[0] for row in self._tx.execute(doomed) if row[0] not in kept][:limit]
         if ids:
             self._tx.execute(task_definitions.delete().where(_T.id.in_(ids)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any
@@ -55,6 +55,11 @@ _TO_STOP = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due, _T.
 _LIVE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _LIVE)
 _LIVE_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _LIVE)
 _STOPPED_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _T.stopped_at > bindparam("after"))
+_LIVE_OF_DAEMON = _by_age(_T.daemon_id == bindparam("daemon_id"), _LIVE)
+_LIVE_OF_DAEMONS = _by_age(
+    _T.daemon_id.is_not(None), _T.cluster_id == bindparam("cluster_id"), _LIVE, _T.instance_id.is_not(None)
+)
+_STOPPED_OF_DAEMON = _by_age(_T.daemon_id == bindparam("daemon_id"), _T.stopped_at > bindparam("after"))
 _STOPPED_IN_CLUSTER = _by_age(
     _T.cluster_id == bindparam("cluster_id"),
     _T.stopped_at > bindparam("after"),
@@ -117,7 +122,7 @@ class TaskRepo:
     """Tasks of all clusters.
 
     Writes leave hints: the task itself, its instance's dispatch (when its agent
-    has something to hear), its service, and its cluster's fleet (when room came up).
+    has something to hear), its service or daemon, and its cluster's fleet (when room came up).
     """
 
     def __init__(self, tx: Tx) -> None:
@@ -160,6 +165,7 @@ class TaskRepo:
                 "uid": bytes.fromhex(task.uid),
                 "instance_id": task.instance_id,
                 "service_id": task.service_id,
+                "daemon_id": task.daemon_id,
                 "family": task.family,
                 "started_by": task.started_by,
                 "launch_type": task.launch_type,
@@ -203,7 +209,10 @@ class TaskRepo:
         self._tx.touch("ecs.task", f"{task.cluster_id}/{task.uid}")
         if task.service_id is not None:
             self._tx.touch("ecs.service", str(task.service_id))
-        if task.stopped_at is not None:
+        if task.daemon_id is not None:
+            self._tx.touch("ecs.daemon", str(task.daemon_id))
+        opens_instance = task.daemon_id is not None and task.last_status == "RUNNING"
+        if task.stopped_at is not None or opens_instance:
             self._tx.touch("ecs.fleet", str(task.cluster_id))
         if task.desired_status == "STOPPED" and task.stopped_at is None and task.instance_id is not None:
             self._tx.touch("ecs.dispatch", str(task.instance_id))
@@ -236,6 +245,19 @@ class TaskRepo:
         found = self._all(_STOPPED_OF_SERVICE, service_id=service_id, after=after.timestamp())
         return tuple(sorted(found, key=lambda task: (task.stopped_at or after, task.id)))
 
+    def live_of_daemon(self, daemon_id: int) -> tuple[Task, ...]:
+        """Tasks of a daemon that are not STOPPED."""
+        return self._all(_LIVE_OF_DAEMON, daemon_id=daemon_id)
+
+    def live_of_daemons(self, cluster_id: int) -> tuple[Task, ...]:
+        """Tasks of all daemons of a cluster that are not STOPPED."""
+        return self._all(_LIVE_OF_DAEMONS, cluster_id=cluster_id)
+
+    def stopped_of_daemon(self, daemon_id: int, *, after: datetime) -> tuple[Task, ...]:
+        """Tasks of a daemon that stopped after an instant, by when they did."""
+        found = self._all(_STOPPED_OF_DAEMON, daemon_id=daemon_id, after=after.timestamp())
+        return tuple(sorted(found, key=lambda task: (task.stopped_at or after, task.id)))
+
     def stopped_in_cluster(self, cluster_id: int, *, after: datetime) -> tuple[Task, ...]:
         """Tasks of a cluster that stopped after an instant and were on an instance."""
         return self._all(_STOPPED_IN_CLUSTER, cluster_id=cluster_id, after=after.timestamp())
@@ -253,24 +275,13 @@ class TaskRepo:
         cluster_id: int,
         *,
         desired_status: str,
-        instance_id: int | None,
-        service_id: int | None,
-        family: str | None,
-        launch_type: str | None,
-        started_by: str | None,
+        filters: Mapping[str, int | str | None],
         after_id: int,
         limit: int,
     ) -> tuple[tuple[int, str], ...]:
-        """(row, 32-character id) pairs by age that match every filter given."""
-        filters = {
-            "desired_status": desired_status,
-            "instance_id": instance_id,
-            "service_id": service_id,
-            "family": family,
-            "launch_type": launch_type,
-            "started_by": started_by,
-        }
-        given = {name: value for name, value in filters.items() if value is not None}
+        """(row, 32-character id) pairs by age that match every filter given, by the columns' names."""
+        asked = {"desired_status": desired_status, **filters}
+        given = {name: value for name, value in asked.items() if value is not None}
         statement = _page(tuple(given), live=desired_status == "RUNNING")
         rows = self._tx.rows(
             statement, {**given, "cluster_id": cluster_id, "after_id": after_id, "rows": limit}

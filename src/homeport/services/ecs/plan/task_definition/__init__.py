@@ -4,6 +4,7 @@ A definition is everywhere the wire-shaped mapping that DescribeTaskDefinition
 returns. Each module holds the rules of one subject; `normalise` runs them.
 """
 
+from homeport.services.ecs.plan.task_definition.attributes import required as required_attributes
 from homeport.services.ecs.plan.task_definition.demand import TaskDemand
 from homeport.services.ecs.plan.task_definition.members import (
     HONOURED,
@@ -12,7 +13,7 @@ from homeport.services.ecs.plan.task_definition.members import (
     Effect,
     unsupported_at_run,
 )
-from homeport.services.ecs.plan.task_definition.normalise import normalise, request_part
+from homeport.services.ecs.plan.task_definition.normalise import drafted, normalise, request_part
 from homeport.services.ecs.plan.task_definition.settings import Settings
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Effect",
     "Settings",
     "TaskDemand",
+    "drafted",
     "normalise",
     "request_part",
+    "required_attributes",
     "unsupported_at_run",
 ]

@@ -35,6 +35,17 @@ def normalise(request: Mapping[str, Any], *, settings: Settings) -> dict[str, An
     Raise `ClientException` for what AWS refuses, `InvalidParameterException`
     for wrong tags. Tags, ARN, revision, status and dates are the caller's to add.
     """
+    document = drafted(request, settings=settings)
+    compatible = compatibility.check(document, settings)
+    return {
+        **document,
+        "requiresAttributes": attributes.required(document),
+        "compatibilities": compatible,
+    }
+
+
+def drafted(request: Mapping[str, Any], *, settings: Settings) -> dict[str, Any]:
+    """The document without what it fits: what holds for a definition of any kind is checked."""
     given = without_absent(request)
     check_known(given)
     _check_family(given.get("family"))
@@ -45,12 +56,7 @@ def normalise(request: Mapping[str, Any], *, settings: Settings) -> dict[str, An
     containers.check_list(given.get("containerDefinitions", []))
     document = _filled(given, settings)
     _check(document, settings)
-    compatible = compatibility.check(document, settings)
-    return {
-        **document,
-        "requiresAttributes": attributes.required(document),
-        "compatibilities": compatible,
-    }
+    return document
 
 
 def request_part(document: Document) -> dict[str, Any]:
