@@ -36,6 +36,7 @@ from homeport.services.ecs.model.services import (
     Service,
     ServiceEvent,
 )
+from homeport.services.ecs.model.strategies import DeploymentStrategy, HookRun, LifecycleHook, Staging
 from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
@@ -58,8 +59,11 @@ __all__ = [
     "DaemonRollback",
     "Demand",
     "Deployment",
+    "DeploymentStrategy",
     "Document",
     "EarlySuccess",
+    "HookRun",
+    "LifecycleHook",
     "Noun",
     "Protection",
     "Provider",
@@ -69,6 +73,7 @@ __all__ = [
     "ServiceDeployment",
     "ServiceEvent",
     "ServiceRevision",
+    "Staging",
     "Task",
     "TaskDefinition",
     "TaskSet",

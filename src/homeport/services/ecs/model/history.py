@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.strategies import Staging
 
 OPEN_DEPLOYMENTS = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 
@@ -69,6 +70,8 @@ class ServiceDeployment(Noun, frozen=True, kw_only=True):
     failures: int = 0
     threshold: int = 0
     rollback: Rollback | None = None
+    staging: Staging | None = None
+    """Where it is, or was last, among its stages."""
     final_counts: Document = msgspec.field(default_factory=dict)
     """Of a deployment that completed early: (requested, running, pending) tasks by revision, as it ended."""
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.strategies import DeploymentStrategy, Staging
 
 
 class Deployment(Noun, frozen=True, kw_only=True):
@@ -39,6 +40,8 @@ class Deployment(Noun, frozen=True, kw_only=True):
     counted_until: datetime
     retry_at: datetime | None = None
     failing_on: tuple[int, ...] = ()
+    staging: Staging | None = None
+    """Where it is, while it goes through stages with two revisions side by side."""
 
 
 class ServiceEvent(Noun, frozen=True, kw_only=True):
@@ -107,6 +110,7 @@ class Service(Noun, frozen=True, kw_only=True):
     maximum_percent: int = 200
     breaker: Breaker = Breaker()
     early_success: EarlySuccess = EarlySuccess()
+    deployment_strategy: DeploymentStrategy = DeploymentStrategy()
     health_check_grace_seconds: int = 0
     az_rebalancing: bool = False
     rebalancing: Rebalancing | None = None
@@ -144,3 +148,11 @@ class Service(Noun, frozen=True, kw_only=True):
     def primary(self) -> Deployment:
         """The newest deployment."""
         return self.deployments[0]
+
+    def wanted_of(self, deployment: Deployment) -> int:
+        """How many tasks of one of its deployments are wanted; while there are stages, of two."""
+        if not self.deployments or self.status != "ACTIVE":
+            return self.desired_count if deployment.status == "PRIMARY" else 0
+        staging = self.primary.staging
+        wanted = deployment.status == "PRIMARY" if staging is None else staging.wants(deployment.id)
+        return self.desired_count if wanted else 0

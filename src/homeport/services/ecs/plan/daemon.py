@@ -30,6 +30,7 @@ from homeport.services.ecs.plan.rollout import (
 from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import complete_deployment, with_primary, without_past
 from homeport.services.ecs.plan.rollout_health import Verdict, is_protected, verdict
+from homeport.services.ecs.plan.strategy import plan_staged
 
 VIOLATION = "The container instance no longer meets the placement constraints of (deployment {id})"
 VIOLATION_TOLD = "no longer meets the task's placement constraints"
@@ -52,6 +53,8 @@ def plan_either(snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn =
     """The next step of a service of either kind."""
     if isinstance(snapshot, DaemonSnapshot):
         return plan_daemon(snapshot, now)
+    if snapshot.service.primary.staging is not None:
+        return plan_staged(snapshot, now, scale_in=scale_in)
     return plan_with_zones(snapshot, now, scale_in=scale_in)
 
 

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.model import Deployment, HookRun, Service, Task
 from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import (
     BREAKER,
@@ -50,6 +50,8 @@ class ServiceSnapshot:
     stopped: tuple[Task, ...] = ()
     draining_instances: frozenset[int] = frozenset()
     targets: Mapping[int, TargetHealth] = field(default_factory=dict)
+    has_target_groups: bool = False
+    """Whether there is traffic to shift between revisions."""
     zones: frozenset[str] = frozenset()
 
 
@@ -67,6 +69,8 @@ class ServicePlan:
     """The step: save `service` (when it differs), stop `stop`, then start `start` tasks of the primary.
 
     `start_on`: the instances to start them on, one each, for a DAEMON service.
+    `start_of`: the deployment to start them of, when it is not the primary. `shift`: the weights of
+    its staging are to be put in force; `calls`: hooks whose functions are to be called.
     `replaces`: how many of the starts stand in for unhealthy tasks. `failed`: the
     deployment that failed with this step. `waits_for`: why the
     service is not where it should be although there is nothing to do, in sentences.
@@ -76,7 +80,10 @@ class ServicePlan:
     stop: tuple[TaskStop, ...] = ()
     start: int = 0
     start_on: tuple[str, ...] = ()
+    start_of: str = ""
     replaces: int = 0
+    shift: bool = False
+    calls: tuple[HookRun, ...] = ()
     failed: Deployment | None = None
     events: tuple[str, ...] = ()
     wake_at: datetime | None = None
@@ -159,6 +166,28 @@ def judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, Deploymen
         )
         events += told
     return service, failed, events
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What keeping up one revision takes; `deployment` has the failures counted that were met."""
+
+    deployment: Deployment
+    stop: tuple[TaskStop, ...]
+    start: int
+    replaces: int
+    wakes: tuple[datetime, ...]
+    waits: tuple[str, ...]
+
+
+def keep_up(snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn) -> Kept:
+    """Keep the tasks of one deployment, the service's only one in `snapshot`, as many and healthy."""
+    step = _Step(snapshot.service, snapshot, now, scale_in)
+    step.start_missing()
+    step.stop_surplus()
+    step.stop_unhealthy()
+    step.stop_stale()
+    return step.kept()
 
 
 class _Step:
@@ -303,6 +332,17 @@ class _Step:
 
     def _stop(self, tasks: Sequence[Task], reason: str) -> None:
         self._stops += [TaskStop(task=task, reason=reason) for task in tasks]
+
+    def kept(self) -> Kept:
+        """What was decided, for one of several revisions."""
+        return Kept(
+            deployment=self._primary,
+            stop=tuple(self._stops),
+            start=self._start,
+            replaces=self._replaces,
+            wakes=(*self._wakes, *self._protected_until),
+            waits=tuple(self._waits),
+        )
 
     def plan(self, failed: Deployment | None, events: tuple[str, ...]) -> ServicePlan:
         """Everything decided, and the service as it stands then."""

@@ -12,6 +12,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.plan.strategy_begin import turned_back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +69,10 @@ def fail_deployment(
         counted_until=now,
         retry_at=None,
     )
+    if failed.staging is not None:
+        again = msgspec.structs.replace(again, staging=turned_back(failed.staging, now))
     others = tuple(old for old in service.deployments[1:] if old.id != target.id)
-    failed = msgspec.structs.replace(failed, status="ACTIVE")
+    failed = msgspec.structs.replace(failed, status="ACTIVE", staging=None)
     service = msgspec.structs.replace(service, deployments=(again, failed, *others))
     return service, failed, (*events, f"(service {service.name}) rolling back to deployment {target.id}.")
 
@@ -95,5 +98,7 @@ def complete_deployment(service: Service, now: datetime) -> Service:
 def without_past(service: Service, live: Iterable[Task]) -> Service:
     """The service without deployments that have neither tasks nor a say any more."""
     kept = {task.started_by for task in live}
+    if (staging := service.primary.staging) is not None:
+        kept |= {staging.blue, staging.green}
     older = tuple(old for old in service.deployments[1:] if old.id in kept)
     return msgspec.structs.replace(service, deployments=(service.primary, *older))
