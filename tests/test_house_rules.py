@@ -49,7 +49,26 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "ListDaemonTaskDefinitions",
         }
     ),
-    "iam": frozenset({"ListUsers"}),
+    "iam": frozenset(
+        {
+            "ListUsers",
+            "ListGroups",
+            "ListRoles",
+            "ListPolicies",
+            "ListInstanceProfiles",
+            "ListOpenIDConnectProviders",
+            "CreateAccountAlias",
+            "DeleteAccountAlias",
+            "ListAccountAliases",
+            "UpdateAccountPasswordPolicy",
+            "GetAccountPasswordPolicy",
+            "DeleteAccountPasswordPolicy",
+            "GetAccountSummary",
+            "GetAccountAuthorizationDetails",
+            "GenerateCredentialReport",
+            "GetCredentialReport",
+        }
+    ),
     "sts": frozenset({"GetCallerIdentity", "GetSessionToken"}),
 }
 """Operations whose IAM action is about no ARN in particular. Another one belongs here, or says its ARNs."""

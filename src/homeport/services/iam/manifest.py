@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from homeport.services.iam.api import access_keys, holders, users  # noqa: F401  fill the table
+from homeport.services.iam.api import (  # noqa: F401  fill the table
+    access_keys,
+    account,
+    details,
+    groups,
+    holders,
+    linked_roles,
+    policies,
+    policy_versions,
+    profiles,
+    providers,
+    report,
+    roles,
+    tags,
+    users,
+)
 from homeport.services.iam.api.context import Iam, ops
 from homeport.services.iam.model import AccessKey, AppliedPolicy, LastUse, PrincipalPolicies, Usage, User
 from homeport.services.iam.repo import tables  # noqa: F401  defines the tables

@@ -13,6 +13,7 @@ from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations, ResourcesOf
 from homeport.services.iam.errors import (
+    AccessDenied,
     EntityAlreadyExistsException,
     InvalidInputException,
     LimitExceededException,
@@ -20,7 +21,16 @@ from homeport.services.iam.errors import (
     UnmodifiableEntityException,
     ValidationError,
 )
-from homeport.services.iam.model import Group, Kind, Named, Policy, Role, User
+from homeport.services.iam.model import (
+    AWS,
+    Group,
+    Kind,
+    Named,
+    OidcProvider,
+    Policy,
+    Role,
+    User,
+)
 from homeport.services.iam.plan.quotas import PER_ACCOUNT
 from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.managed import aws_policies, is_aws_managed
@@ -116,6 +126,21 @@ def _local_policy(tx: Tx, call: Call, arn: str) -> Policy | None:
         raise InvalidInputException(f"ARN {arn} is not valid.")
     found = EntityRepo(tx).find(Policy, call.account_id, arn.rpartition("/")[2])
     return found if found is not None and found.arn == arn else None
+
+
+def find_provider(tx: Tx, call: Call, arn: str) -> OidcProvider:
+    """The OpenID Connect provider of that ARN."""
+    start = f"arn:aws:iam::{call.account_id}:{Kind.OIDC_PROVIDER}/"
+    found = EntityRepo(tx).find(OidcProvider, call.account_id, arn.removeprefix(start))
+    if found is None or found.arn.lower() != arn.lower():
+        raise NoSuchEntityException(f"OpenIDConnect Provider not found for arn {arn}")
+    return found
+
+
+def require_local(policy: Policy) -> None:
+    """Refuse to change one of AWS's own policies."""
+    if policy.account_id == AWS:
+        raise AccessDenied("Policy is outside your own account.")
 
 
 def require_new(tx: Tx, call: Call, of: type[Named], name: str) -> None:

@@ -67,7 +67,7 @@ class KeyRepo:
     def delete(self, access_key_id: str) -> None:
         """Remove an access key: it proves nobody from now on."""
         self._tx.execute(delete(access_keys).where(access_keys.c.access_key_id == access_key_id))
-        self._tx.execute(delete(last_uses).where(last_uses.c.user_id == access_key_id))
+        LastUseRepo(self._tx).forget(access_key_id)
         self._tx.touch("iam.key", access_key_id)
 
 
@@ -96,3 +96,7 @@ class LastUseRepo:
                 self._tx.execute(last_uses.insert().values(user_id=user_id, **values))
             elif before.at < use.at:
                 self._tx.execute(update(last_uses).where(last_uses.c.user_id == user_id).values(**values))
+
+    def forget(self, user_id: str) -> None:
+        """What was used is no more."""
+        self._tx.execute(delete(last_uses).where(last_uses.c.user_id == user_id))
