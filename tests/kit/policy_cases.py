@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeport.policy.compiled import AttachedPolicy, Compiler
+from homeport.policy.compiled import AttachedPolicy, Compiler, PolicySet
 from homeport.policy.decision import Policies
 from homeport.policy.document import PolicyKind
 from homeport.policy.request import Caller, CallerKind, Context, Request, caller_keys
@@ -104,12 +104,10 @@ def rows(operator: str, *cells: tuple[Any, Any, bool], **keys: Any) -> tuple[Row
 COMPILER = Compiler()
 
 
-def attached(
-    documents: Sequence[Any] | None, kind: PolicyKind, name: str = "policy"
-) -> tuple[AttachedPolicy, ...] | None:
+def attached(documents: Sequence[Any] | None, kind: PolicyKind, name: str = "policy") -> PolicySet | None:
     if documents is None:
         return None
-    return tuple(
+    return PolicySet(
         AttachedPolicy(f"{name}-{number}", COMPILER.compile(json.dumps(one), kind))
         for number, one in enumerate(documents)
     )
@@ -119,10 +117,10 @@ def policies(documents: Documents) -> Policies:
     """The engine's form of the same documents."""
     kind = PolicyKind.TRUST if documents.is_trust else PolicyKind.RESOURCE
     return Policies(
-        identity=attached(documents.identity, PolicyKind.IDENTITY, "identity") or (),
+        identity=attached(documents.identity, PolicyKind.IDENTITY, "identity") or PolicySet(),
         boundary=attached(documents.boundary, PolicyKind.IDENTITY, "boundary"),
         session=attached(documents.session, PolicyKind.IDENTITY, "session"),
-        resource=attached(documents.resource, kind, "resource") or (),
+        resource=attached(documents.resource, kind, "resource") or PolicySet(),
         is_trust=documents.is_trust,
         resource_must_allow=documents.resource_must_allow,
     )

@@ -1,25 +1,21 @@
-"""Policies made ready: compiled once per content, and then asked for the statements that apply.
-
-What does not depend on the context is decided once per (action, resource) and kept: which statements could
-apply at all. A later question about the same two looks at conditions and variables only. A policy's answer
-never depends on another's, so this is kept per policy, whoever has it.
-"""
+"""Policies made ready: compiled once per content, then attached under a name, then asked as a set."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from homeport.policy.arns import resource_template
 from homeport.policy.document import Effect, Policy, PolicyKind, Statement
 from homeport.policy.operators import check_of
 from homeport.policy.parse import parse_policy
 from homeport.policy.principals import Grant, Naming, naming_of
-from homeport.policy.request import Request
+from homeport.policy.request import Context, Request
 from homeport.policy.templates import Matcher, Template, tokens_of
 
 NARROWED_MAX = 1024
-"""(action, resource) pairs that a policy remembers."""
+"""(action, resource) pairs that a set remembers."""
 COMPILED_MAX = 4096
 """Documents that a compiler remembers."""
 
@@ -29,7 +25,16 @@ Actions = Callable[[str], bool]
 class CompiledStatement:
     """A statement as functions; `index` is its place in the document."""
 
-    __slots__ = ("_actions", "_checks", "_resources", "_static_resources", "index", "naming", "statement")
+    __slots__ = (
+        "_actions",
+        "_checks",
+        "_has_variables",
+        "_resources",
+        "_static_resources",
+        "index",
+        "naming",
+        "statement",
+    )
 
     def __init__(self, statement: Statement, index: int, *, variables: bool) -> None:
         self.statement = statement
@@ -37,6 +42,7 @@ class CompiledStatement:
         self._actions = _actions(statement.actions)
         self._resources = [resource_template(text, variables=variables) for text in statement.resources]
         self._static_resources = [one.static for one in self._resources if one.static is not None]
+        self._has_variables = len(self._static_resources) < len(self._resources)
         self._checks = tuple(check_of(one, variables=variables) for one in statement.conditions)
         self.naming: Naming | None = None
         if statement.principals is not None:
@@ -52,31 +58,33 @@ class CompiledStatement:
             return True
         if any(static(resource) for static in self._static_resources):
             return not self.statement.not_resources
-        if len(self._static_resources) < len(self._resources):
-            return None
-        return self.statement.not_resources
+        if self.statement.not_resources:
+            return None if self._has_variables else True
+        return None if any(one.may_match(resource) for one in self._resources) else False
 
     def takes_resource_of(self, request: Request) -> bool:
         """The same with the request's variables; a `NotResource` that cannot be read excludes everything."""
-        found = [_found(template, request) for template in self._resources]
-        if self.statement.not_resources:
-            return all(one is False for one in found)
-        return True in found
+        excludes = self.statement.not_resources
+        for template in self._resources:
+            matcher = template.matcher(request.context)
+            if matcher is None:
+                if excludes:
+                    return False
+            elif matcher(request.resource):
+                return not excludes
+        return excludes
 
-    def holds(self, request: Request) -> bool:
+    def holds(self, context: Context) -> bool:
         """Whether all conditions are true."""
-        context = request.context
-        return all(check(context) for check in self._checks)
+        for check in self._checks:  # noqa: SIM110 (a generator costs more than the check)
+            if not check(context):
+                return False
+        return True
 
     @property
     def is_unconditional(self) -> bool:
-        """Whether no condition is to be looked at."""
-        return not self._checks
-
-
-def _found(template: Template, request: Request) -> bool | None:
-    matcher = template.matcher(request.context)
-    return None if matcher is None else bool(matcher(request.resource))
+        """Whether neither who asks nor a condition is to be looked at."""
+        return not self._checks and self.naming is None
 
 
 def _actions(texts: tuple[str, ...]) -> Actions:
@@ -92,22 +100,10 @@ def _wild(text: str) -> Matcher:
     return static
 
 
-Open = tuple[CompiledStatement, bool]
-"""A statement that may apply, and whether its resources hold variables."""
-
-
-@dataclass(slots=True)
-class Narrowed:
-    """What is left to ask about one action on one resource."""
-
-    settled: tuple[CompiledStatement, ...]
-    open: tuple[Open, ...]
-
-
 class CompiledPolicy:
-    """A document, ready to be asked. Safe to share: what it remembers are facts about itself."""
+    """A document, ready to be asked. It may be shared by all who have it."""
 
-    __slots__ = ("_narrowed", "policy", "statements")
+    __slots__ = ("policy", "statements")
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
@@ -115,38 +111,6 @@ class CompiledPolicy:
             CompiledStatement(statement, index, variables=policy.has_variables)
             for index, statement in enumerate(policy.statements)
         )
-        self._narrowed: dict[tuple[str, str], Narrowed] = {}
-
-    def applying(self, request: Request, folded_action: str) -> list[CompiledStatement]:
-        """Statements that apply to the request, whoever asks; in no particular order."""
-        key = (folded_action, request.resource)
-        narrowed = self._narrowed.get(key)
-        if narrowed is None:
-            if len(self._narrowed) >= NARROWED_MAX:
-                self._narrowed.clear()
-            narrowed = self._narrowed[key] = self._narrow(*key)
-        applying = list(narrowed.settled)
-        for statement, has_variables in narrowed.open:
-            if has_variables and not statement.takes_resource_of(request):
-                continue
-            if statement.holds(request):
-                applying.append(statement)
-        return applying
-
-    def _narrow(self, action: str, resource: str) -> Narrowed:
-        settled: list[CompiledStatement] = []
-        unsettled: list[Open] = []
-        for statement in self.statements:
-            if not statement.takes_action(action):
-                continue
-            takes = statement.takes_resource(resource)
-            if takes is False:
-                continue
-            if takes and statement.is_unconditional:
-                settled.append(statement)
-            else:
-                unsettled.append((statement, takes is None))
-        return Narrowed(tuple(settled), tuple(unsettled))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,31 +141,89 @@ class AttachedPolicy:
         )
 
 
-@dataclass(slots=True)
-class Applying:
-    """The statements of some policies that apply: allowing and denying ones, and how directly they grant."""
+class Applying(NamedTuple):
+    """The statements that apply: allowing and denying ones, and how directly they grant."""
 
-    allows: list[StatementRef]
-    denies: list[StatementRef]
+    allows: tuple[StatementRef, ...] = ()
+    denies: tuple[StatementRef, ...] = ()
     grant: Grant = Grant.NONE
 
 
-def applying(policies: tuple[AttachedPolicy, ...], request: Request, folded_action: str) -> Applying:
-    """Ask every policy. A statement with principals applies to those only."""
-    found = Applying([], [])
-    for attached in policies:
-        for one in attached.compiled.applying(request, folded_action):
-            grant = Grant.DIRECT
-            if one.naming is not None:
-                grant = one.naming(request.caller)
-                if grant is Grant.NONE:
-                    continue
-            if one.statement.effect is Effect.DENY:
-                found.denies.append(attached.refs[one.index])
-            else:
-                found.allows.append(attached.refs[one.index])
-                found.grant = max(found.grant, grant)
-    return found
+NOTHING_APPLIES = Applying()
+
+Open = tuple[CompiledStatement, StatementRef, bool]
+"""A statement that may apply, its name, and whether its resources hold variables."""
+
+
+@dataclass(slots=True)
+class Narrowed:
+    """What is known about one action on one resource, and what is left to ask."""
+
+    settled: Applying
+    open: tuple[Open, ...]
+
+
+class PolicySet:
+    """Policies that count as one: those of a user and its groups, of a role, of a session, of a resource.
+
+    What does not depend on the context is decided once per (action, resource) and kept: which statements
+    apply, and which may. A later question about the same two looks at conditions, variables and
+    principals only.
+    """
+
+    __slots__ = ("_narrowed", "policies")
+
+    def __init__(self, policies: Iterable[AttachedPolicy] = ()) -> None:
+        self.policies = tuple(policies)
+        self._narrowed: dict[tuple[str, str], Narrowed] = {}
+
+    def applying(self, request: Request, folded_action: str) -> Applying:
+        """What the policies say about a request."""
+        if not self.policies:
+            return NOTHING_APPLIES
+        key = (folded_action, request.resource)
+        narrowed = self._narrowed.get(key)
+        if narrowed is None:
+            if len(self._narrowed) >= NARROWED_MAX:
+                self._narrowed.clear()
+            narrowed = self._narrowed[key] = self._narrow(folded_action, request.resource)
+        return _opened(narrowed, request) if narrowed.open else narrowed.settled
+
+    def _narrow(self, action: str, resource: str) -> Narrowed:
+        settled: list[StatementRef] = []
+        unsettled: list[Open] = []
+        for attached in self.policies:
+            for one, ref in zip(attached.compiled.statements, attached.refs, strict=True):
+                takes = one.takes_action(action) and one.takes_resource(resource)
+                if takes and one.is_unconditional:
+                    settled.append(ref)
+                elif takes is not False:
+                    unsettled.append((one, ref, takes is None))
+        allows = tuple(ref for ref in settled if ref.statement.effect is Effect.ALLOW)
+        denies = tuple(ref for ref in settled if ref.statement.effect is Effect.DENY)
+        grant = Grant.DIRECT if allows else Grant.NONE
+        return Narrowed(Applying(allows, denies, grant), tuple(unsettled))
+
+
+NO_POLICIES = PolicySet()
+
+
+def _opened(narrowed: Narrowed, request: Request) -> Applying:
+    allows, denies, grant = narrowed.settled
+    more_allows: list[StatementRef] = []
+    more_denies: list[StatementRef] = []
+    for one, ref, has_variables in narrowed.open:
+        if has_variables and not one.takes_resource_of(request):
+            continue
+        granted = Grant.DIRECT if one.naming is None else one.naming(request.caller)
+        if granted is Grant.NONE or not one.holds(request.context):
+            continue
+        if ref.statement.effect is Effect.DENY:
+            more_denies.append(ref)
+        else:
+            more_allows.append(ref)
+            grant = max(grant, granted)
+    return Applying((*allows, *more_allows), (*denies, *more_denies), grant)
 
 
 class Compiler:

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
-from homeport.policy.compiled import Applying, AttachedPolicy, StatementRef, applying
+from homeport.policy.compiled import NO_POLICIES, Applying, PolicySet, StatementRef
 from homeport.policy.principals import Grant
 from homeport.policy.request import OUTSIDERS, CallerKind, Request
 
@@ -39,21 +40,20 @@ class Policies:
     """Every policy that applies to one caller and one resource.
 
     `identity` holds the caller's own and its groups' or role's. `boundary` and `session` are absent when they
-    are `None`; an empty tuple allows nothing. `resource` is the resource's own policy: a role's trust policy
+    are `None`; an empty set allows nothing. `resource` is the resource's own policy: a role's trust policy
     with `is_trust`. `resource_must_allow` is for those resources (KMS keys) whose own policy has to allow
     even within an account; trust policies always have to.
     """
 
-    identity: tuple[AttachedPolicy, ...] = ()
-    boundary: tuple[AttachedPolicy, ...] | None = None
-    session: tuple[AttachedPolicy, ...] | None = None
-    resource: tuple[AttachedPolicy, ...] = ()
+    identity: PolicySet = NO_POLICIES
+    boundary: PolicySet | None = None
+    session: PolicySet | None = None
+    resource: PolicySet = NO_POLICIES
     is_trust: bool = False
     resource_must_allow: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Deciding:
+class Deciding(NamedTuple):
     """A statement, and as what kind of policy it spoke."""
 
     layer: Layer
@@ -99,7 +99,7 @@ class _Found:
         return [(layer, found) for layer, found in all_layers if found is not None]
 
 
-_NOTHING: tuple[AttachedPolicy, ...] = ()
+_EVERY_LAYER = frozenset(Layer)
 
 
 def decide(request: Request, policies: Policies) -> Decision:
@@ -111,7 +111,7 @@ def decide(request: Request, policies: Policies) -> Decision:
     kind = request.caller.kind
     if kind in OUTSIDERS:
         return _verdict(
-            found, () if found.resource.grant else (found.resource_layer,), {found.resource_layer}
+            found, () if found.resource.grant else (found.resource_layer,), frozenset({found.resource_layer})
         )
     if request.is_cross_account:
         return _between_accounts(request, found)
@@ -125,10 +125,10 @@ def _ask(request: Request, policies: Policies) -> _Found:
     boundary = policies.boundary if has_identity else None
     session = policies.session if has_identity else None
     return _Found(
-        identity=applying(policies.identity if has_identity else _NOTHING, request, action),
-        resource=applying(policies.resource, request, action),
-        boundary=None if boundary is None else applying(boundary, request, action),
-        session=None if session is None else applying(session, request, action),
+        identity=(policies.identity if has_identity else NO_POLICIES).applying(request, action),
+        resource=policies.resource.applying(request, action),
+        boundary=None if boundary is None else boundary.applying(request, action),
+        session=None if session is None else session.applying(request, action),
         resource_layer=Layer.TRUST if policies.is_trust else Layer.RESOURCE,
     )
 
@@ -140,13 +140,13 @@ def _between_accounts(request: Request, found: _Found) -> Decision:
         missing += _limits(request, found)
     if not found.resource.grant:
         missing.append(found.resource_layer)
-    return _verdict(found, tuple(missing), set(Layer))
+    return _verdict(found, tuple(missing), _EVERY_LAYER)
 
 
 def _within_account(request: Request, policies: Policies, found: _Found) -> Decision:
     grant = found.resource.grant
     if grant is Grant.DIRECT:
-        return _verdict(found, (), {found.resource_layer})
+        return _verdict(found, (), frozenset({found.resource_layer}))
     must = policies.is_trust or policies.resource_must_allow
     missing: list[Layer] = []
     if must and not grant:
@@ -155,7 +155,7 @@ def _within_account(request: Request, policies: Policies, found: _Found) -> Deci
         if not found.identity.allows and grant is not Grant.ISSUER:
             missing.append(Layer.IDENTITY)
         missing += _limits(request, found)
-    return _verdict(found, tuple(missing), set(Layer))
+    return _verdict(found, tuple(missing), _EVERY_LAYER)
 
 
 def _limits(request: Request, found: _Found) -> list[Layer]:
@@ -170,7 +170,7 @@ def _limits(request: Request, found: _Found) -> list[Layer]:
     return missing
 
 
-def _verdict(found: _Found, missing: tuple[Layer, ...], counted: set[Layer]) -> Decision:
+def _verdict(found: _Found, missing: tuple[Layer, ...], counted: frozenset[Layer]) -> Decision:
     if missing:
         return Decision(verdict=Verdict.IMPLICIT_DENY, layer=missing[0], missing=missing)
     return Decision(

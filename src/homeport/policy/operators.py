@@ -37,6 +37,9 @@ def _texts(values: tuple[str, ...], variables: bool, *, wildcards: bool) -> Matc
         return partial(_any_template, templates)
     if not wildcards:
         return _one_of(frozenset(values if not variables else map(_unescaped, values)))
+    if len(statics) == 1:
+        (only,) = statics
+        return lambda value, _: bool(only(value))
     return lambda value, _: any(static(value) for static in statics)
 
 
@@ -211,6 +214,8 @@ def _qualified(condition: Condition, key: str, satisfies: Match, *, negated: boo
 
     def some(context: Context) -> bool:
         found = context.get(key)
+        if len(found) == 1:
+            return bool(satisfies(found[0], context))
         return any(satisfies(value, context) for value in found) if found else absent
 
     match condition.qualifier:

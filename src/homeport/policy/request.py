@@ -37,6 +37,8 @@ class Context:
 
 
 def _texts(value: ContextValue) -> tuple[str, ...]:
+    if type(value) is str:
+        return (value,)
     if isinstance(value, bool):
         return ("true" if value else "false",)
     if isinstance(value, str | int | float):

@@ -88,13 +88,22 @@ def _joined(tokens: Sequence[Token]) -> tuple[Token, ...]:
 class Template:
     """A text to compare with, for any request."""
 
-    __slots__ = ("_kept", "_tokens", "_variables", "static")
+    __slots__ = ("_kept", "_tokens", "_variables", "_widest", "static")
 
     def __init__(self, tokens: tuple[Token, ...]) -> None:
         self._tokens = tokens
         self._variables = tuple(token for token in tokens if isinstance(token, Variable))
         self._kept: dict[tuple[str, ...], Matcher] = {}
-        self.static: Matcher | None = None if self._variables else matcher_of(_bound(tokens, ()))
+        self.static: Matcher | None = None
+        if self._variables:
+            blank = [Wild.ANY if isinstance(token, Variable) else token for token in tokens]
+            self._widest = matcher_of(_without_variables(_joined(blank)))
+        else:
+            self._widest = self.static = matcher_of(_without_variables(tokens))
+
+    def may_match(self, text: str) -> bool:
+        """Whether some values of the variables would match."""
+        return bool(self._widest(text))
 
     def matcher(self, context: Context) -> Matcher | None:
         """`None` when a variable has no value, or several: nothing can be compared then."""
@@ -111,6 +120,10 @@ class Template:
         return kept
 
     def _values(self, context: Context) -> tuple[str, ...] | None:
+        if len(self._variables) == 1:
+            found = context.get(self._variables[0].key)
+            if len(found) == 1:
+                return found
         values: list[str] = []
         for variable in self._variables:
             found = context.get(variable.key)
@@ -126,7 +139,11 @@ class Template:
 def _bound(tokens: tuple[Token, ...], values: tuple[str, ...]) -> tuple[Bound, ...]:
     rest = iter(values)
     filled = [next(rest) if isinstance(token, Variable) else token for token in tokens]
-    return tuple(token for token in _joined(filled) if not isinstance(token, Variable))
+    return _without_variables(_joined(filled))
+
+
+def _without_variables(tokens: tuple[Token, ...]) -> tuple[Bound, ...]:
+    return tuple(token for token in tokens if not isinstance(token, Variable))
 
 
 def matcher_of(tokens: tuple[Bound, ...]) -> Matcher:
