@@ -1,9 +1,9 @@
 """One service of many hollow tasks: 0 -> steady, then revision 1 -> 2 -> steady; and many steady services.
 
-Run as `python -m bench.rollout_scale [--json] [--counts 100,1000] [--services 1000] [--seconds 20]`. The
-agents are real, their machines are in memory, in a process of their own; ten tasks an instance. Tasks have no
-health check, so an update waits the 40 seconds after which its tasks count as healthy: that wait is not in
-its time. CPU is of the control plane's process; a service has at most 5000 tasks.
+Run as `python -m bench.rollout_scale [--json] [--counts 100,1000,10000] [--services 1000] [--seconds 20]`.
+The agents are real, their machines are in memory, in a process of their own; ten tasks an instance. Tasks
+have no check, so an update waits the 40 seconds after which its tasks count as healthy: that wait is not in
+its time. CPU is of the control plane's process. Steady is what the newest service deployment says.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from bench.idle import cpu_seconds
 from bench.kit import Figure, arguments, client_of, control_plane, free_port, hollow_nodes, tell
 
 TASKS_AN_INSTANCE = 10
-INSTANCES_MOST = 100
+INSTANCES_MOST = 1000
 SETTLING_SECONDS = 40.0
 POLL_SECONDS = 0.2
 SETTLE_SECONDS = 10.0
@@ -70,7 +70,8 @@ class Bench:
 def one_service(count: int) -> list[Figure]:
     """All tasks in one service."""
     instances = max(1, min(count // TASKS_AN_INSTANCE, INSTANCES_MOST))
-    with control_plane(free_port()) as data_dir, hollow_nodes(data_dir, instances):
+    quota = ("--tasks-per-service", str(count))
+    with control_plane(free_port(), *quota) as data_dir, hollow_nodes(data_dir, instances):
         bench = Bench(data_dir)
         call = bench.client.call
         figures = bench.measured(
@@ -111,7 +112,7 @@ def many_services(count: int, seconds: int) -> Figure:
 
 
 def main() -> None:
-    options = arguments(__doc__ or "", counts="100,1000", services=1000, seconds=20)
+    options = arguments(__doc__ or "", counts="100,1000,10000", services=1000, seconds=20)
     figures = [figure for count in options.counts.split(",") for figure in one_service(int(count))]
     if options.services:
         figures.append(many_services(options.services, options.seconds))

@@ -23,6 +23,7 @@ from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import (
+    Standings,
     service_deployment_brief,
     service_deployment_view,
     service_revision_view,
@@ -60,7 +61,7 @@ async def describe_service_deployments(call: Call, ecs: Ecs, req: Request) -> An
         known = HistoryRepo(tx).find_many([uid for uid in asked.values() if uid])
         records = {record.arn: record for record in known.values()}
         services = ServiceRepo(tx).get_many({record.service_id for record in known.values()})
-        tasks = {service_id: TaskRepo(tx).live_of_service(service_id) for service_id in services}
+        tasks = {key: Standings(TaskRepo(tx).standings_of_service(key)) for key in services}
         return {
             "serviceDeployments": [
                 service_deployment_view(record, services[record.service_id], tasks[record.service_id])

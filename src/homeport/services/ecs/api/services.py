@@ -48,7 +48,7 @@ from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
-from homeport.services.ecs.view import deployment_configuration, service_view
+from homeport.services.ecs.view import Standings, deployment_configuration, service_view
 from homeport.store.tx import Tx
 
 _TAGS = frozenset({"TAGS"})
@@ -66,7 +66,7 @@ def service_resource(call: Call, request: Request) -> tuple[str, ...]:
 def _view(tx: Tx, service: Service, include: frozenset[str], *, created: bool = False) -> Answer:
     return service_view(
         service,
-        tasks=TaskRepo(tx).live_of_service(service.id),
+        tasks=Standings(TaskRepo(tx).standings_of_service(service.id)),
         task_sets=TaskSetRepo(tx).of_service(service.id) if service.is_external else (),
         include=include,
         created=created,

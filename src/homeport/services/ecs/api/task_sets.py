@@ -26,7 +26,7 @@ from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
-from homeport.services.ecs.view import task_set_view
+from homeport.services.ecs.view import Standings, task_set_view
 from homeport.store.tx import Tx
 
 _TAGS = frozenset({"TAGS"})
@@ -59,7 +59,7 @@ def _find(tx: Tx, call: Call, req: Request) -> tuple[Service, tuple[TaskSet, ...
 
 
 def _view(tx: Tx, task_set: TaskSet, include: frozenset[str] = _TAGS) -> Answer:
-    tasks = TaskRepo(tx).live_of_service(task_set.service_id)
+    tasks = Standings(TaskRepo(tx).standings_of_service(task_set.service_id))
     return task_set_view(task_set, tasks=tasks, include=include)
 
 

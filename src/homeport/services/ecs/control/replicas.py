@@ -27,7 +27,7 @@ from homeport.services.ecs.control.service_steps import (
 )
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, Service, ServiceDeployment, Task, TaskDefinition
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.history import advanced, counted_at_its_end
 from homeport.services.ecs.plan.launch import launch_of, service_template
@@ -65,6 +65,8 @@ class ReplicaController:
         self._zones = zones or ZoneWatch(store)
         self._short: dict[int, set[str]] = {}
         self._rests = Rests()
+        self._known: dict[int, dict[int, Task]] = {}
+        """Of large services on their way, the tasks as they were last read: so few of them change between."""
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
         self._daemons = DaemonWatch(placer)
 
@@ -89,8 +91,11 @@ class ReplicaController:
         now, rest = self._clock.now(), self._rests.left(key)
         if rest:
             return Next(wake_at=now + timedelta(seconds=rest))
-        loaded = await self._store.read(lambda tx: self._load(tx, int(key)))
+        loaded, history = await self._store.read(
+            lambda tx: (self._load(tx, int(key)), HistoryRepo(tx).open_of(int(key)))
+        )
         if loaded is None:
+            self._known.pop(int(key), None)
             return Next()
         if isinstance(loaded, LoadedTaskSets):
             return await self._task_sets.step(loaded)
@@ -109,20 +114,46 @@ class ReplicaController:
                 return Next()
             (snapshot, cluster, definition), plan, service = again
             self._daemons.reserve(service, definition)
-        else:
+        elif self._is_news(snapshot, history, plan, now):
             service = await self._store.write(lambda tx: self._apply(tx, snapshot, plan, now))
-        self._rests.begin(key, len(snapshot.live), is_done=plan.start <= START_MAX)
+        else:
+            service = snapshot.service
+        self._remember(snapshot, plan)
+        # The larger it is already, the more it starts before it is looked at again: looks cost what it has.
+        most = max(START_MAX, len(snapshot.live))
+        self._rests.begin(key, len(snapshot.live), is_done=plan.start <= most)
         is_news = plan.waits_for_others and self._listen(service)
         # A rollback has brought another definition: it is loaded with the next look.
         is_same = definition is not None and definition.id == service.primary.task_definition_id
         if plan.start and cluster is not None and definition is not None and is_same:
-            await self._start(service, cluster, definition, plan)
+            await self._start(service, cluster, definition, plan, most)
         if plan.waits_for_others and (self._listen(service) or is_news):
             return Next(wake_at=now)  # the others may have left before anybody listened for it
         return Next(wake_at=plan.wake_at)
 
     def _plan(self, snapshot: ServiceSnapshot, now: datetime) -> ServicePlan:
         return plan_either(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
+
+    def _is_news(
+        self,
+        snapshot: ServiceSnapshot,
+        history: Iterable[ServiceDeployment],
+        plan: ServicePlan,
+        now: datetime,
+    ) -> bool:
+        """Whether there is anything to write. `plan` stops nothing."""
+        noted = with_events(plan.service, plan.events, ids=self._ids, now=now)
+        return noted != snapshot.service or any(
+            advanced(record, noted, plan.failed, now) is not record for record in history
+        )
+
+    def _remember(self, snapshot: ServiceSnapshot, plan: ServicePlan) -> None:
+        """Keep the tasks of a large service for the next look, while there will be one soon."""
+        on_its_way = plan.start or plan.stop or plan.service.steady_at is None
+        if on_its_way and len(snapshot.live) > BULK_TASKS:
+            self._known[snapshot.service.id] = {task.id: task for task in snapshot.live}
+        else:
+            self._known.pop(snapshot.service.id, None)
 
     def _listen(self, service: Service) -> bool:
         """The next news of the cluster's fleet concerns the service; whether that is new."""
@@ -144,8 +175,10 @@ class ReplicaController:
         tasks = TaskRepo(tx)
         snapshot = ServiceSnapshot(
             service=service,
-            live=tasks.live_of_service(service_id),
-            stopped=tasks.stopped_of_service(service_id, after=service.primary.counted_until),
+            live=tasks.live_of_service(service_id, self._known.get(service_id)),
+            stopped=tasks.stopped_of_service(
+                service_id, after=service.primary.counted_until, started_by=service.primary.id
+            ),
             draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
         )
         definitions = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
@@ -186,49 +219,65 @@ class ReplicaController:
         return ServiceRepo(tx).save(service)
 
     async def _start(
-        self, service: Service, cluster: Cluster, definition: TaskDefinition, plan: ServicePlan
+        self,
+        service: Service,
+        cluster: Cluster,
+        definition: TaskDefinition,
+        plan: ServicePlan,
+        most: int,
     ) -> None:
-        count = len(plan.start_on) or min(plan.start, START_MAX)
         mode = await self._store.read(lambda tx: log_mode(tx, service))
         launch = launch_of(definition, {})
         template = service_template(
             service, cluster, definition, launch, log_mode=mode, now=self._clock.now()
         )
-        request = service_placement(
-            service,
-            cluster,
-            definition,
-            launch,
-            template,
-            count=count,
-            instance_uids=plan.start_on or None,
-            zones=plan.zones,
-        )
-        # Before looking for room: news of room that comes while somebody looks must not be lost.
-        self._listen(service)
-        try:
-            outcome = await self._placer.place(request)
-        except AwsError as error:
-            outcome = PlacementOutcome(tasks=(), explanation=error.message)
-        await self._note_outcome(service, outcome, count, plan)
-        if len(outcome.tasks) == count and cluster.id in self._short:
-            self._short[cluster.id].discard(str(service.id))
+        left = len(plan.start_on) or min(plan.start, most)
+        while left:
+            count = len(plan.start_on) or min(left, START_MAX)
+            request = service_placement(
+                service,
+                cluster,
+                definition,
+                launch,
+                template,
+                count=count,
+                instance_uids=plan.start_on or None,
+                zones=plan.zones,
+            )
+            # Before looking for room: news of room that comes while somebody looks must not be lost.
+            self._listen(service)
+            try:
+                outcome = await self._placer.place(request)
+            except AwsError as error:
+                outcome = PlacementOutcome(tasks=(), explanation=error.message)
+            noted = await self._note_outcome(service, outcome, count, plan)
+            if len(outcome.tasks) < count:
+                return
+            if cluster.id in self._short:
+                self._short[cluster.id].discard(str(service.id))
+            left -= count
+            plan = replace(plan, replaces=max(plan.replaces - count, 0))
+            if noted is None:
+                return  # somebody else has changed it: the next look decides anew
+            service = noted
 
     async def _note_outcome(
         self, service: Service, outcome: PlacementOutcome, count: int, plan: ServicePlan
-    ) -> None:
+    ) -> Service | None:
+        """Tell in the service's events what became of the starts: it, unless somebody else wrote it."""
         started = tuple(told_starts(f"(service {service.name})", outcome, count, replaces=plan.replaces))
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx) -> Service | None:
             repo = ServiceRepo(tx)
             current = repo.get(service.id)
             if current is None:
-                return
+                return None
             noted, messages = current, started
             if plan.zones:
                 noted, messages = told_moves(current, outcome, plan.zones, plan.begins)
             noted = with_events(noted, messages, ids=self._ids, now=self._clock.now())
             if noted != current:
-                repo.save(noted)
+                noted = repo.save(noted)
+            return noted if current.version == service.version else None
 
-        await decide_again(lambda: self._store.write(work))
+        return await decide_again(lambda: self._store.write(work))

@@ -16,6 +16,9 @@ from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.store.tx import Tx
 
 START_MAX = 100
+"""So many tasks are placed together."""
+TASKS_NAMED_MAX = 100
+"""So many tasks one event names."""
 SERVICE_EVENTS_MAX = 100
 
 
@@ -47,9 +50,10 @@ def told_stops(subject: str, stops: Sequence[TaskStop]) -> Iterable[str]:
     pending = len(stops) - len(running)
     if pending:
         yield f"{subject} stopped {pending} pending tasks."
-    if running:
-        names = " ".join(f"(task {task.uid})" for task in running)
-        yield f"{subject} has stopped {len(running)} running tasks: {names}."
+    for first in range(0, len(running), TASKS_NAMED_MAX):
+        named = running[first : first + TASKS_NAMED_MAX]
+        names = " ".join(f"(task {task.uid})" for task in named)
+        yield f"{subject} has stopped {len(named)} running tasks: {names}."
 
 
 def told_starts(subject: str, outcome: PlacementOutcome, count: int, *, replaces: int) -> Iterable[str]:

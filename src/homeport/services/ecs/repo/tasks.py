@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
@@ -54,12 +54,26 @@ _TO_START = _by_age(
 _TO_STOP = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due, _T.desired_status == "STOPPED")
 _LIVE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _LIVE)
 _LIVE_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _LIVE)
+_VERSIONS_OF_SERVICE = Prepared(
+    select(_T.id, _T.version).where(_T.service_id == bindparam("service_id"), _LIVE).order_by(_T.id)
+)
+_GET_MANY = PreparedList(_T.id, lambda ids: select(*_COLUMNS).where(_T.id.in_(ids)))
+_STANDINGS_OF_SERVICE = Prepared(
+    select(_T.started_by, _T.last_status, func.count())
+    .where(_T.service_id == bindparam("service_id"), _LIVE)
+    .group_by(_T.started_by, _T.last_status)
+)
 _STOPPED_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _T.stopped_at > bindparam("after"))
 _LIVE_OF_DAEMON = _by_age(_T.daemon_id == bindparam("daemon_id"), _LIVE)
 _LIVE_OF_DAEMONS = _by_age(
     _T.daemon_id.is_not(None), _T.cluster_id == bindparam("cluster_id"), _LIVE, _T.instance_id.is_not(None)
 )
 _STOPPED_OF_DAEMON = _by_age(_T.daemon_id == bindparam("daemon_id"), _T.stopped_at > bindparam("after"))
+_STOPPED_OF_DEPLOYMENT = _by_age(
+    _T.service_id == bindparam("service_id"),
+    _T.stopped_at > bindparam("after"),
+    _T.started_by == bindparam("started_by"),
+)
 _STOPPED_IN_CLUSTER = _by_age(
     _T.cluster_id == bindparam("cluster_id"),
     _T.stopped_at > bindparam("after"),
@@ -236,13 +250,33 @@ class TaskRepo:
         """Tasks on an instance that are not STOPPED."""
         return self._all(_LIVE_OF_INSTANCE, instance_id=instance_id)
 
-    def live_of_service(self, service_id: int) -> tuple[Task, ...]:
-        """Tasks of a service that are not STOPPED."""
-        return self._all(_LIVE_OF_SERVICE, service_id=service_id)
+    def live_of_service(self, service_id: int, known: Mapping[int, Task] | None = None) -> tuple[Task, ...]:
+        """Tasks of a service that are not STOPPED. `known`: as they were read before, by row.
 
-    def stopped_of_service(self, service_id: int, *, after: datetime) -> tuple[Task, ...]:
-        """Tasks of a service that stopped after an instant, by when they did."""
-        found = self._all(_STOPPED_OF_SERVICE, service_id=service_id, after=after.timestamp())
+        What has the same version still is not read again.
+        """
+        if not known:
+            return self._all(_LIVE_OF_SERVICE, service_id=service_id)
+        versions: dict[int, int] = dict(self._tx.rows(_VERSIONS_OF_SERVICE, {"service_id": service_id}))
+        found = {i: task for i in versions if (task := known.get(i)) and task.version == versions[i]}
+        news = [row_id for row_id in versions if row_id not in found]
+        found |= {row[0]: _noun(row) for row in self._tx.rows_of(_GET_MANY, news)}
+        return tuple(found[row_id] for row_id in versions if row_id in found)
+
+    def standings_of_service(self, service_id: int) -> dict[tuple[str | None, str], int]:
+        """How many tasks of a service are not STOPPED, by who started them and last status."""
+        rows = self._tx.rows(_STANDINGS_OF_SERVICE, {"service_id": service_id})
+        return {(row[0], row[1]): row[2] for row in rows}
+
+    def stopped_of_service(
+        self, service_id: int, *, after: datetime, started_by: str | None = None
+    ) -> tuple[Task, ...]:
+        """Tasks of a service, or of one deployment of it, that stopped after an instant, by when they did."""
+        params = {"service_id": service_id, "after": after.timestamp()}
+        if started_by is None:
+            found = self._all(_STOPPED_OF_SERVICE, **params)
+        else:
+            found = self._all(_STOPPED_OF_DEPLOYMENT, **params, started_by=started_by)
         return tuple(sorted(found, key=lambda task: (task.stopped_at or after, task.id)))
 
     def live_of_daemon(self, daemon_id: int) -> tuple[Task, ...]:

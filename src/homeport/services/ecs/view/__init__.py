@@ -14,10 +14,11 @@ from homeport.services.ecs.view.services import deployment_configuration, servic
 from homeport.services.ecs.view.task_definitions import task_definition_view
 from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.tasks import task_health, task_view
-from homeport.services.ecs.view.wire import Include
+from homeport.services.ecs.view.wire import Include, Standings
 
 __all__ = [
     "Include",
+    "Standings",
     "capacity_provider_view",
     "cluster_view",
     "deployment_configuration",

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision, Task
-from homeport.services.ecs.view.wire import PENDING, Wire, present
+from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.view.wire import Standings, Wire, present
 
 
-def _revision_counts(record: ServiceDeployment, uid: str, service: Service, tasks: tuple[Task, ...]) -> Wire:
+def _revision_counts(record: ServiceDeployment, uid: str, service: Service, tasks: Standings) -> Wire:
     """A revision of a service deployment, with the tasks that it has now; or had, when it completed early."""
     of = {deployment.id for deployment in service.deployments if deployment.revision == uid}
-    mine = [task for task in tasks if task.started_by in of]
     head = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")
     wanted = service.desired_count if service.primary.revision == uid else 0
-    running = sum(task.last_status == "RUNNING" for task in mine)
-    pending = sum(task.last_status in PENDING for task in mine)
+    running = tasks.running(*of) if of else 0
+    pending = tasks.pending(*of) if of else 0
     wanted, running, pending = record.final_counts.get(uid, (wanted, running, pending))
     return {
         "arn": f"{head}/{uid}",
@@ -36,8 +35,8 @@ def _breaker_state(record: ServiceDeployment) -> Wire:
     return {"status": status, "failureCount": record.failures, "threshold": record.threshold}
 
 
-def service_deployment_view(record: ServiceDeployment, service: Service, tasks: tuple[Task, ...]) -> Wire:
-    """A service deployment. `tasks`: the live ones of its service."""
+def service_deployment_view(record: ServiceDeployment, service: Service, tasks: Standings) -> Wire:
+    """A service deployment. `tasks`: where the live ones of its service stand."""
     head = f"arn:aws:ecs:{record.region}:{record.account_id}"
     rollback = record.rollback
     revisions = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from homeport.services.ecs.model import Breaker, Deployment, Service, Task, TaskSet
+from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
 from homeport.services.ecs.view.task_sets import task_set_view
-from homeport.services.ecs.view.wire import PENDING, Include, Wire
+from homeport.services.ecs.view.wire import Include, Standings, Wire
 
 
 def _deployment_view(deployment: Deployment, *, desired: int, running: int, pending: int) -> Wire:
@@ -48,7 +48,7 @@ def deployment_configuration(service: Service) -> Wire:
     return view
 
 
-def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: tuple[Task, ...], include: Include) -> Wire:
+def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: Standings, include: Include) -> Wire:
     """What a service shows of its task sets: the values of the PRIMARY one are its own."""
     primary = [one.deployment for one in task_sets if one.status == "PRIMARY"]
     view: Wire = {
@@ -63,23 +63,16 @@ def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: tuple[Task, ...], inclu
 def service_view(
     service: Service,
     *,
-    tasks: tuple[Task, ...],
+    tasks: Standings,
     task_sets: tuple[TaskSet, ...] = (),
     include: Include,
     created: bool = False,
 ) -> Wire:
-    """A service. `tasks`: its live ones, which the counters count.
+    """A service. `tasks`: where its live ones stand.
 
     `created`: for CreateService, which does not return an ECS controller that was not
     asked for; clients (Ansible's) rely on it everywhere else.
     """
-    running: dict[str | None, int] = {}
-    pending: dict[str | None, int] = {}
-    for task in tasks:
-        if task.last_status == "RUNNING":
-            running[task.started_by] = running.get(task.started_by, 0) + 1
-        elif task.last_status in PENDING:
-            pending[task.started_by] = pending.get(task.started_by, 0) + 1
     view: Wire = {
         "serviceArn": service.arn,
         "serviceName": service.name,
@@ -88,16 +81,16 @@ def service_view(
         "serviceRegistries": [],
         "status": service.status,
         "desiredCount": service.desired_count,
-        "runningCount": sum(running.values()),
-        "pendingCount": sum(pending.values()),
+        "runningCount": tasks.running(),
+        "pendingCount": tasks.pending(),
         "launchType": service.launch_type,
         "deploymentConfiguration": deployment_configuration(service),
         "deployments": [
             _deployment_view(
                 deployment,
                 desired=service.desired_count if deployment.status == "PRIMARY" else 0,
-                running=running.get(deployment.id, 0),
-                pending=pending.get(deployment.id, 0),
+                running=tasks.running(deployment.id),
+                pending=tasks.pending(deployment.id),
             )
             for deployment in service.deployments
         ],

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from homeport.services.ecs.model import Task, TaskSet
-from homeport.services.ecs.view.wire import PENDING, Include, Wire, present
+from homeport.services.ecs.model import TaskSet
+from homeport.services.ecs.view.wire import Include, Standings, Wire, present
 
 
-def task_set_view(task_set: TaskSet, *, tasks: tuple[Task, ...], include: Include) -> Wire:
-    """A task set. `tasks`: the live ones of its service."""
-    mine = [task.last_status for task in tasks if task.started_by == task_set.uid]
+def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> Wire:
+    """A task set. `tasks`: where the live ones of its service stand."""
     head = f"arn:aws:ecs:{task_set.region}:{task_set.account_id}"
     return present(
         {
@@ -20,8 +19,8 @@ def task_set_view(task_set: TaskSet, *, tasks: tuple[Task, ...], include: Includ
             "status": task_set.status,
             "taskDefinition": task_set.deployment.task_definition,
             "computedDesiredCount": task_set.computed_desired_count,
-            "pendingCount": sum(status in PENDING for status in mine),
-            "runningCount": mine.count("RUNNING"),
+            "pendingCount": tasks.pending(task_set.uid),
+            "runningCount": tasks.running(task_set.uid),
             "createdAt": task_set.created_at,
             "updatedAt": task_set.updated_at,
             "launchType": task_set.deployment.launch_type,

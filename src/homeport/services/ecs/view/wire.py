@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 Wire = dict[str, Any]
@@ -9,6 +10,29 @@ Include = frozenset[str]
 
 PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 """Last statuses that count as pending."""
+
+
+class Standings:
+    """How many live tasks of a service stand where, by who started them."""
+
+    def __init__(self, counts: Mapping[tuple[str | None, str], int]) -> None:
+        """`counts`: by starter and last status."""
+        self._counts = counts
+
+    def running(self, *starters: str) -> int:
+        """Those that run; of all starters where none is named."""
+        return self._of(("RUNNING",), starters)
+
+    def pending(self, *starters: str) -> int:
+        """Those on their way."""
+        return self._of(PENDING, starters)
+
+    def _of(self, statuses: Sequence[str], starters: Sequence[str]) -> int:
+        return sum(
+            count
+            for (starter, status), count in self._counts.items()
+            if status in statuses and (not starters or starter in starters)
+        )
 
 
 def present(view: Wire) -> Wire:
