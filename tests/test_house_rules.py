@@ -69,6 +69,8 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "GetCredentialReport",
         }
     ),
+    "secretsmanager": frozenset({"GetRandomPassword", "ListSecrets"}),
+    "ssm": frozenset(),
     "sts": frozenset({"GetCallerIdentity", "GetSessionToken"}),
 }
 """Operations whose IAM action is about no ARN in particular. Another one belongs here, or says its ARNs."""

@@ -18,6 +18,8 @@ ON_BOTH = {
     "test_clusters",
     "test_nothing_is_ignored",
     "test_pages",
+    "test_parameters",
+    "test_secrets",
     "test_services",
     "test_tasks",
 }

@@ -49,6 +49,14 @@ QUICK = settings(
         HealthCheck.function_scoped_fixture,
     ],
 )
+EASY = {
+    "ecs": "ListTasks",
+    "iam": "ListUsers",
+    "secretsmanager": "ListSecrets",
+    "ssm": "DescribeParameters",
+    "sts": "GetCallerIdentity",
+}
+"""An operation of each service that needs no input."""
 EACH_SERVED = pytest.mark.parametrize(("service", "operation"), SERVED)
 TASK_DEFINITION = {
     "family": "known",
@@ -179,7 +187,7 @@ def test_strange_headers_are_put_up_with_or_refused_in_words(
     attacker: Attacker, service: str, headers: dict[str, str]
 ) -> None:
     bodies = {
-        "ecs": ("ListTasks", b"{}"),
+        **{service: (EASY[service], b"{}") for service, how in PROTOCOLS.items() if how == "json"},
         "iam": ("ListUsers", b"Action=ListUsers&Version=2010-05-08"),
         "sts": ("GetCallerIdentity", b"Action=GetCallerIdentity&Version=2011-06-15"),
     }
@@ -214,7 +222,7 @@ EARLY = NOW + timedelta(minutes=16)
 
 
 def signed(attacker: Attacker, service: str = "ecs", **how: Any) -> HttpRequest:
-    operation = {"ecs": "ListTasks", "iam": "ListUsers", "sts": "GetCallerIdentity"}[service]
+    operation = EASY[service]
     return attacker.sign(sent(service, operation, PROTOCOLS[service], {}), service=service, **how)
 
 
@@ -309,7 +317,7 @@ def test_who_is_known_but_may_nothing_does_nothing(
         must_be_an_answer(service, operation, outcome)
         return
     error = must_be_a_refusal(service, outcome)
-    assert error["Code"] == ("AccessDeniedException" if service == "ecs" else "AccessDenied")
+    assert error["Code"] == ("AccessDenied" if PROTOCOLS[service] == "query" else "AccessDeniedException")
     assert (
         f"user/powerless is not authorized to perform: {service}:{operation} on resource: "
         in error["Message"]

@@ -35,6 +35,7 @@ from homeport.node.state import VolatileDisk
 from homeport.runtime.supervisor import Supervisor
 from homeport.store.base import Store
 from homeport.store.opening import open_memory_store
+from homeport.store.vault import Vault
 from tests.kit.machine import FakeMachine
 from tests.kit.shapes import must_fit
 
@@ -204,7 +205,7 @@ async def _serve(
 ) -> None:
     clock, ids = SystemClock(), SystemIds()
     keys = await ensure_keys(store, clock, ids, account_id=ACCOUNT)
-    plane = build_control_plane(store, clock, ids, page_key=keys.pages)
+    plane = build_control_plane(store, clock, ids, page_key=keys.pages, vault=Vault(bytes(32), ids))
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     ring = StoredKeys(store, clock, store.feed.subscribe)

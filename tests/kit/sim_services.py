@@ -28,6 +28,7 @@ from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store import Tx, open_memory_store
+from homeport.store.vault import Vault
 from tests.kit.sim_node import Character, SimNode
 from tests.kit.sim_store import MoodyStore, Watch
 
@@ -90,7 +91,9 @@ class World:
             self.lives += 1
             store = MoodyStore(self.inner, self.watch, random.Random(self.dice.random()))
             ids = SeededIds(self.seed * 1000 + self.lives)
-            plane = build_control_plane(store, self.clock, ids, page_key=bytes(32))
+            plane = build_control_plane(
+                store, self.clock, ids, page_key=bytes(32), vault=Vault(bytes(32), ids)
+            )
             async with Supervisor() as supervisor:
                 plane.start(supervisor)
                 self._plane = (plane, store)

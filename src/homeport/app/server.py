@@ -28,11 +28,14 @@ from homeport.gateway.chain import Anonymous
 from homeport.gateway.loop_metrics import LoopCollector
 from homeport.runtime.supervisor import LoopState, Supervisor
 from homeport.store.opening import open_store
+from homeport.store.vault import Vault, master_key
 
 log = get_logger("app")
 
 Report = Callable[[str, Mapping[str, Any]], None]
 KEEP_ALIVE_SECONDS = 75
+MASTER_KEY = "master.key"
+"""The file that opens every sealed value: without it, a copy of the database tells no secret."""
 BACKLOG = 2048
 AGENT_FRAME_BYTES_MAX = 4 << 20
 """The real agent keeps telemetry frames below 1 MiB. A longer one ends the socket (1009)."""
@@ -117,7 +120,12 @@ async def run_up(settings: UpSettings, report: Report) -> None:
     try:
         keys = await ensure_keys(store, clock, ids, account_id=settings.account_id)
         plane = build_control_plane(
-            store, clock, ids, page_key=keys.pages, tasks_per_service=settings.tasks_per_service
+            store,
+            clock,
+            ids,
+            page_key=keys.pages,
+            vault=Vault(master_key(settings.data_dir / MASTER_KEY, ids), ids),
+            tasks_per_service=settings.tasks_per_service,
         )
         async with Supervisor() as supervisor:
             await _serve(settings, report, plane, keys, supervisor)

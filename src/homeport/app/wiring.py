@@ -22,8 +22,11 @@ from homeport.runtime.runner import Runner
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.ecs import manifest as ecs
 from homeport.services.iam import manifest as iam
+from homeport.services.secretsmanager import manifest as secretsmanager
+from homeport.services.ssm import manifest as ssm
 from homeport.services.sts import manifest as sts
 from homeport.store.base import Store
+from homeport.store.vault import Vault
 from homeport.wire.paging import BadTokenError, open_, seal
 
 
@@ -35,9 +38,13 @@ class Manifest(Protocol):
     invalid_input: str
 
 
-MANIFESTS: tuple[Manifest, ...] = (ecs, iam, sts)
+MANIFESTS: tuple[Manifest, ...] = (ecs, iam, secretsmanager, ssm, sts)
 
-INTERNAL_ERRORS = {"ecs": "ServerException"}
+INTERNAL_ERRORS = {
+    "ecs": "ServerException",
+    "secretsmanager": "InternalServiceError",
+    "ssm": "InternalServerError",
+}
 DISPATCH_WORKERS = 16
 EVENTS_MAX = 1000
 EVENTS_WAIT_MAX_SECONDS = 4.0
@@ -159,20 +166,31 @@ class ControlPlane:
 
 
 def build_control_plane(
-    store: Store, clock: Clock, ids: Ids, *, page_key: bytes, tasks_per_service: int = TASKS_PER_SERVICE
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    *,
+    page_key: bytes,
+    vault: Vault,
+    tasks_per_service: int = TASKS_PER_SERVICE,
 ) -> ControlPlane:
     """All services over one store."""
     placer, zones = ecs.Placer(store, clock, ids), ecs.ZoneWatch(store)
+    pages = SealedPages(page_key)
     contexts: dict[str, Any] = {
         "ecs": ecs.Ecs(
             store=store,
             clock=clock,
             ids=ids,
             placer=placer,
-            pages=SealedPages(page_key),
+            pages=pages,
             tasks_per_service=tasks_per_service,
         ),
         "iam": iam.Iam(store=store, clock=clock, ids=ids),
+        "secretsmanager": secretsmanager.SecretsManager(
+            store=store, clock=clock, ids=ids, pages=pages, vault=vault
+        ),
+        "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
         "sts": sts.Sts(store=store, clock=clock, ids=ids),
     }
     return ControlPlane(

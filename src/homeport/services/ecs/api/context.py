@@ -10,12 +10,13 @@ from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
+from homeport.core.pages import Pages
 from homeport.services.ecs.api.task_views import TaskViews
 from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import Cluster, TaskDefinition
 from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, cluster_name
 from homeport.services.ecs.plan.launch import Launches
-from homeport.services.ecs.ports import Pages, TaskPlacer
+from homeport.services.ecs.ports import TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.base import Store

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from homeport.core.call import Call
+from homeport.core.pages import page_scope
 from homeport.services.ecs.api.context import Answer, Ecs, Request
 from homeport.services.ecs.errors import InvalidParameterException
 
@@ -40,9 +39,7 @@ def page_of(call: Call, ecs: Ecs, req: Request, *, default: int = 100, maximum: 
     limit = default if wanted is None else int(wanted)
     if not 1 <= limit <= maximum:
         raise InvalidParameterException(f"maxResults must be between 1 and {maximum}, not {limit}.")
-    asked = {key: value for key, value in req.items() if key not in ("nextToken", "maxResults")}
-    digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:16]
-    scope = f"{call.account_id}/{call.region}/{call.operation}/{digest}"
+    scope = page_scope(call, req, "nextToken", "maxResults")
     position = None
     if req.get("nextToken"):
         try:

@@ -1,0 +1,1 @@
+"""Secrets Manager: the secrets that tasks and their tools read."""

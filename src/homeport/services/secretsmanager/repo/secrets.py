@@ -1,0 +1,105 @@
+"""Secrets and their versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import delete, select, update
+
+from homeport.core.errors import StaleWriteError
+from homeport.services.secretsmanager.model import Secret, SecretVersion
+from homeport.services.secretsmanager.repo.tables import secrets, versions
+from homeport.store.tx import Tx
+
+_S, _V = secrets.c, versions.c
+
+
+def _noun(row: Sequence[Any]) -> Secret:
+    body: Secret = row[2]
+    return msgspec.structs.replace(body, id=row[0], version=row[1])
+
+
+class SecretRepo:
+    """One account's secrets in one region, deleted ones included until they are purged."""
+
+    def __init__(self, tx: Tx, account_id: str, region: str) -> None:
+        self._tx = tx
+        self._here = (_S.account_id == account_id, _S.region == region)
+
+    def find(self, name: str) -> Secret | None:
+        """The secret of that name."""
+        row = self._tx.execute(select(_S.id, _S.version, _S.body).where(*self._here, _S.name == name)).first()
+        return None if row is None else _noun(row)
+
+    def add(self, secret: Secret) -> Secret:
+        """Insert. Raise `DuplicateKeyError` when the name is taken."""
+        result = self._tx.execute(
+            secrets.insert().values(
+                version=1,
+                account_id=secret.account_id,
+                region=secret.region,
+                name=secret.name,
+                body=secret,
+            )
+        )
+        assert result.inserted_primary_key is not None
+        return msgspec.structs.replace(secret, id=int(result.inserted_primary_key[0]))
+
+    def save(self, secret: Secret) -> Secret:
+        """Raise `StaleWriteError` when someone else wrote first."""
+        result = self._tx.execute(
+            update(secrets)
+            .where(_S.id == secret.id, _S.version == secret.version)
+            .values(version=secret.version + 1, body=secret)
+        )
+        if result.rowcount != 1:
+            raise StaleWriteError(secret.arn)
+        return msgspec.structs.replace(secret, version=secret.version + 1)
+
+    def delete(self, secret: Secret) -> None:
+        """Remove the secret with all its versions."""
+        self._tx.execute(delete(versions).where(_V.secret_id == secret.id))
+        self._tx.execute(delete(secrets).where(_S.id == secret.id))
+
+    def all(self) -> tuple[Secret, ...]:
+        """Every secret, by name."""
+        rows = self._tx.execute(select(_S.id, _S.version, _S.body).where(*self._here).order_by(_S.name))
+        return tuple(map(_noun, rows))
+
+    def add_version(self, secret: Secret, version: SecretVersion) -> None:
+        """Insert a version."""
+        self._tx.execute(
+            versions.insert().values(
+                secret_id=secret.id,
+                version_id=version.version_id,
+                created_at=version.created_at.timestamp(),
+                body=version,
+            )
+        )
+
+    def save_version(self, secret: Secret, version: SecretVersion) -> None:
+        """Write a version's last use."""
+        self._tx.execute(
+            update(versions)
+            .where(_V.secret_id == secret.id, _V.version_id == version.version_id)
+            .values(body=version)
+        )
+
+    def drop_version(self, secret: Secret, version_id: str) -> None:
+        """Remove a version."""
+        self._tx.execute(delete(versions).where(_V.secret_id == secret.id, _V.version_id == version_id))
+
+    def version(self, secret: Secret, version_id: str) -> SecretVersion | None:
+        """One version."""
+        return self._tx.execute(
+            select(_V.body).where(_V.secret_id == secret.id, _V.version_id == version_id)
+        ).scalar()
+
+    def versions(self, secret: Secret) -> tuple[SecretVersion, ...]:
+        """All versions that are kept, newest first."""
+        rows = self._tx.execute(
+            select(_V.body).where(_V.secret_id == secret.id).order_by(_V.created_at.desc(), _V.version_id)
+        )
+        return tuple(row[0] for row in rows)

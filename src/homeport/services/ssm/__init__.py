@@ -1,0 +1,1 @@
+"""Systems Manager Parameter Store: the parameters that tasks and their tools read."""

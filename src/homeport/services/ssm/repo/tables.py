@@ -1,0 +1,29 @@
+"""Parameter Store's tables."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from homeport.services.ssm import model
+from homeport.store.schema import metadata
+from homeport.store.types import Document, RowId
+
+parameters = sa.Table(
+    "ssm_parameter",
+    metadata,
+    sa.Column("id", RowId, primary_key=True, autoincrement=True),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("account_id", sa.String(12), nullable=False),
+    sa.Column("region", sa.String(32), nullable=False),
+    sa.Column("name", sa.String(2048), nullable=False),
+    sa.Column("body", Document(model.Parameter), nullable=False),
+    sa.UniqueConstraint("account_id", "region", "name", name="uq_ssm_parameter_name"),
+)
+
+versions = sa.Table(
+    "ssm_parameter_version",
+    metadata,
+    sa.Column("parameter_id", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("body", Document(model.ParameterVersion), nullable=False),
+)
