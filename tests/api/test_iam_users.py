@@ -324,3 +324,26 @@ def test_nothing_is_made_with_wrong_tags(iam: Any, create: str, request_: dict[s
     with refused("InvalidInput", "Duplicate tag keys found."):
         getattr(iam, create)(**request_, Tags=[{"Key": "k", "Value": "1"}, {"Key": "k", "Value": "2"}])
     getattr(iam, create)(**request_)
+
+
+def test_when_a_key_was_last_used_is_known_a_while_later(live: Live, iam: Any, user: str) -> None:
+    key = iam.create_access_key(UserName=user)["AccessKey"]
+
+    def told() -> Any:
+        live.run(live.ring.uses.write())
+        return iam.get_access_key_last_used(AccessKeyId=key["AccessKeyId"])
+
+    never = told()
+    assert (never["UserName"], never["AccessKeyLastUsed"]) == (user, {"Region": "N/A", "ServiceName": "N/A"})
+    client_of(live, key, "sts").get_caller_identity()
+    first = told()["AccessKeyLastUsed"]
+    assert (first["ServiceName"], first["Region"]) == ("sts", "us-east-1")
+    with refused("AccessDenied"):
+        client_of(live, key, "iam").list_users()
+    second = told()["AccessKeyLastUsed"]
+    assert second["ServiceName"] == "iam"
+    assert second["LastUsedDate"] >= first["LastUsedDate"]
+    wrong = {**key, "SecretAccessKey": "x" * 40}
+    with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
+        client_of(live, wrong, "sts").get_caller_identity()
+    assert told()["AccessKeyLastUsed"] == second, "who only claims a key does not use it"

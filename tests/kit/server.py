@@ -67,6 +67,7 @@ class Live:
     session: aiohttp.ClientSession
     clock: Clock
     group: asyncio.TaskGroup
+    ring: StoredKeys
     nodes: list[Node] = field(default_factory=list)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -236,7 +237,7 @@ async def _serve(
             serving = group.create_task(server.serve(sockets=[listening]))
             endpoint = f"http://127.0.0.1:{port}"
             loop = asyncio.get_running_loop()
-            live = Live(endpoint, loop, plane, keys, session, clock, group)
+            live = Live(endpoint, loop, plane, keys, session, clock, group, ring)
             ready(live)
             await stopping.wait()
             for node in live.nodes:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 
-from homeport.core.call import Principal
+from homeport.app.last_uses import LastUses
+from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
 from homeport.gateway.ports import KeyRecord
 from homeport.runtime.changes import Subscription
@@ -37,6 +39,7 @@ class StoredKeys:
         self._clock = clock
         self._subscribe = subscribe
         self._cache: dict[str, KeyRecord] = {}
+        self.uses = LastUses(store, clock)
 
     async def find(self, access_key_id: str) -> KeyRecord | None:
         """The key's owner and secret; `None`: there is no such key."""
@@ -51,8 +54,17 @@ class StoredKeys:
                 self._cache[access_key_id] = record
         return record
 
+    def used(self, call: Call) -> None:
+        """Remember when the caller's key or role was used."""
+        self.uses.note(call)
+
     async def run(self) -> None:
-        """Forget what is cached whenever a user or key changed; until cancelled."""
+        """Forget what is cached whenever a user or key changed, and write down uses; until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.uses.run())
+            await self._forget()
+
+    async def _forget(self) -> None:
         async for _ in self._subscribe(KINDS):
             self._cache.clear()
 

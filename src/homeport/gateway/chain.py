@@ -257,7 +257,9 @@ class Chain:
                 "The security token included in the request is expired",
                 request.routed,
             )
-        return self._authenticated(request, record, said.scope.region, body)
+        proven = self._authenticated(request, record, said.scope.region, body)
+        self._keys.used(proven.call)
+        return proven
 
     def _authenticated(
         self, request: RoutedRequest, record: KeyRecord, region: str, body: bytes

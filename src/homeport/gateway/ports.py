@@ -29,6 +29,10 @@ class KeyRing(Protocol):
 
     async def find(self, access_key_id: str) -> KeyRecord | None: ...
 
+    def used(self, call: Call) -> None:
+        """A request was proven by a key."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnPage:
