@@ -414,11 +414,25 @@ class World:
                 wrong.append(f"steady with {dict(standing)} instead of {wanted}")
             if len(service.deployments) != 1:
                 wrong.append(f"steady with {len(service.deployments)} deployments")
+        if steady and self.put_right:
+            await self._judge_zones(service, live)
         await self._judge_history(service)
         self._judge_tasks(service, live, calm=steady and self.put_right)
 
+    async def _judge_zones(self, service: Service, live: tuple[Task, ...]) -> None:
+        """A service that is rebalanced is spread evenly: every node has room for all its tasks."""
+        instances = await self.look(
+            lambda tx: InstanceRepo(tx).of_cluster(service.cluster_id, status="ACTIVE")
+        )
+        zones = Counter({one.attribute("ecs.availability-zone"): 0 for one in instances})
+        zones.update(task.availability_zone for task in live)
+        uneven = max(zones.values()) - min(zones.values()) > 1
+        if service.az_rebalancing and service.maximum_percent == 200 and uneven:
+            told = [event.message for event in service.events[:4]]
+            self.violations.append(f"spread unevenly: {dict(zones)} {told}")
+
     def _explained(self, plan: ServicePlan) -> bool:
-        last = [event.message for event in plan.service.events[:4]]
+        last = [event.message for event in plan.service.events[:20]]
         texts = ("unable to place", "unable to consistently start", "unable to stop or start")
         # Tasks that start and end again and again are no scheduler's fault: their ends are told one by one.
         flutter = any("has started" in message for message in last)

@@ -36,6 +36,7 @@ class Watch:
         self.faults: Counter[str] = Counter()
         """What bad luck there was, for those who doubt that there was any."""
         self.commits = 0
+        self.told: set[str] = set()
 
     def committed(self, tx: Tx) -> None:
         """Compare with what the last commit left."""
@@ -48,8 +49,11 @@ class Watch:
         before, self.live = self.live, {t.id: t for t in TaskRepo(tx).live_of_service(self.service_id)}
         self._check_starts(service, before)
         self._check_stops(service, before)
+        seen, self.told = self.told, {event.id for event in service.events}
         for newer, older in zip(service.events, service.events[1:], strict=False):
-            if newer.message == older.message:
+            since = service.primary.created_at if service.deployments else service.created_at
+            again = newer.message == older.message and older.created_at >= since
+            if again and newer.id not in seen and "pending" not in newer.message:
                 self._note(f"two equal events in a row: {newer.message}")
 
     def _check_starts(self, service: Service, before: dict[int, Task]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
@@ -10,7 +11,7 @@ import msgspec
 from homeport.core.ids import Ids, uuid
 from homeport.services.ecs.model import Service, ServiceEvent, Task
 from homeport.services.ecs.plan.account_settings import SETTINGS
-from homeport.services.ecs.plan.rollout import TaskStop
+from homeport.services.ecs.plan.rollout import STEADY_TOLD_EVERY, TaskStop
 from homeport.services.ecs.ports import PlacementOutcome
 from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.store.tx import Tx
@@ -20,23 +21,40 @@ START_MAX = 100
 TASKS_NAMED_MAX = 100
 """So many tasks one event names."""
 SERVICE_EVENTS_MAX = 100
+_STEADY = re.compile(r"steady state\.$|state to STEADY_STATE\.$")
+_STATES = re.compile(rf" unable to | operations are being throttled|{_STEADY.pattern}")
+"""Messages about something that lasts: it is told when it begins, not each time it is met."""
 
 
 def with_events(service: Service, messages: Iterable[str], *, ids: Ids, now: datetime) -> Service:
     """The service with the messages on top, without those that only repeat what was told."""
     events = list(service.events)
+    since = service.primary.created_at if service.deployments else service.created_at
+    recent = [one for one in events if one.created_at >= since and one.created_at > now - STEADY_TOLD_EVERY]
     for message in messages:
-        if not _is_told(events, message):
-            events.insert(0, ServiceEvent(id=uuid(ids), created_at=now, message=message))
+        told = _STATES.search(message) and _is_told(recent, message)
+        if not told:
+            event = ServiceEvent(id=uuid(ids), created_at=now, message=message)
+            events.insert(0, event)
+            recent.insert(0, event)
     return msgspec.structs.replace(service, events=tuple(events[:SERVICE_EVENTS_MAX]))
 
 
 def _is_told(events: Sequence[ServiceEvent], message: str) -> bool:
-    """Whether it repeats the newest; what is in the way of a task set, the newest about that task set."""
-    if " was unable to " in message:
-        subject = message.partition(")")[0]
-        events = [event for event in events if event.message.startswith(subject)]
-    return bool(events) and events[0].message == message
+    """Whether what lasts was told and has not changed since: what is in the way ends with a steady state.
+
+    Duplicates are left out for six hours or until their cause is gone; a new deployment is a new cause.
+    A steady state is news after anything else.
+    """
+    subject = message.partition(")")[0]
+    if _STEADY.search(message):
+        events = [event for event in events if event.message.startswith(subject)][:1]
+    for event in events:
+        if event.message == message:
+            return True
+        if event.message.startswith(subject) and _STEADY.search(event.message):
+            return False
+    return False
 
 
 def told_stops(subject: str, stops: Sequence[TaskStop]) -> Iterable[str]:

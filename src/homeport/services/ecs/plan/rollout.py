@@ -8,6 +8,7 @@ service deployment circuit breaker", "Amazon ECS task health".
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -29,7 +30,13 @@ from homeport.services.ecs.plan.rollout_failures import (
     noted_health,
     threshold,
 )
-from homeport.services.ecs.plan.rollout_health import TargetHealth, Verdict, is_protected, verdict
+from homeport.services.ecs.plan.rollout_health import (
+    TargetHealth,
+    Verdict,
+    is_protected,
+    protection_told,
+    verdict,
+)
 
 STEADY_TOLD_EVERY = timedelta(hours=6)
 STEADY_TOLD = "has reached a steady state."
@@ -224,6 +231,8 @@ class _Step:
         ]
         self._protected_until: list[datetime] = []
         self._waits: list[str] = []
+        self._held: Counter[str] = Counter()
+        """Protected tasks that should go, by the deployment that they are of."""
 
     def start_missing(self) -> None:
         """Start what is missing, replacements of unhealthy tasks included, as far as the ceiling lets it."""
@@ -259,6 +268,7 @@ class _Step:
         if over > len(free):
             held = len(good) - len(free)
             self._waits.append(f"{over} tasks are too many, {held} are protected from scale-in")
+            self._held[self._primary.id] += held
             self._note_protection(good)
         if over <= 0:
             return
@@ -301,6 +311,7 @@ class _Step:
         for task in order:
             if is_protected(task, self._now):
                 self._waits.append(f"task {task.uid} is protected from scale-in")
+                self._held[task.started_by or ""] += 1
                 self._note_protection([task])
             elif task.id not in self._healthy and task.id not in hopeful:
                 self._stop([task], self._scaling_reason)
@@ -360,6 +371,7 @@ class _Step:
                 events += (f"{name} {STEADY_TOLD}",)
         elif service.steady_at is not None:
             service = msgspec.structs.replace(service, steady_at=None)
+        events += protection_told(service, self._held)
         if self._is_stuck():
             events += (
                 f"{name} was unable to stop or start tasks during a deployment because of the service "

@@ -66,6 +66,16 @@ def _container_failure(task: Task) -> str | None:
     return CONTAINER_REASON if failing else None
 
 
+def protection_told(service: Service, held: Mapping[str, int]) -> tuple[str, ...]:
+    """What is told of tasks that should go and may not, by the deployment or task set that they are of."""
+    return tuple(
+        f"(service {service.name}) was unable to reach steady state because (taskSet {uid}) was unable to "
+        f"scale in due to (reason {count} tasks under protection)"
+        for uid, count in held.items()
+        if count
+    )
+
+
 def is_protected(task: Task, now: datetime) -> bool:
     """Whether scale-in and deployments must leave the task alone."""
     return task.protection is not None and task.protection.expires_at > now

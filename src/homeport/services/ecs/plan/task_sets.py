@@ -189,6 +189,7 @@ class _Look:
         before, after = task_set.deployment, plan.service.primary
         if after.failed_starts >= THROTTLE_TOLD_FROM > before.failed_starts:
             self.events.append(f"{self._name(task_set)} is unable to consistently start tasks successfully.")
+        self.events += [text for text in plan.events if "was unable to scale in" in text]
         task_set = self._judged(msgspec.structs.replace(task_set, deployment=after), settled=settled)
         if task_set.status == "DRAINING":
             return self._closed(task_set, stop=plan.stop, waits_for=plan.waits_for)
