@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.api.test_events import end, since
 from tests.kit.server import Live, Node
 
 Described = dict[str, Any]
@@ -20,7 +22,7 @@ BROKEN = {**AGENT, "image": "nowhere:1"}
 @pytest.fixture
 def cluster(ecs: Any, request: pytest.FixtureRequest) -> str:
     """A cluster of the test's own, so that its instances are all there are."""
-    name = request.node.name.replace("[", "-").replace("]", "")[:200]
+    name = re.sub(r"[^a-z0-9_-]", "-", request.node.name, flags=re.IGNORECASE)
     return str(ecs.create_cluster(clusterName=name)["cluster"]["clusterArn"])
 
 
@@ -116,3 +118,480 @@ def test_every_instance_of_the_provider_runs_one_and_no_other_does(
     [revision] = daemon["currentRevisions"]
     assert revision["totalRunningCount"] == 2
     assert revision["capacityProviders"] == [{"arn": provider, "runningCount": 2, "withoutDaemonCount": 0}]
+
+
+# ---- task definitions of daemons -------------------------------------------------------------
+
+
+def test_daemons_have_families_and_revisions_of_their_own(ecs: Any) -> None:
+    ecs.register_task_definition(family="own", containerDefinitions=[AGENT])
+    first, second = (
+        register(ecs, family="own"),
+        register(ecs, family="own", tags=[{"key": "a", "value": "b"}]),
+    )
+    assert (first[-5:], second[-5:]) == ("own:1", "own:2")
+    assert first.endswith("daemon-task-definition/own:1")
+    assert ecs.describe_task_definition(taskDefinition="own")["taskDefinition"]["revision"] == 1
+    shown = ecs.describe_daemon_task_definition(daemonTaskDefinition="own")["daemonTaskDefinition"]
+    assert (shown["revision"], shown["status"], shown["daemonTaskDefinitionArn"]) == (2, "ACTIVE", second)
+    for name in ("own:1", first):
+        found = ecs.describe_daemon_task_definition(daemonTaskDefinition=name)["daemonTaskDefinition"]
+        assert found["daemonTaskDefinitionArn"] == first
+    assert ecs.list_tags_for_resource(resourceArn=second)["tags"] == [{"key": "a", "value": "b"}]
+    assert "own" not in str(ecs.list_task_definitions(familyPrefix="own-")["taskDefinitionArns"])
+
+
+def test_a_definition_shows_what_it_was_registered_with(ecs: Any) -> None:
+    volumes = [{"name": "logs", "host": {"sourcePath": "/var/log"}}]
+    mounts = [{"sourceVolume": "logs", "containerPath": "/logs", "readOnly": True}]
+    container = {**AGENT, "mountPoints": mounts, "privileged": True}
+    register(ecs, container, family="shown", volumes=volumes, pidMode="shared", cpu="128", memory="256")
+    shown = ecs.describe_daemon_task_definition(daemonTaskDefinition="shown")["daemonTaskDefinition"]
+    assert (shown["pidMode"], shown["ipcMode"], shown["cpu"], shown["memory"]) == (
+        "shared",
+        "none",
+        "128",
+        "256",
+    )
+    assert shown["volumes"] == volumes
+    [one] = shown["containerDefinitions"]
+    assert one["mountPoints"] == mounts
+    assert one["essential"] is True
+    assert "portMappings" not in one
+
+
+def test_a_definition_needs_no_memory(ecs: Any) -> None:
+    """Source: developer guide, "Daemon task definitions": its examples name none."""
+    assert register(ecs, {"name": "agent", "image": "app:1"}, family="light")
+
+
+@pytest.mark.parametrize(
+    ("members", "words"),
+    [
+        ({"family": "no/slash"}, "Invalid family"),
+        ({"containerDefinitions": []}, "Container list cannot be empty"),
+        ({"containerDefinitions": [{**AGENT, "essential": False}]}, "essential"),
+        ({"containerDefinitions": [{"image": "app:1"}]}, "name"),
+        (
+            {"volumes": [{"name": "l", "logDriverVolumeConfiguration": {"driver": "json-file"}}]},
+            "logDriverVolumeConfiguration is not supported",
+        ),
+    ],
+)
+def test_what_a_definition_may_not_be_is_refused(ecs: Any, members: Described, words: str) -> None:
+    asked = {"family": "bad", "containerDefinitions": [AGENT], **members}
+    code, message = refused(lambda: ecs.register_daemon_task_definition(**asked))
+    assert code in ("ClientException", "InvalidParameterException")
+    assert words in message
+
+
+def test_definitions_are_listed_by_family_revision_and_status(ecs: Any) -> None:
+    for family in ("list-a", "list-a", "list-b"):
+        register(ecs, family=family)
+    ecs.delete_daemon_task_definition(daemonTaskDefinition="list-a:1")
+
+    def listed(**members: Any) -> list[str]:
+        answer = ecs.list_daemon_task_definitions(**members)["daemonTaskDefinitions"]
+        return [one["arn"].rpartition("/")[2] for one in answer]
+
+    assert listed(familyPrefix="list-") == ["list-a:2", "list-b:1"]
+    assert listed(familyPrefix="list-", status="ALL") == ["list-a:1", "list-a:2", "list-b:1"]
+    assert listed(familyPrefix="list-", sort="DESC") == ["list-b:1", "list-a:2"]
+    assert listed(family="list-a") == ["list-a:2"]
+    assert listed(familyPrefix="list-", revision="LAST_REGISTERED") == ["list-a:2", "list-b:1"]
+    first = ecs.list_daemon_task_definitions(familyPrefix="list-", maxResults=1)
+    rest = ecs.list_daemon_task_definitions(familyPrefix="list-", maxResults=1, nextToken=first["nextToken"])
+    assert [one["arn"][-8:] for one in rest["daemonTaskDefinitions"]] == ["list-b:1"]
+    assert "nextToken" not in rest
+
+
+def test_a_definition_is_deleted_once_no_daemon_uses_it(
+    ecs: Any, live: Live, cluster: str, provider: str
+) -> None:
+    unused, used = register(ecs, family="leaving"), register(ecs, family="leaving")
+    created = create(ecs, cluster, provider, daemonTaskDefinitionArn=used)
+
+    def status(arn: str) -> str:
+        shown = ecs.describe_daemon_task_definition(daemonTaskDefinition=arn)["daemonTaskDefinition"]
+        assert shown["deleteRequestedAt"]
+        return str(shown["status"])
+
+    for arn in (unused, used):
+        assert ecs.delete_daemon_task_definition(daemonTaskDefinition=arn)["daemonTaskDefinitionArn"] == arn
+    assert (status(unused), status(used)) == ("DELETED", "DELETE_IN_PROGRESS")
+    code, message = refused(lambda: create(ecs, cluster, provider, "late", daemonTaskDefinitionArn=used))
+    assert (code, "not ACTIVE" in message) == ("ClientException", True)
+    assert (
+        refused(lambda: ecs.delete_daemon_task_definition(daemonTaskDefinition=used))[0] == "ClientException"
+    )
+    assert refused(lambda: ecs.delete_daemon_task_definition(daemonTaskDefinition="leaving")) == (
+        "ClientException",
+        "Revision is missing.",
+    )
+    ecs.delete_daemon(daemonArn=created["daemonArn"])
+    until(live, lambda: status(used) == "DELETED")
+
+
+# ---- what may be asked of a daemon -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("members", "code", "words"),
+    [
+        ({"daemonName": "no/slash"}, "InvalidParameterException", "Invalid daemon name"),
+        ({"clusterArn": "nowhere"}, "ClusterNotFoundException", "Cluster not found"),
+        ({"daemonTaskDefinitionArn": "agent:1"}, "InvalidParameterException", "ARN"),
+        (
+            {"daemonTaskDefinitionArn": "arn:aws:ecs:us-east-1:000000000000:daemon-task-definition/lost:1"},
+            "ClientException",
+            "does not exist",
+        ),
+        ({"capacityProviderArns": []}, "InvalidParameterException", "cannot be empty"),
+        ({"capacityProviderArns": ["edge"]}, "InvalidParameterException", "Invalid capacity provider ARN"),
+        (
+            {"capacityProviderArns": ["arn:aws:ecs:us-east-1:000000000000:capacity-provider/FARGATE"]},
+            "InvalidParameterException",
+            "needs container instances",
+        ),
+        (
+            {"capacityProviderArns": ["arn:aws:ecs:us-east-1:000000000000:capacity-provider/lost"]},
+            "InvalidParameterException",
+            "was not found",
+        ),
+        ({"enableExecuteCommand": True}, "ClientException", "enableExecuteCommand is not supported"),
+        (
+            {"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True}}},
+            "ClientException",
+            "alarms is not supported",
+        ),
+        ({"deploymentConfiguration": {"bakeTimeInMinutes": 1441}}, "InvalidParameterException", "1440"),
+        ({"deploymentConfiguration": {"drainPercent": 100.5}}, "InvalidParameterException", "100"),
+        ({"clientToken": "t" * 37}, "InvalidParameterException", "36 ASCII"),
+        ({"tags": [{"key": "aws:x", "value": "y"}]}, "InvalidParameterException", "aws:"),
+    ],
+)
+def test_what_a_daemon_may_not_be_is_refused(
+    ecs: Any, cluster: str, provider: str, members: Described, code: str, words: str
+) -> None:
+    found = refused(lambda: create(ecs, cluster, provider, **members))
+    assert found[0] == code
+    assert words in found[1]
+    assert ecs.list_daemons(clusterArn=cluster)["daemonSummariesList"] == []
+
+
+def test_a_definition_that_no_node_can_run_makes_no_daemon(ecs: Any, cluster: str, provider: str) -> None:
+    secret = [{"name": "S", "valueFrom": "arn:aws:ssm:us-east-1:000000000000:parameter/s"}]
+    definition = register(
+        ecs,
+        {**AGENT, "secrets": secret},
+        family="secret",
+        executionRoleArn="arn:aws:iam::000000000000:role/runs",
+    )
+    code, message = refused(lambda: create(ecs, cluster, provider, daemonTaskDefinitionArn=definition))
+    assert (code, "secrets" in message) == ("ClientException", True)
+
+
+def test_the_same_request_under_its_token_returns_the_daemon(ecs: Any, cluster: str, provider: str) -> None:
+    definition = register(ecs)
+    asked = {"clientToken": "once", "daemonTaskDefinitionArn": definition}
+    first = create(ecs, cluster, provider, **asked)
+    again = create(ecs, cluster, provider, **asked)
+    assert (first["daemonArn"], first["deploymentArn"]) == (again["daemonArn"], again["deploymentArn"])
+    other = refused(lambda: create(ecs, cluster, provider, **asked, critical=False))
+    assert other == ("InvalidParameterException", "Creation of daemon was not idempotent.")
+    code, message = refused(lambda: create(ecs, cluster, provider))
+    assert (code, "already exists" in message) == ("InvalidParameterException", True)
+
+
+def test_a_daemon_that_is_not_there_is_not_found(ecs: Any, cluster: str, provider: str) -> None:
+    arn = cluster.replace(":cluster/", ":daemon/") + "/lost"
+    for call in (
+        lambda: ecs.describe_daemon(daemonArn=arn),
+        lambda: ecs.delete_daemon(daemonArn=arn),
+        lambda: ecs.list_daemon_deployments(daemonArn=arn),
+        lambda: ecs.update_daemon(
+            daemonArn=arn, daemonTaskDefinitionArn=register(ecs), capacityProviderArns=[provider]
+        ),
+    ):
+        assert refused(call)[0] == "DaemonNotFoundException"
+    assert refused(lambda: ecs.describe_daemon(daemonArn="lost"))[0] == "InvalidParameterException"
+
+
+# ---- deployments and revisions ---------------------------------------------------------------
+
+
+def test_a_daemon_without_instances_is_deployed_at_once(
+    ecs: Any, live: Live, cluster: str, provider: str
+) -> None:
+    arn = create(ecs, cluster, provider)["deploymentArn"]
+    until(live, lambda: deployment(ecs, arn)["status"] == "SUCCESSFUL")
+    shown = deployment(ecs, arn)
+    assert shown["clusterArn"] == cluster
+    assert shown["deploymentConfiguration"] == {
+        "drainPercent": 25.0,
+        "alarms": {"alarmNames": [], "enable": False},
+        "bakeTimeInMinutes": 0,
+    }
+    assert shown["circuitBreaker"] == {"failureCount": 0, "status": "MONITORING_COMPLETE", "threshold": 3}
+    assert shown["alarms"]["status"] == "DISABLED"
+    assert shown["sourceDaemonRevisions"] == []
+    assert shown["targetDaemonRevision"]["capacityProviders"][0]["arn"] == provider
+    assert shown["createdAt"] <= shown["startedAt"] <= shown["finishedAt"]
+    ecs.get_waiter("daemon_deployment_successful").wait(daemonDeploymentArns=[arn])
+
+
+def test_an_update_is_a_new_revision_and_nothing_is_kept_of_the_request_before(
+    ecs: Any, cluster: str, provider: str
+) -> None:
+    """Source: developer guide, "Creating and managing daemons": settings do not persist between updates."""
+    first = create(
+        ecs, cluster, provider, critical=False, enableECSManagedTags=True, propagateTags="DAEMON",
+        deploymentConfiguration={"drainPercent": 50.0},
+    )  # fmt: skip
+    definition = register(ecs, family="second")
+    updated = ecs.update_daemon(
+        daemonArn=first["daemonArn"], daemonTaskDefinitionArn=definition, capacityProviderArns=[provider]
+    )
+    assert updated["deploymentArn"] != first["deploymentArn"]
+    assert updated["updatedAt"] >= updated["createdAt"]
+    newest = deployment(ecs, updated["deploymentArn"])
+    assert newest["deploymentConfiguration"]["drainPercent"] == 25.0
+    arns = [deployment(ecs, one["deploymentArn"])["targetDaemonRevision"]["arn"] for one in (first, updated)]
+    assert [one["arn"] for one in newest["sourceDaemonRevisions"]] == arns[:1]
+    old, new = ecs.describe_daemon_revisions(daemonRevisionArns=arns)["daemonRevisions"]
+    assert (old["critical"], old["enableECSManagedTags"], old["propagateTags"]) == (False, True, "DAEMON")
+    assert (new["critical"], new["enableECSManagedTags"], new["propagateTags"]) == (True, False, "NONE")
+    assert new["daemonTaskDefinitionArn"] == definition
+    assert new["containerImages"] == [{"containerName": "agent", "image": "app:1"}]
+
+
+def test_deployments_are_listed_newest_first_and_by_status(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    nodes(cluster)
+    first = create(ecs, cluster, provider)
+    asked = {"daemonTaskDefinitionArn": register(ecs), "capacityProviderArns": [provider]}
+    second = ecs.update_daemon(daemonArn=first["daemonArn"], **asked)
+
+    def listed(**members: Any) -> list[str]:
+        found = ecs.list_daemon_deployments(daemonArn=first["daemonArn"], **members)["daemonDeployments"]
+        return [one["daemonDeploymentArn"] for one in found]
+
+    assert listed() == [second["deploymentArn"], first["deploymentArn"]]
+    assert listed(status=["STOPPED"]) == [first["deploymentArn"]]
+    stopped = deployment(ecs, first["deploymentArn"])
+    assert (stopped["status"], "newer deployment" in stopped["statusReason"]) == ("STOPPED", True)
+    page = ecs.list_daemon_deployments(daemonArn=first["daemonArn"], maxResults=1)
+    assert [one["daemonDeploymentArn"] for one in page["daemonDeployments"]] == [second["deploymentArn"]]
+    assert listed(createdAt={"before": 1}) == []
+
+
+def test_what_is_described_and_is_not_there_is_a_failure(ecs: Any, cluster: str, provider: str) -> None:
+    known = create(ecs, cluster, provider)["deploymentArn"]
+    lost = known[:-21] + "x" * 21
+    answer = ecs.describe_daemon_deployments(daemonDeploymentArns=[lost, known])
+    assert answer["failures"] == [{"arn": lost, "reason": "MISSING"}]
+    assert [one["daemonDeploymentArn"] for one in answer["daemonDeployments"]] == [known]
+    revision = known.replace("daemon-deployment", "daemon-revision")
+    answer = ecs.describe_daemon_revisions(daemonRevisionArns=[revision])
+    assert answer["failures"] == [{"arn": revision, "reason": "MISSING"}]
+    many = [known] * 21
+    assert refused(lambda: ecs.describe_daemon_deployments(daemonDeploymentArns=many))[0] == (
+        "InvalidParameterException"
+    )
+
+
+def test_daemons_are_listed_by_cluster_and_provider(ecs: Any, cluster: str, provider: str) -> None:
+    for name in ("one", "two", "three"):
+        create(ecs, cluster, provider, name)
+
+    def listed(**members: Any) -> list[str]:
+        found = ecs.list_daemons(clusterArn=cluster, **members)["daemonSummariesList"]
+        return [one["daemonArn"].rpartition("/")[2] for one in found]
+
+    assert listed() == ["one", "two", "three"]
+    assert listed(capacityProviderArns=[provider]) == ["one", "two", "three"]
+    assert listed(capacityProviderArns=[provider + "-other"]) == []
+    first = ecs.list_daemons(clusterArn=cluster, maxResults=2)
+    assert listed(maxResults=2, nextToken=first["nextToken"]) == ["three"]
+
+
+# ---- tasks -----------------------------------------------------------------------------------
+
+
+def test_the_tasks_have_the_daemons_tags_when_they_are_asked_for(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    nodes(cluster)
+    tags = [{"key": "team", "value": "blue"}]
+    create(ecs, cluster, provider, tags=tags, propagateTags="DAEMON", enableECSManagedTags=True)
+    until(live, lambda: len(tasks_of(ecs, cluster)) == 1)
+    [task] = tasks_of(ecs, cluster)
+    assert sorted((tag["key"], tag["value"]) for tag in task["tags"]) == [
+        ("aws:ecs:clusterName", cluster.rpartition("/")[2]),
+        ("aws:ecs:daemonName", "agent"),
+        ("team", "blue"),
+    ]
+    arn = ecs.list_daemons(clusterArn=cluster)["daemonSummariesList"][0]["daemonArn"]
+    ecs.tag_resource(resourceArn=arn, tags=[{"key": "more", "value": "x"}])
+    ecs.untag_resource(resourceArn=arn, tagKeys=["team"])
+    assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "more", "value": "x"}]
+
+
+def test_a_task_that_is_stopped_is_replaced_on_its_own_instance(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    node = nodes(cluster)
+    create(ecs, cluster, provider)
+    until(live, lambda: running_on(ecs, cluster) == [node.agent.instance_arn])
+    victim = tasks_of(ecs, cluster)[0]["taskArn"]
+    ecs.stop_task(cluster=cluster, task=victim)
+    until(
+        live,
+        lambda: (
+            bool(running_on(ecs, cluster)) and victim not in {t["taskArn"] for t in tasks_of(ecs, cluster)}
+        ),
+    )
+
+
+def test_nothing_else_is_placed_where_a_critical_daemon_does_not_run(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    """Source: botocore's CreateDaemon: a daemon task starts before other tasks; `critical`."""
+    node = nodes(cluster)
+    ecs.register_task_definition(family="app", containerDefinitions=[AGENT])
+    broken = register(ecs, BROKEN, family="broken")
+    created = create(ecs, cluster, provider, daemonTaskDefinitionArn=broken)
+    until(live, lambda: deployment(ecs, created["deploymentArn"])["status"] != "PENDING")
+    answer = ecs.run_task(cluster=cluster, taskDefinition="app")
+    assert [one["reason"] for one in answer["failures"]] == ["DAEMON"]
+    ecs.update_daemon(
+        daemonArn=created["daemonArn"], daemonTaskDefinitionArn=broken, capacityProviderArns=[provider],
+        critical=False,
+    )  # fmt: skip
+    until(live, lambda: bool(ecs.run_task(cluster=cluster, taskDefinition="app")["tasks"]))
+    daemon = ecs.describe_daemon(daemonArn=created["daemonArn"])["daemon"]
+    [revision] = daemon["currentRevisions"]
+    assert (revision["totalRunningCount"], revision["totalWithoutDaemonCount"]) == (0, 1)
+    assert ecs.list_container_instances(cluster=cluster)["containerInstanceArns"] == [node.agent.instance_arn]
+
+
+def test_a_service_waits_for_the_daemon_and_starts_behind_it(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    create(ecs, cluster, provider)
+    ecs.register_task_definition(family="app", containerDefinitions=[AGENT])
+    ecs.create_service(cluster=cluster, serviceName="web", taskDefinition="app", desiredCount=1)
+    nodes(cluster)
+
+    def of_service() -> list[Described]:
+        arns = ecs.list_tasks(cluster=cluster, serviceName="web")["taskArns"]
+        return ecs.describe_tasks(cluster=cluster, tasks=arns)["tasks"] if arns else []
+
+    until(live, lambda: [task["lastStatus"] for task in of_service()] == ["RUNNING"])
+    on_group = [one for one in tasks_of(ecs, cluster) if one["lastStatus"] == "RUNNING"]
+    assert len(on_group) == 1
+
+
+def test_a_daemon_leaves_a_draining_instance_last(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    node = nodes(cluster)
+    create(ecs, cluster, provider)
+    ecs.register_task_definition(family="app", containerDefinitions=[AGENT])
+    until(live, lambda: bool(running_on(ecs, cluster)))
+    [other] = ecs.run_task(cluster=cluster, taskDefinition="app")["tasks"]
+    ecs.update_container_instances_state(
+        cluster=cluster, containerInstances=[node.agent.instance_arn], status="DRAINING"
+    )
+    assert running_on(ecs, cluster) == [node.agent.instance_arn]
+    ecs.stop_task(cluster=cluster, task=other["taskArn"])
+    until(live, lambda: tasks_of(ecs, cluster) == [])
+
+
+def test_a_deleted_daemon_stops_its_tasks_and_its_name_is_free_again(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    nodes(cluster)
+    created = create(ecs, cluster, provider)
+    until(live, lambda: bool(running_on(ecs, cluster)))
+    deleted = ecs.delete_daemon(daemonArn=created["daemonArn"])
+    assert deleted["status"] == "DELETE_IN_PROGRESS"
+    until(live, lambda: ecs.list_daemons(clusterArn=cluster)["daemonSummariesList"] == [])
+    assert tasks_of_instance(ecs, cluster) == []
+    assert deployment(ecs, deleted["deploymentArn"])["status"] == "SUCCESSFUL"
+    assert (
+        refused(lambda: ecs.describe_daemon(daemonArn=created["daemonArn"]))[0] == "DaemonNotFoundException"
+    )
+    assert create(ecs, cluster, provider)["status"] == "ACTIVE"
+
+
+def tasks_of_instance(ecs: Any, cluster: str) -> list[str]:
+    arns: list[str] = ecs.list_tasks(cluster=cluster)["taskArns"]
+    return arns
+
+
+def test_a_daemon_that_is_being_deleted_cannot_be_updated(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    node = nodes(cluster)
+    created = create(ecs, cluster, provider)
+    until(live, lambda: bool(running_on(ecs, cluster)))
+    live.stop_agent(node)
+    ecs.delete_daemon(daemonArn=created["daemonArn"])
+    asked = {"daemonTaskDefinitionArn": register(ecs), "capacityProviderArns": [provider]}
+    code, _ = refused(lambda: ecs.update_daemon(daemonArn=created["daemonArn"], **asked))
+    assert code == "DaemonNotActiveException"
+    assert refused(lambda: ecs.delete_daemon(daemonArn=created["daemonArn"]))[0] == "DaemonNotActiveException"
+
+
+def test_the_group_of_a_daemon_is_for_its_tasks_only(ecs: Any, cluster: str) -> None:
+    ecs.register_task_definition(family="app", containerDefinitions=[AGENT])
+    code, message = refused(lambda: ecs.run_task(cluster=cluster, taskDefinition="app", group="daemon:agent"))
+    assert (code, "reserved" in message) == ("InvalidParameterException", True)
+    assert refused(lambda: ecs.list_tasks(cluster=cluster, daemonName="lost"))[0] == (
+        "InvalidParameterException"
+    )
+
+
+def test_deployments_and_starts_that_fail_are_events(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    """Source: developer guide, "Daemon events"."""
+    node, start = nodes(cluster), end(live)
+    created = create(ecs, cluster, provider, daemonTaskDefinitionArn=register(ecs, BROKEN, family="broken"))
+    huge = register(ecs, {**AGENT, "memory": 10_000_000}, family="huge")
+    create(ecs, cluster, provider, "huge", daemonTaskDefinitionArn=huge)
+
+    def told(kind: str) -> list[Described]:
+        return [event for event in since(live, start) if event["detail-type"] == kind]
+
+    action = "ECS Daemon Service Action"
+    until(
+        live,
+        lambda: (
+            {e["detail"]["failureType"] for e in told(action)}
+            == {"TASK_FAILED_TO_RUN", "TASK_CREATION_FAILED"}
+        ),
+    )
+    failed = next(e for e in told(action) if e["detail"]["failureType"] == "TASK_FAILED_TO_RUN")
+    detail = failed["detail"]
+    assert (detail["eventType"], detail["eventName"]) == ("WARNING", "DAEMON_TASK_START_IMPAIRED")
+    assert (detail["containerInstanceArn"], detail["daemonArn"]) == (
+        node.agent.instance_arn,
+        created["daemonArn"],
+    )
+    assert detail["capacityProviderName"] == "edge"
+    assert failed["resources"] == [detail["taskArn"]]
+    short = next(e for e in told(action) if e["detail"]["failureType"] == "TASK_CREATION_FAILED")
+    assert short["resources"] == []
+    assert short["detail"]["reason"].startswith("RESOURCE:MEMORY")
+    states = [
+        e for e in told("ECS Daemon Deployment State Change") if e["resources"] == [created["daemonArn"]]
+    ]
+    assert [e["detail"]["eventName"] for e in states][:2] == [
+        "DAEMON_DEPLOYMENT_PENDING",
+        "DAEMON_DEPLOYMENT_IN_PROGRESS",
+    ]
+    assert states[0]["detail"]["daemonDeploymentArn"] == created["deploymentArn"]
+    assert "createdAt" not in states[0]["detail"]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from homeport.core.clock import Clock
 from homeport.runtime.runner import Next
+from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -58,6 +59,7 @@ class Reaper:
             in_use = ServiceRepo(tx).definition_ids() | TaskSetRepo(tx).definition_ids()
             TaskDefinitionRepo(tx).purge_deleted(kept=in_use, limit=BATCH)
             HistoryRepo(tx).purge(now - HISTORY_KEPT, limit=BATCH)
+            DaemonRepo(tx).purge(now - HISTORY_KEPT, limit=BATCH)
             return purged == BATCH or told == EVENTS_BATCH, TaskRepo(tx).oldest_stop()
 
         more, oldest = await self._store.write(work)

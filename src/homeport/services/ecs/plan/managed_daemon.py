@@ -236,7 +236,6 @@ class _Step:
                 self._stop(task)
             elif without < self._batch:
                 without += 1
-                self._served.discard(task.instance_id)
                 self._stop(task)
             else:
                 self._waits.append(
@@ -306,8 +305,8 @@ class _Step:
         )
 
     def _is_there(self) -> bool:
-        """Whether every instance runs what it should, and nothing else of the daemon is on any of them."""
-        if self._stops or self._start_on or self._older:
+        """Whether every instance runs what it should, and there is nothing to do."""
+        if self._stops or self._start_on:
             return False
         return len(self._fresh) == len(self._wanted) and all(map(self._is_healthy, self._fresh))
 
