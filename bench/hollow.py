@@ -22,6 +22,9 @@ from homeport.core.sigv4 import Credentials
 from homeport.node.agent import NodeAgent
 from homeport.node.settings import ImageGcSettings, NodeSettings
 
+JOINING = 20
+"""So many nodes join at a time."""
+
 
 async def join(data_dir: Path, instances: int, cpus: int) -> None:
     connection = json.loads((data_dir / "connection.json").read_text())
@@ -29,10 +32,15 @@ async def join(data_dir: Path, instances: int, cpus: int) -> None:
         access_key_id=connection["access_key_id"], secret_access_key=connection["secret_access_key"]
     )
     async with asyncio.TaskGroup() as group:
-        for index in range(instances):
-            node = hollow(connection["endpoint"], credentials, index, cpus)
-            group.create_task(node.run())
-            await node.registered.wait()
+        for first in range(0, instances, JOINING):
+            nodes = [
+                hollow(connection["endpoint"], credentials, index, cpus)
+                for index in range(first, min(first + JOINING, instances))
+            ]
+            for node in nodes:
+                group.create_task(node.run())
+            for node in nodes:
+                await node.registered.wait()
         print("Ready.", flush=True)
 
 

@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, TextClause, bindparam, delete, func, select, text, update
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
@@ -20,9 +20,11 @@ from homeport.store.tx import Tx
 _T = tasks.c
 _COLUMNS = (_T.id, _T.version, _T.body)
 _LIVE = _T.stopped_at.is_(None)
+_AGENT_DUE = text("ecs_task.agent_due")
+"""As the partial index says it: for SQLite `agent_due = 1` is another condition, without an index."""
 
 
-def _by_age(*conditions: ColumnElement[bool]) -> Prepared:
+def _by_age(*conditions: ColumnElement[bool] | TextClause) -> Prepared:
     return Prepared(select(*_COLUMNS).where(*conditions).order_by(_T.id))
 
 
@@ -47,11 +49,11 @@ _IDS = PreparedList(_T.uid, lambda uids: select(_T.uid, _T.id).where(_T.uid.in_(
 _GET = Prepared(select(*_COLUMNS).where(_T.id == bindparam("row_id")))
 _TO_START = _by_age(
     _T.instance_id == bindparam("instance_id"),
-    _T.agent_due,
+    _AGENT_DUE,
     _T.desired_status == "RUNNING",
     _T.id > bindparam("row_id"),
 )
-_TO_STOP = _by_age(_T.instance_id == bindparam("instance_id"), _T.agent_due, _T.desired_status == "STOPPED")
+_TO_STOP = _by_age(_T.instance_id == bindparam("instance_id"), _AGENT_DUE, _T.desired_status == "STOPPED")
 _LIVE_OF_INSTANCE = _by_age(_T.instance_id == bindparam("instance_id"), _LIVE)
 _LIVE_OF_SERVICE = _by_age(_T.service_id == bindparam("service_id"), _LIVE)
 _VERSIONS_OF_SERVICE = Prepared(
@@ -74,11 +76,14 @@ _STOPPED_OF_DEPLOYMENT = _by_age(
     _T.stopped_at > bindparam("after"),
     _T.started_by == bindparam("started_by"),
 )
-_STOPPED_IN_CLUSTER = _by_age(
-    _T.cluster_id == bindparam("cluster_id"),
-    _T.stopped_at > bindparam("after"),
-    _T.instance_id.is_not(None),
+_STOPPED_IN_CLUSTER = Prepared(
+    select(*_COLUMNS).where(
+        _T.cluster_id == bindparam("cluster_id"),
+        _T.stopped_at > bindparam("after"),
+        _T.instance_id.is_not(None),
+    )
 )
+"""Without order: in that of the rows, SQLite would walk through all of them."""
 _PLACED_AFTER = _by_age(
     _T.cluster_id == bindparam("cluster_id"), _T.id > bindparam("row_id"), _LIVE, _T.instance_id.is_not(None)
 )
