@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
+from importlib.resources import files
+from typing import Any
 
-from homeport.policy.managed import MANAGED_ACTIONS
+import orjson
+
 from homeport.services.iam.model import AWS, Policy, PolicyVersion
 
 PREFIX = f"arn:aws:iam::{AWS}:policy/"
+FOLDER = "managed"
+"""Beside the service's modules: a file per policy, with its ARN, its default version and that one's date."""
 
 
 def is_aws_managed(arn: str) -> bool:
@@ -20,17 +24,17 @@ def is_aws_managed(arn: str) -> bool:
 @cache
 def aws_policies() -> dict[str, Policy]:
     """Those that Homeport has, by ARN."""
-    return {arn: _policy(arn, actions) for arn, actions in sorted(MANAGED_ACTIONS.items())}
+    folder = files("homeport.services.iam") / FOLDER
+    found = [orjson.loads(one.read_bytes()) for one in folder.iterdir() if one.name.endswith(".json")]
+    return {one["Arn"]: _policy(one) for one in sorted(found, key=lambda one: str(one["Arn"]))}
 
 
-def _policy(arn: str, actions: tuple[str, ...]) -> Policy:
-    path, _, name = arn.removeprefix(PREFIX).rpartition("/")
-    since = datetime(2015, 2, 6, tzinfo=UTC)
-    document = {
-        "Version": "2012-10-17",
-        "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}],
-    }
-    version = PolicyVersion(number=1, document=json.dumps(document), created_at=since)
+def _policy(raw: dict[str, Any]) -> Policy:
+    """Only the default version is known, and of the policy itself no other date."""
+    path, _, name = raw["Arn"].removeprefix(PREFIX).rpartition("/")
+    since = datetime.fromisoformat(raw["CreateDate"])
+    number = int(raw["VersionId"].removeprefix("v"))
+    version = PolicyVersion(number=number, document=orjson.dumps(raw["Document"]).decode(), created_at=since)
     return Policy(
         account_id=AWS,
         name=name,
@@ -39,4 +43,6 @@ def _policy(arn: str, actions: tuple[str, ...]) -> Policy:
         created_at=since,
         updated_at=since,
         versions=(version,),
+        default_number=number,
+        next_number=number + 1,
     )
