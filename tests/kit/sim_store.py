@@ -94,6 +94,15 @@ class Watch:
             if is_protected(before[task.id], now) and task.stopped_reason != CONTAINER_REASON:
                 self._note(f"protected task {task.uid} was stopped: {task.stopped_reason}")
 
+    def rival(self, tx: Tx, dice: random.Random) -> None:
+        """Whoever decided on the versions that were must decide again."""
+        live = TaskRepo(tx).live_of_service(self.service_id)
+        service = ServiceRepo(tx).get(self.service_id)
+        if live and dice.random() < 0.5:
+            TaskRepo(tx).save(dice.choice(live))
+        elif service is not None:
+            ServiceRepo(tx).save(service)
+
     def _note(self, text: str) -> None:
         self.violations.append(f"{self._clock.now():%H:%M:%S.%f} {text}")
 
@@ -135,23 +144,14 @@ class MoodyStore:
             return result
 
         if self._dice.random() < 2 * self.trouble:
-            await self._inner.write(self._rival)
+            self._watch.faults["conflicting write"] += 1
+            await self._inner.write(lambda tx: self._watch.rival(tx, self._dice))
         result = await self._inner.write(watched, bulk=bulk)
         await self._pause()
         if unlucky:
             self._watch.faults["store's answer lost"] += 1
             raise UnavailableError("The simulated database's answer was lost.")
         return result
-
-    def _rival(self, tx: Tx) -> None:
-        """Whoever decided on the versions that were must decide again."""
-        self._watch.faults["conflicting write"] += 1
-        live = TaskRepo(tx).live_of_service(self._watch.service_id)
-        service = ServiceRepo(tx).get(self._watch.service_id)
-        if live and self._dice.random() < 0.5:
-            TaskRepo(tx).save(self._dice.choice(live))
-        elif service is not None:
-            ServiceRepo(tx).save(service)
 
     async def close(self) -> None:
         return

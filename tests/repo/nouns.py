@@ -9,6 +9,9 @@ from homeport.services.ecs.model import (
     CapacityProvider,
     Cluster,
     ContainerInstance,
+    Daemon,
+    DaemonDeployment,
+    DaemonRevision,
     Deployment,
     Service,
     Task,
@@ -84,3 +87,20 @@ def task_set(service_id: int, number: int, **changes: Any) -> TaskSet:
 def service(cluster_id: int, name: str, **changes: Any) -> Service:
     members = {"name": name, "desired_count": 1, "deployments": (deployment(),), "created_by": "me"}
     return Service(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, "created_at": NOON, **changes})
+
+
+def daemon(cluster_id: int, name: str, **changes: Any) -> Daemon:
+    members = {"name": name, "deployment": "d1", "revision": "r1", "created_by": "me"}
+    times = {"created_at": NOON, "updated_at": NOON, "counted_until": NOON}
+    return Daemon(**{**IN_CLUSTER, "cluster_id": cluster_id, **members, **times, **changes})
+
+
+def daemon_deployment(daemon_id: int, uid: str, **changes: Any) -> DaemonDeployment:
+    members = {"daemon_id": daemon_id, "daemon_name": "agent", "uid": uid, "target": "r1"}
+    return DaemonDeployment(**{**IN_CLUSTER, **members, "created_at": NOON, **changes})
+
+
+def daemon_revision(daemon_id: int, uid: str, **changes: Any) -> DaemonRevision:
+    members = {"daemon_id": daemon_id, "daemon_name": "agent", "uid": uid}
+    made = {"task_definition_id": 1, "task_definition": "agent:1", "created_at": NOON}
+    return DaemonRevision(**{**IN_CLUSTER, **members, **made, **changes})

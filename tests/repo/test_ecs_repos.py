@@ -16,6 +16,7 @@ from homeport.runtime.retry import decide_again
 from homeport.services.ecs.model import Cluster
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import SettingRepo, TokenRepo
@@ -36,6 +37,7 @@ def _repos() -> list[Any]:
     return [
         case("capacity provider", CapacityProviderRepo, nouns.capacity_provider, {"status": "INACTIVE"}),
         case("cluster", ClusterRepo, nouns.cluster, {"status": "INACTIVE"}),
+        case("daemon", DaemonRepo, lambda: nouns.daemon(1, "agent"), {"status": "DELETE_IN_PROGRESS"}),
         case("instance", InstanceRepo, lambda: nouns.instance(1, 1), {"status": "DRAINING"}),
         case("service", ServiceRepo, lambda: nouns.service(1, "web"), {"desired_count": 7}),
         case("task set", TaskSetRepo, lambda: nouns.task_set(1, 1), {"scale": 12.5}),
@@ -94,6 +96,7 @@ class TestNoun:
         kind, key = {
             CapacityProviderRepo: ("ecs.capacity-provider", str(added.id)),
             ClusterRepo: ("ecs.cluster", str(added.id)),
+            DaemonRepo: ("ecs.daemon", str(added.id)),
             InstanceRepo: ("ecs.instance", str(added.id)),
             ServiceRepo: ("ecs.service", str(added.id)),
             TaskSetRepo: ("ecs.service", "1"),

@@ -19,6 +19,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from homeport.core.log import configure
 from tests.kit.sim_daemons import daemon_drama
+from tests.kit.sim_managed_daemons import managed_drama
 from tests.kit.sim_services import drama
 from tests.kit.sim_task_sets import task_set_drama
 from tests.sim import again
@@ -27,6 +28,7 @@ WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "services": drama,
     "daemons": daemon_drama,
     "task-sets": task_set_drama,
+    "managed-daemons": managed_drama,
 }
 AHEAD = 4
 """So many seeds wait for each process."""
