@@ -47,6 +47,8 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "ListTaskDefinitions",
             "ListTaskDefinitionFamilies",
             "ListDaemonTaskDefinitions",
+            "ListGateways",
+            "ListServicesByNamespace",
         }
     ),
     "iam": frozenset(

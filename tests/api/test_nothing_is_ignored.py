@@ -222,6 +222,16 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
         {"family": "agent"},
     ],
     "ListDaemons": [{"clusterArn": "{cluster}", "capacityProviderArns": ["{provider}"], "maxResults": 1}],
+    "ListGatewayClusterAssociations": [
+        {"gateway": "front", "cluster": "default", "status": ["ACTIVE"], "maxResults": 1}
+    ],
+    "ListGatewayRoutes": [
+        {
+            "cluster": "default", "service": "web", "serviceContainerPortName": "http", "status": ["ACTIVE"],
+            "maxResults": 1,
+        }
+    ],
+    "ListGateways": [{"names": ["front"], "status": ["ACTIVE"], "maxResults": 1}],
     "ListServices": [
         {
             "cluster": "default", "launchType": "EC2", "schedulingStrategy": "REPLICA",
@@ -345,11 +355,22 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
 }  # fmt: skip
 """Requests that are accepted, by operation."""
 
-REFUSING = {"UpdateContainerAgent", "SubmitAttachmentStateChanges"}
+REFUSING = {
+    "UpdateContainerAgent", "SubmitAttachmentStateChanges",
+    # There is no load balancer and no namespace to make them of (`test_gateways.py`).
+    "CreateExpressGatewayService", "DescribeExpressGatewayService", "UpdateExpressGatewayService",
+    "DeleteExpressGatewayService", "CreateGateway", "DescribeGateway", "DescribeGatewayResources",
+    "DescribeGatewayRoute", "UpdateGateway", "DeleteGateway", "AssociateGatewayWithCluster",
+    "DisassociateGatewayFromCluster", "ListServicesByNamespace",
+}  # fmt: skip
 """Operations that refuse whatever is asked, for a reason."""
 
 WITHOUT_EFFECT = {
     "ListAttributes": {"targetType"},  # has one value
+    # There are none to choose from.
+    "ListGateways": {"names", "status"},
+    "ListGatewayRoutes": {"gateway", "service", "serviceContainerPortName", "status"},
+    "ListGatewayClusterAssociations": {"gateway", "status"},
     "DiscoverPollEndpoint": {"containerInstance", "zoneId"},  # every agent gets the one address
     "RegisterContainerInstance": {
         "instanceIdentityDocumentSignature",  # nobody here signs identity documents

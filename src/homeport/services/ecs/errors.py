@@ -121,6 +121,18 @@ class LimitExceededException(AwsError):
     code = "LimitExceededException"
 
 
+class GatewayNotFoundException(AwsError):
+    """No such gateway."""
+
+    code = "GatewayNotFoundException"
+
+
+class NamespaceNotFoundException(AwsError):
+    """No such namespace of Service Connect."""
+
+    code = "NamespaceNotFoundException"
+
+
 class NoUpdateAvailableException(AwsError):
     """There is no newer agent."""
 

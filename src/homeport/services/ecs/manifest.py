@@ -10,6 +10,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
     daemon_deployments,
     daemon_task_definitions,
     daemons,
+    gateways,
     service_deployments,
     services,
     settings,

@@ -100,6 +100,17 @@ def service_name(home: Home, cluster: str, reference: str) -> str | None:
     return _in_cluster(home, cluster, reference, "service")
 
 
+def service_path(home: Home, reference: str) -> tuple[str, str] | None:
+    """The cluster's and the service's name in a service's ARN; `None`: it is elsewhere."""
+    if not is_arn(reference):
+        raise InvalidParameterException(f"Invalid identifier: {reference}. The service's ARN is needed.")
+    rest = _resource(home, reference, "service")
+    cluster, slash, name = (rest or "").partition("/")
+    if rest is not None and (not slash or not name or "/" in name):
+        raise InvalidParameterException(f"Invalid identifier: {reference}")
+    return (cluster, name) if rest else None
+
+
 def capacity_provider_name(home: Home, reference: str) -> str | None:
     """A capacity provider's name; `None`: it is in another account or region."""
     return _resource(home, reference, "capacity-provider") if is_arn(reference) else reference

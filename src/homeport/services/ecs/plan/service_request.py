@@ -13,7 +13,11 @@ from homeport.services.ecs.plan.launch import Launches, check_compute
 from homeport.services.ecs.plan.placement_types import Constraint, Strategy
 from homeport.services.ecs.plan.query import QuerySyntaxError, compile_query
 from homeport.services.ecs.plan.support import refuse
-from homeport.services.ecs.plan.task_set_request import check_external_create, controller_of
+from homeport.services.ecs.plan.task_set_request import (
+    check_code_deploy_create,
+    check_external_create,
+    controller_of,
+)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _UNSUPPORTED = (
@@ -74,10 +78,6 @@ def check_common(request: Mapping[str, Any]) -> None:
         )
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
-    if controller_of(request) not in ("ECS", "EXTERNAL"):
-        raise ClientException(
-            f"deploymentController {controller_of(request)} is not supported by Homeport yet."
-        )
     rollout_settings(request.get("deploymentConfiguration"))
     check_constraints(tuple(request.get("placementConstraints") or ()))
     check_strategy(tuple(request.get("placementStrategy") or ()))
@@ -122,6 +122,8 @@ def check_create(request: Mapping[str, Any]) -> None:
         check_daemon(request)
     elif request.get("desiredCount") is None and not external:
         raise InvalidParameterException("desiredCount is required for a REPLICA service.")
+    if controller_of(request) == "CODE_DEPLOY":
+        check_code_deploy_create(request)
     if len(request.get("clientToken") or "") > 36:
         raise InvalidParameterException("clientToken has at most 36 characters.")
     check_common(request)

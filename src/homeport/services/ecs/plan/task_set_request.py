@@ -34,6 +34,24 @@ _NOT_UPDATED = (
     "deploymentConfiguration",
     "forceNewDeployment",
 )
+_BY_CODE_DEPLOY = {
+    "taskDefinition": "Unable to update task definition",
+    "forceNewDeployment": "Cannot force a new deployment",
+    "networkConfiguration": "Unable to update network configuration",
+    "platformVersion": "Unable to update platform version",
+    "loadBalancers": "Unable to update load balancers",
+    "serviceRegistries": "Unable to update service registries",
+    "capacityProviderStrategy": "Unable to update capacity provider strategy",
+    "serviceConnectConfiguration": "Unable to update service connect configuration",
+    "volumeConfigurations": "Unable to update volume configurations",
+    "vpcLatticeConfigurations": "Unable to update VPC Lattice configurations",
+}
+"""What UpdateService does not change for CODE_DEPLOY, and how it says so.
+
+The first two were seen in answers. Source of the rest: botocore's UpdateService, "For services using the
+blue/green (CODE_DEPLOY) deployment controller, only ...".
+"""
+_ROLLING_ONLY = ("deploymentCircuitBreaker", "alarms", "earlySuccessCriteria")
 _FIXED = {"minimumHealthyPercent": 100, "maximumPercent": 200}
 _UNSUPPORTED = ("loadBalancers", "serviceRegistries", "capacityProviderStrategy")
 
@@ -75,14 +93,41 @@ def check_controller(request: Mapping[str, Any], service: Service) -> None:
             f"deploymentController {controller_of(request)} for a service that has {service.controller} "
             "is not supported by Homeport yet."
         )
-    if not service.is_external:
-        return
-    for member in _NOT_UPDATED:
-        if request.get(member):
-            raise InvalidParameterException(
-                f"Unable to update {member} on services with an EXTERNAL deployment controller. "
-                "Use CreateTaskSet to run something else."
-            )
+    if service.is_external:
+        for member in _NOT_UPDATED:
+            if request.get(member):
+                raise InvalidParameterException(
+                    f"Unable to update {member} on services with an EXTERNAL deployment controller. "
+                    "Use CreateTaskSet to run something else."
+                )
+    if service.controller == "CODE_DEPLOY":
+        for member, does in _BY_CODE_DEPLOY.items():
+            if request.get(member):
+                raise InvalidParameterException(
+                    f"{does} on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to "
+                    "trigger a new deployment."
+                )
+
+
+def check_code_deploy_create(request: Mapping[str, Any]) -> None:
+    """Raise for what a service with a CODE_DEPLOY controller cannot have, or lacks.
+
+    Source: botocore's CreateService (`loadBalancers`, `deploymentConfiguration`), DeploymentCircuitBreaker.
+    """
+    given = request.get("deploymentConfiguration") or {}
+    wanted = [member for member in _ROLLING_ONLY if (given.get(member) or {}).get("enable")]
+    if given.get("strategy") not in (None, "ROLLING"):
+        wanted.append("strategy")
+    for member in wanted:
+        raise InvalidParameterException(
+            f"deploymentConfiguration.{member} is not supported with a CODE_DEPLOY deployment controller."
+        )
+    if not request.get("loadBalancers"):
+        raise InvalidParameterException(
+            "A service with a CODE_DEPLOY deployment controller needs a load balancer: loadBalancers is "
+            "missing, and not supported by Homeport yet."
+        )
+    raise ClientException("deploymentController CODE_DEPLOY is not supported by Homeport yet.")
 
 
 def check_task_set(request: Mapping[str, Any], definition: TaskDefinition) -> None:
