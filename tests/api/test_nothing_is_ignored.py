@@ -8,6 +8,7 @@ tests of their own (`tests/unit/ecs/test_task_definition_members.py`, `test_daem
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cache
@@ -53,6 +54,11 @@ BREAKER = {
     "rollback": True,
     "resetOnHealthyTask": False,
     "thresholdConfiguration": {"type": "COUNT", "value": 7},
+}
+PAUSE = {
+    "targetType": "PAUSE",
+    "lifecycleStages": ["PRE_SCALE_UP"],
+    "timeoutConfiguration": {"timeoutInMinutes": 5, "action": "CONTINUE"},
 }
 DEPLOYMENT = {
     "maximumPercent": 150,
@@ -287,6 +293,9 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "createdAt": {"before": datetime(2100, 1, 1, tzinfo=UTC), "after": EARLIER},
         }
     ],
+    "ContinueServiceDeployment": [
+        {"serviceDeploymentArn": "{paused_deployment}", "hookId": "{hook}", "action": "CONTINUE"}
+    ],
     "StopServiceDeployment": [{"serviceDeploymentArn": "{deployment}", "stopType": "ABORT"}],
     "StopTask": [{"cluster": "default", "task": "{doomed_task}", "reason": "enough"}],
     "SubmitContainerStateChange": [
@@ -326,6 +335,12 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "forceNewDeployment": True, "healthCheckGracePeriodSeconds": 30, "enableExecuteCommand": False,
             "enableECSManagedTags": False, "propagateTags": "NONE", "deploymentController": {"type": "ECS"},
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
+        },
+        {
+            "cluster": "default", "service": "paused",
+            "deploymentConfiguration": {
+                "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 3, "lifecycleHooks": [PAUSE],
+            },
         },
         {
             "cluster": "default", "service": "external", "desiredCount": 1,
@@ -443,6 +458,21 @@ def held(value: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
+def waits(live: Live, ecs: Any, name: str) -> dict[str, Any]:
+    """The deployment of a service, once a hook holds it up."""
+    (listed,) = ecs.list_service_deployments(service=name)["serviceDeployments"]
+    arns = [listed["serviceDeploymentArn"]]
+
+    def look() -> dict[str, Any]:
+        return ecs.describe_service_deployments(serviceDeploymentArns=arns)["serviceDeployments"][0]
+
+    async def is_paused() -> bool:
+        return "lifecycleHookDetails" in await asyncio.to_thread(look)
+
+    live.wait_until(is_paused)
+    return look()
+
+
 @pytest.fixture(scope="module")
 def world(live: Live, ecs: Any) -> dict[str, str]:
     """Something of everything, by the names that `REQUESTS` uses."""
@@ -465,6 +495,13 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
         for _ in range(2)
     )
     (deployment,) = ecs.list_service_deployments(service="stuck")["serviceDeployments"]
+    ecs.create_service(
+        serviceName="paused",
+        taskDefinition="app",
+        desiredCount=0,
+        deploymentConfiguration={"strategy": "BLUE_GREEN", "lifecycleHooks": [PAUSE]},
+    )
+    paused = waits(live, ecs, "paused")
     ecs.create_cluster(clusterName="doomed")
     (instance,) = ecs.list_container_instances()["containerInstanceArns"]
     ecs.put_attributes(attributes=[{"name": "doomed", "value": "x", "targetId": instance}])
@@ -480,6 +517,8 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
             **extra, instanceIdentityDocument='{"instanceId": "i-1"}'
         )["containerInstance"]["containerInstanceArn"],
         "deployment": deployment["serviceDeploymentArn"],
+        "paused_deployment": paused["serviceDeploymentArn"],
+        "hook": paused["lifecycleHookDetails"][0]["hookId"],
         "revision": deployment["targetServiceRevisionArn"],
         "task_set": task_set,
         "doomed_task_set": doomed_task_set,

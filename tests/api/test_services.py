@@ -212,7 +212,7 @@ def test_no_room_is_told_in_an_event_and_cured_by_room(live: Live, ecs: Any) -> 
         ({"deploymentConfiguration": {"minimumHealthyPercent": 60, "earlySuccessCriteria": {
             "enable": True, "healthyPercent": 59, "sourceServiceRevisionCleanup": "BLOCKING"}}},
          "greater than or equal to minimumHealthyPercent 60"),
-        ({"deploymentConfiguration": {"strategy": "CANARY"}}, "CANARY is not supported"),
+        ({"deploymentConfiguration": {"strategy": "CANARY"}}, "CANARY shifts traffic step by step"),
         ({"taskDefinition": "ghost"}, "TaskDefinition not found."),
         ({"serviceName": "bad name"}, "serviceName"),
         ({"placementStrategy": [{"type": "binpack", "field": "disk"}]}, "placement strategy"),

@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from homeport.agentproto.messages import Frame, RoleCredentials
-from homeport.services.ecs.model import Cluster, Daemon, DaemonRevision, Demand, Service, Task, TaskDefinition
+from homeport.services.ecs.model import (
+    Cluster,
+    Daemon,
+    DaemonRevision,
+    Demand,
+    HookAnswer,
+    LifecycleHook,
+    Service,
+    Task,
+    TaskDefinition,
+)
 
 
 class Outbox(Protocol):
@@ -162,4 +172,35 @@ class Pages(Protocol):
 
     def open(self, scope: str, token: str) -> Any:
         """The position. Raise `InvalidParameterException`-worthy `ValueError` when it is not ours."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficShares:
+    """Percent of a service's production and test traffic, by the uid of the service revision."""
+
+    production: Mapping[str, float]
+    test: Mapping[str, float]
+
+
+class TrafficShifter(Protocol):
+    """Moves a service's traffic between the target groups of two of its revisions."""
+
+    async def shift(self, service: Service, shares: TrafficShares) -> bool:
+        """Ask for the shares; whether they are in force. The same again has the same effect as once.
+
+        Raise `AwsError` when they cannot be.
+        """
+        ...
+
+
+class LifecycleHookInvoker(Protocol):
+    """Calls the functions of deployment lifecycle hooks."""
+
+    async def invoke(self, hook: LifecycleHook, event: Mapping[str, Any]) -> HookAnswer:
+        """What the function says to the event; one that still runs is IN_PROGRESS, so this never takes long.
+
+        The event's `executionId` names the execution: the same again does not start a second one beside it.
+        Raise `AwsError` when it cannot be called.
+        """
         ...

@@ -38,6 +38,8 @@ class Ecs:
     placer: TaskPlacer
     pages: Pages
     tasks_per_service: int
+    runs_functions: bool = False
+    """Whether something calls the functions of lifecycle hooks."""
     launches: Launches = field(default_factory=Launches)
     views: TaskViews = field(default_factory=TaskViews)
 

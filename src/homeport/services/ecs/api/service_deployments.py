@@ -18,7 +18,14 @@ from homeport.services.ecs.errors import (
 from homeport.services.ecs.model import Service, ServiceDeployment
 from homeport.services.ecs.plan.history import advanced
 from homeport.services.ecs.plan.identifiers import history_uid, service_name
-from homeport.services.ecs.plan.rollout_endings import STOPPED_FOR_GOOD, STOPPED_ROLLING_BACK, fail_deployment
+from homeport.services.ecs.plan.rollout_endings import (
+    CONTINUED_BACK,
+    STOPPED_FOR_GOOD,
+    STOPPED_ROLLING_BACK,
+    fail_deployment,
+    with_primary,
+)
+from homeport.services.ecs.plan.strategy_hooks import with_runs
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -31,6 +38,7 @@ from homeport.services.ecs.view import (
 from homeport.store.tx import Tx
 
 DESCRIBED_MOST = 20
+AWAITING = "AWAITING_ACTION"
 
 
 def named_resources(member: str) -> Any:
@@ -140,6 +148,54 @@ async def stop_service_deployment(call: Call, ecs: Ecs, req: Request) -> Answer:
     return await ecs.store.write(work)
 
 
+@ops.operation("ContinueServiceDeployment", resources=named_resources("serviceDeploymentArn"))
+async def continue_service_deployment(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Let a deployment go on that a PAUSE hook holds up, or send it back."""
+    arn, hook_id, roll_back = req["serviceDeploymentArn"], req["hookId"], req.get("action") == "ROLLBACK"
+    uid = history_uid(home(call), arn, "service-deployment")
+
+    def work(tx: Tx) -> Answer:
+        history = HistoryRepo(tx)
+        record = history.find_many([uid]).get(uid) if uid else None
+        if record is None or record.arn != arn:
+            raise ServiceDeploymentNotFoundException("Service deployment not found.")
+        services = ServiceRepo(tx)
+        service = services.get(record.service_id)
+        assert service is not None, "a service outlives its deployments"
+        is_running = record.status == "IN_PROGRESS" and service.primary.id == record.deployment_id
+        staging = service.primary.staging if is_running else None
+        if staging is None:
+            raise InvalidParameterException(
+                f"The service deployment is {record.status}: only one that is IN_PROGRESS can be paused."
+            )
+        run = next((one for one in staging.hooks if one.id == hook_id), None)
+        if run is None or run.status != AWAITING:
+            raise InvalidParameterException(
+                f"The lifecycle hook {hook_id} is not {AWAITING}"
+                f"{': it is ' + run.status if run else ' at this stage'}."
+            )
+        if roll_back:
+            _turn_back(ecs, services, history, service, record)
+        else:
+            done = with_runs(staging, msgspec.structs.replace(run, status="SUCCEEDED"))
+            primary = msgspec.structs.replace(service.primary, staging=done)
+            services.save(with_primary(service, primary))
+            history.save(msgspec.structs.replace(record, staging=done, updated_at=ecs.clock.now()))
+        return {"serviceDeploymentArn": arn}
+
+    return await ecs.store.write(work)
+
+
+def _turn_back(
+    ecs: Ecs, services: ServiceRepo, history: HistoryRepo, service: Service, record: ServiceDeployment
+) -> None:
+    if service.last_completed is None:
+        raise InvalidParameterException("There is no completed deployment to roll back to.")
+    now = ecs.clock.now()
+    changed, failed, _ = fail_deployment(service, now, texts=CONTINUED_BACK, roll_back=True)
+    history.save(advanced(record, services.save(changed), failed, now))
+
+
 def _stop(
     ecs: Ecs,
     services: ServiceRepo,
@@ -150,7 +206,11 @@ def _stop(
     roll_back: bool,
 ) -> None:
     now = ecs.clock.now()
-    target = service.last_completed
+    target, staging = service.last_completed, service.primary.staging
+    if staging is not None and staging.stage == "CLEAN_UP":
+        raise ConflictException(
+            "The service deployment is at CLEAN_UP: production is the new revision's, and the old one ends."
+        )
     if roll_back and (target is None or target.id == record.deployment_id):
         raise ConflictException("There is no completed deployment to roll back to.")
     texts = STOPPED_ROLLING_BACK if roll_back else STOPPED_FOR_GOOD

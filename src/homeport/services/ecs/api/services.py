@@ -39,6 +39,8 @@ from homeport.services.ecs.plan.service_request import (
     check_daemon,
     check_definition,
 )
+from homeport.services.ecs.plan.strategy_begin import begun
+from homeport.services.ecs.plan.strategy_request import check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.repo.history import HistoryRepo
@@ -185,6 +187,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             created_by=call.principal.arn,
             request=asked,
         )
+        service = _staged(ecs, req, service, is_new=bool(deployments))
         zones = is_rebalanced(service, req.get("availabilityZoneRebalancing"), created=True)
         added = repo.add(_sized(tx, msgspec.structs.replace(service, az_rebalancing=zones)))
         if deployments:
@@ -192,6 +195,19 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         return _view(tx, added, _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
+
+
+def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Service:
+    """The service, if it can be deployed as it asks to. `is_new`: its primary deployment begins now."""
+    if req.get("deploymentConfiguration"):
+        check_strategy_of(
+            service.deployment_strategy,
+            daemon=service.is_daemon,
+            controller=service.controller,
+            balanced=bool(req.get("loadBalancers")),
+            functions=ecs.runs_functions,
+        )
+    return begun(service, ecs.clock.now()) if is_new else service
 
 
 def _sized(tx: Tx, service: Service) -> Service:
@@ -221,7 +237,11 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
         if req.get(wire) is not None:
             changes[member] = tuple(req[wire])
     current = RolloutSettings(
-        service.minimum_healthy_percent, service.maximum_percent, service.breaker, service.early_success
+        service.minimum_healthy_percent,
+        service.maximum_percent,
+        service.breaker,
+        service.early_success,
+        service.deployment_strategy,
     )
     settings = rollout_settings(req.get("deploymentConfiguration"), current, daemon=service.is_daemon)
     changes |= settings._asdict()
@@ -260,6 +280,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             )
             changes["deployments"] = (new_deployment(ecs, definition), *older)
         changed = msgspec.structs.replace(service, **changes)
+        changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))
         if saved.primary.id != service.primary.id:
             _begin_history(tx, ecs, saved)

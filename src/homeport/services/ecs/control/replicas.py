@@ -7,6 +7,8 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
+import msgspec
+
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.core.ids import Ids
@@ -18,6 +20,7 @@ from homeport.services.ecs.control.daemons import DaemonWatch, daemon_snapshot, 
 from homeport.services.ecs.control.rests import Rests
 from homeport.services.ecs.control.service_steps import (
     START_MAX,
+    counted_until,
     log_mode,
     stopping,
     told_moves,
@@ -25,6 +28,7 @@ from homeport.services.ecs.control.service_steps import (
     told_stops,
     with_events,
 )
+from homeport.services.ecs.control.stages import Outside, StageWork
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.control.zones import ZoneWatch
 from homeport.services.ecs.model import Cluster, Service, ServiceDeployment, Task, TaskDefinition
@@ -56,7 +60,14 @@ class ReplicaController:
     name = "ecs.replica"
 
     def __init__(
-        self, store: Store, clock: Clock, ids: Ids, placer: TaskPlacer, zones: ZoneWatch | None = None
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        placer: TaskPlacer,
+        zones: ZoneWatch | None = None,
+        *,
+        outside: Outside | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -69,6 +80,7 @@ class ReplicaController:
         """Of large services on their way, the tasks as they were last read: so few of them change between."""
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
         self._daemons = DaemonWatch(placer)
+        self._stages = StageWork(store, clock, ids, outside or Outside())
 
     async def keys(self) -> Iterable[str]:
         """Every service that is not INACTIVE."""
@@ -124,12 +136,25 @@ class ReplicaController:
         self._rests.begin(key, len(snapshot.live), is_done=plan.start <= most)
         is_news = plan.waits_for_others and self._listen(service)
         # A rollback has brought another definition: it is loaded with the next look.
-        is_same = definition is not None and definition.id == service.primary.task_definition_id
+        acting, definition = await self._acting(service, definition, plan)
+        is_same = definition is not None and definition.id == acting.primary.task_definition_id
         if plan.start and cluster is not None and definition is not None and is_same:
-            await self._start(service, cluster, definition, plan, most)
+            await self._start(acting, cluster, definition, plan, most)
+        wake_at = await self._stages.carry_out(service, plan)
         if plan.waits_for_others and (self._listen(service) or is_news):
             return Next(wake_at=now)  # the others may have left before anybody listened for it
-        return Next(wake_at=plan.wake_at)
+        return Next(wake_at=min(filter(None, (plan.wake_at, wake_at)), default=None))
+
+    async def _acting(
+        self, service: Service, definition: TaskDefinition | None, plan: ServicePlan
+    ) -> tuple[Service, TaskDefinition | None]:
+        """The service as if the deployment that the plan starts tasks of were its only one."""
+        deployment = next((one for one in service.deployments if one.id == plan.start_of), service.primary)
+        if deployment is service.primary:
+            return service, definition
+        wanted = deployment.task_definition_id
+        found = await self._store.read(lambda tx: TaskDefinitionRepo(tx).by_ids([wanted]))
+        return msgspec.structs.replace(service, deployments=(deployment,)), found.get(wanted)
 
     def _plan(self, snapshot: ServiceSnapshot, now: datetime) -> ServicePlan:
         return plan_either(snapshot, now, scale_in=partial(self._scale_in, snapshot.service))
@@ -177,7 +202,9 @@ class ReplicaController:
             service=service,
             live=tasks.live_of_service(service_id, self._known.get(service_id)),
             stopped=tasks.stopped_of_service(
-                service_id, after=service.primary.counted_until, started_by=service.primary.id
+                service_id,
+                after=counted_until(service),
+                started_by=None if service.primary.staging is not None else service.primary.id,
             ),
             draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
         )

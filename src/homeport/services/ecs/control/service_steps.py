@@ -129,3 +129,10 @@ def log_mode(tx: Tx, service: Service) -> str:
     root = f"arn:aws:iam::{service.account_id}:root"
     explicit = SettingRepo(tx, service.account_id, service.region).explicit((root,))
     return explicit.get((root, "defaultLogDriverMode")) or SETTINGS["defaultLogDriverMode"].default
+
+
+def counted_until(service: Service) -> datetime:
+    """From when on stops of its tasks are still to be counted; while there are stages, of two deployments."""
+    if service.primary.staging is None:
+        return service.primary.counted_until
+    return min(deployment.counted_until for deployment in service.deployments)

@@ -36,7 +36,13 @@ from homeport.services.ecs.model.services import (
     Service,
     ServiceEvent,
 )
-from homeport.services.ecs.model.strategies import DeploymentStrategy, HookRun, LifecycleHook, Staging
+from homeport.services.ecs.model.strategies import (
+    DeploymentStrategy,
+    HookAnswer,
+    HookRun,
+    LifecycleHook,
+    Staging,
+)
 from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
@@ -62,6 +68,7 @@ __all__ = [
     "DeploymentStrategy",
     "Document",
     "EarlySuccess",
+    "HookAnswer",
     "HookRun",
     "LifecycleHook",
     "Noun",

@@ -93,6 +93,17 @@ class HookRun(Noun, frozen=True, kw_only=True):
         return self.status in OPEN_HOOKS
 
 
+class HookAnswer(Noun, frozen=True, kw_only=True):
+    """What a hook's function said. `status`: SUCCEEDED, FAILED or IN_PROGRESS.
+
+    One in progress is called again after a while, and is handed `details` then.
+    """
+
+    status: str
+    call_back_seconds: float = 30.0
+    details: Document | None = None
+
+
 class Staging(Noun, frozen=True, kw_only=True):
     """Where a deployment with stages is. `blue` and `green` are deployments' ids; `blue` may be empty.
 

@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import Breaker, EarlySuccess
+from homeport.services.ecs.errors import InvalidParameterException
+from homeport.services.ecs.model import Breaker, DeploymentStrategy, EarlySuccess
+from homeport.services.ecs.plan.strategy_request import deployment_strategy
 from homeport.services.ecs.plan.support import refuse
 
-_UNSUPPORTED_DEPLOYMENT = (
-    "alarms",
-    "lifecycleHooks",
-    "linearConfiguration",
-    "canaryConfiguration",
-)
+_UNSUPPORTED_DEPLOYMENT = ("alarms",)
 
 
 class RolloutSettings(NamedTuple):
@@ -24,6 +20,7 @@ class RolloutSettings(NamedTuple):
     maximum_percent: int = 200
     breaker: Breaker = Breaker()
     early_success: EarlySuccess = EarlySuccess()
+    deployment_strategy: DeploymentStrategy = DeploymentStrategy()
 
 
 DAEMON_DEFAULTS = RolloutSettings(minimum_healthy_percent=0, maximum_percent=100)
@@ -37,12 +34,6 @@ def rollout_settings(
     if not given:
         return current
     refuse(given, "deploymentConfiguration", _UNSUPPORTED_DEPLOYMENT)
-    if given.get("strategy") not in (None, "ROLLING"):
-        raise ClientException(
-            f"deploymentConfiguration.strategy {given['strategy']} is not supported by Homeport yet."
-        )
-    if given.get("bakeTimeInMinutes"):
-        raise ClientException("deploymentConfiguration.bakeTimeInMinutes is not supported by Homeport yet.")
     minimum = given.get("minimumHealthyPercent", current.minimum_healthy_percent)
     maximum = given.get("maximumPercent", current.maximum_percent)
     if not 0 <= minimum <= 100:
@@ -54,11 +45,18 @@ def rollout_settings(
             "The daemon scheduling strategy does not support a maximumPercent other than 100."
         )
     breaker = given.get("deploymentCircuitBreaker")
+    strategy = deployment_strategy(given, current.deployment_strategy)
+    early = _early_success(given.get("earlySuccessCriteria"), current.early_success, minimum)
+    if early.enable and strategy.is_staged:
+        raise InvalidParameterException(
+            f"earlySuccessCriteria are valid with the strategy ROLLING only: the strategy is {strategy.name}."
+        )
     return RolloutSettings(
         minimum,
         maximum,
         current.breaker if breaker is None else _breaker(breaker),
-        _early_success(given.get("earlySuccessCriteria"), current.early_success, minimum),
+        early,
+        strategy,
     )
 
 

@@ -52,6 +52,7 @@ def opened(service: Service, uid: str) -> ServiceDeployment:
         deployment_id=primary.id,
         target=primary.revision,
         sources=tuple(dict.fromkeys(old.revision for old in service.deployments[1:] if old.revision)),
+        staging=primary.staging,
         created_at=primary.created_at,
         updated_at=primary.created_at,
     )
@@ -84,6 +85,8 @@ def advanced(
     if mine is not None:
         limit = threshold(service.breaker, service.desired_count) if service.breaker.enable else 0
         after = msgspec.structs.replace(after, failures=mine.failed_tasks, threshold=limit)
+    if primary.staging is not None and primary.staging.green == record.deployment_id:
+        after = msgspec.structs.replace(after, staging=primary.staging)
     if primary.id != record.deployment_id and service.status == "ACTIVE":
         after = _rolling_back(after, service, mine, now)
     elif primary.rollout_state == "COMPLETED":
@@ -126,6 +129,8 @@ def _rolling_back(
             status_reason=reason,
             rollback=Rollback(reason=reason, started_at=now, revision=primary.revision),
         )
+    elif record.status == "ROLLBACK_REQUESTED":
+        record = msgspec.structs.replace(record, status="ROLLBACK_IN_PROGRESS")
     if primary.rollout_state == "COMPLETED":
         return msgspec.structs.replace(record, status="ROLLBACK_SUCCESSFUL", finished_at=now)
     if primary.rollout_state == "FAILED":

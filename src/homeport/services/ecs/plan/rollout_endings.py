@@ -36,6 +36,11 @@ STOPPED_ROLLING_BACK = FailureTexts(
     event="stopped by the user.",
     rolling_back="Service deployment stopped by the user: rolling back to deploymentId {id}.",
 )
+CONTINUED_BACK = FailureTexts(
+    reason="Service deployment was rolled back by the user at a lifecycle hook.",
+    event="rolled back by the user.",
+    rolling_back="Service deployment rolled back by the user: rolling back to deploymentId {id}.",
+)
 STOPPED_FOR_GOOD = FailureTexts(
     reason="Service deployment was stopped by the user.",
     event="stopped by the user.",

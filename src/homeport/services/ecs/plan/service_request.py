@@ -78,7 +78,6 @@ def check_common(request: Mapping[str, Any]) -> None:
         )
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
-    rollout_settings(request.get("deploymentConfiguration"))
     check_constraints(tuple(request.get("placementConstraints") or ()))
     check_strategy(tuple(request.get("placementStrategy") or ()))
 
@@ -122,6 +121,8 @@ def check_create(request: Mapping[str, Any]) -> None:
         check_daemon(request)
     elif request.get("desiredCount") is None and not external:
         raise InvalidParameterException("desiredCount is required for a REPLICA service.")
+    else:
+        rollout_settings(request.get("deploymentConfiguration"))
     if controller_of(request) == "CODE_DEPLOY":
         check_code_deploy_create(request)
     if len(request.get("clientToken") or "") > 36:

@@ -7,28 +7,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
 
-from homeport.services.ecs.model import Deployment, HookRun, Service, Staging
+from homeport.services.ecs.model import Deployment, HookAnswer, HookRun, Service, Staging
 
-CALL_BACK_SECONDS = 30.0
-"""Before a function that is IN_PROGRESS is called again, unless it says otherwise."""
 WITH_WEIGHTS = ("TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HookAnswer:
-    """What a function said. `status`: SUCCEEDED, FAILED or IN_PROGRESS."""
-
-    status: str
-    call_back_seconds: float = CALL_BACK_SECONDS
-    details: Mapping[str, Any] | None = None
-    """What it wants to be handed with its next call."""
 
 
 def opened(staging: Staging, deployment: Deployment, now: datetime) -> Staging:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.view.strategies import stage_view, traffic_shares
 from homeport.services.ecs.view.wire import Standings, Wire, present
 
 
@@ -10,7 +11,7 @@ def _revision_counts(record: ServiceDeployment, uid: str, service: Service, task
     """A revision of a service deployment, with the tasks that it has now; or had, when it completed early."""
     of = {deployment.id for deployment in service.deployments if deployment.revision == uid}
     head = record.arn.rpartition("/")[0].replace(":service-deployment/", ":service-revision/")
-    wanted = service.desired_count if service.primary.revision == uid else 0
+    wanted = sum(service.wanted_of(one) for one in service.deployments if one.revision == uid)
     running = tasks.running(*of) if of else 0
     pending = tasks.pending(*of) if of else 0
     wanted, running, pending = record.final_counts.get(uid, (wanted, running, pending))
@@ -19,6 +20,7 @@ def _revision_counts(record: ServiceDeployment, uid: str, service: Service, task
         "requestedTaskCount": wanted,
         "runningTaskCount": running,
         "pendingTaskCount": pending,
+        **traffic_shares(record, uid, service),
     }
 
 
@@ -56,6 +58,7 @@ def service_deployment_view(record: ServiceDeployment, service: Service, tasks: 
             "targetServiceRevision": _revision_counts(record, record.target, service, tasks),
             "status": record.status,
             "statusReason": record.status_reason,
+            **stage_view(record.staging),
             "deploymentConfiguration": record.configuration,
             "rollback": None
             if rollback is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
+from homeport.services.ecs.view.strategies import strategy_view
 from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire
 
@@ -40,8 +41,7 @@ def deployment_configuration(service: Service) -> Wire:
         "deploymentCircuitBreaker": _breaker_view(service.breaker),
         "maximumPercent": service.maximum_percent,
         "minimumHealthyPercent": service.minimum_healthy_percent,
-        "strategy": "ROLLING",
-        "bakeTimeInMinutes": 0,
+        **strategy_view(service.deployment_strategy),
     }
     if service.early_success.given:
         view["earlySuccessCriteria"] = dict(service.early_success.given)
@@ -88,7 +88,7 @@ def service_view(
         "deployments": [
             _deployment_view(
                 deployment,
-                desired=service.desired_count if deployment.status == "PRIMARY" else 0,
+                desired=service.wanted_of(deployment),
                 running=tasks.running(deployment.id),
                 pending=tasks.pending(deployment.id),
             )

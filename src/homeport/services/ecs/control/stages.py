@@ -1,0 +1,122 @@
+"""What a stage needs from outside: traffic that is shifted, functions that are called.
+
+Each is asked again until its answer is written: whoever is killed in between asks the same again, by the same
+name and with the same shares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import msgspec
+
+from homeport.core.clock import Clock
+from homeport.core.errors import AwsError
+from homeport.core.ids import Ids
+from homeport.core.log import get_logger
+from homeport.runtime.retry import decide_again
+from homeport.services.ecs.control.service_steps import with_events
+from homeport.services.ecs.model import HookAnswer, HookRun, Service, Staging
+from homeport.services.ecs.plan.rollout import ServicePlan
+from homeport.services.ecs.plan.rollout_endings import with_primary
+from homeport.services.ecs.plan.strategy_hooks import answered, hook_event, weights, with_runs
+from homeport.services.ecs.ports import LifecycleHookInvoker, TrafficShares, TrafficShifter
+from homeport.services.ecs.repo.history import HistoryRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.store.base import Store
+from homeport.store.tx import Tx
+
+log = get_logger("ecs.stages")
+SHIFT_LOOK = timedelta(seconds=1)
+SHIFT_PAUSE = timedelta(seconds=30)
+"""Before traffic that could not be shifted is tried again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """Who shifts traffic and calls functions; `None`: nobody, and no service is let to ask for it."""
+
+    shifter: TrafficShifter | None = None
+    invoker: LifecycleHookInvoker | None = None
+
+
+class StageWork:
+    """Carries out what a plan asks of others, and notes what became of it."""
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, outside: Outside) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._outside = outside
+
+    async def carry_out(self, service: Service, plan: ServicePlan) -> datetime | None:
+        """Shift and call; when to look again, for what is not answered yet."""
+        wake = await self._shift(service) if plan.shift else None
+        for run in plan.calls:
+            await self._call(service, run)
+        return wake
+
+    async def _shift(self, service: Service) -> datetime | None:
+        staging = service.primary.staging
+        if staging is None or self._outside.shifter is None:
+            return None
+        shares = TrafficShares(
+            production=weights(service, staging, staging.production),
+            test=weights(service, staging, staging.test),
+        )
+        try:
+            is_live = await self._outside.shifter.shift(service, shares)
+        except AwsError as error:
+            told = f"(service {service.name}) was unable to shift traffic: {error.message}"
+            await self._note(service, lambda now: now, told)
+            return self._clock.now() + SHIFT_PAUSE
+        if not is_live:
+            return self._clock.now() + SHIFT_LOOK
+
+        def in_force(now: Staging) -> Staging:
+            asked = (staging.production, staging.test, staging.returns)
+            same = (now.production, now.test, now.returns) == asked
+            return msgspec.structs.replace(now, live=True) if same else now
+
+        await self._note(service, in_force)
+        return None
+
+    async def _call(self, service: Service, run: HookRun) -> None:
+        staging = service.primary.staging
+        if staging is None or self._outside.invoker is None:
+            return
+        records = await self._store.read(lambda tx: HistoryRepo(tx).open_of(service.id))
+        arns = [record.arn for record in records if record.deployment_id == staging.green]
+        if not arns:
+            return
+        try:
+            answer = await self._outside.invoker.invoke(run.hook, hook_event(service, staging, run, arns[-1]))
+        except AwsError as error:
+            log.warning("hook.not_called", hook=run.id, function=run.hook.target_arn, reason=error.message)
+            answer = HookAnswer(status="FAILED")
+
+        def with_answer(now: Staging) -> Staging:
+            found = [one for one in now.hooks if one.id == run.id and one.is_open]
+            return with_runs(now, *(answered(one, answer, self._clock.now()) for one in found))
+
+        await self._note(service, with_answer)
+
+    async def _note(self, service: Service, change: Callable[[Staging], Staging], *told: str) -> None:
+        """Write what became of it, unless the service has another deployment by now."""
+
+        def work(tx: Tx) -> None:
+            repo = ServiceRepo(tx)
+            current = repo.get(service.id)
+            if current is None or not current.deployments or current.primary.id != service.primary.id:
+                return
+            staging = current.primary.staging
+            if staging is None:
+                return
+            primary = msgspec.structs.replace(current.primary, staging=change(staging))
+            after = with_events(with_primary(current, primary), told, ids=self._ids, now=self._clock.now())
+            if after != current:
+                repo.save(after)
+
+        await decide_again(lambda: self._store.write(work))
