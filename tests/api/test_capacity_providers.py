@@ -24,7 +24,9 @@ def live() -> Iterator[Live]:
 
 @pytest.fixture
 def ecs(live: Live) -> Any:
-    return live.client("ecs")
+    client = live.client("ecs")
+    client.create_cluster()
+    return client
 
 
 def create(ecs: Any, name: str, group: str | None = None, **members: Any) -> Any:
@@ -163,3 +165,124 @@ def test_a_provider_is_tagged_by_its_arn(ecs: Any) -> None:
     assert ecs.list_tags_for_resource(resourceArn=arn)["tags"] == [{"key": "b", "value": "2"}]
     ghost = arn.replace("tagged", "FARGATE")
     assert refusal(ecs.list_tags_for_resource, resourceArn=ghost)[0] == "ResourceNotFoundException"
+
+
+def associate(ecs: Any, *names: str, strategy: list[dict[str, Any]] | None = None) -> Any:
+    return ecs.put_cluster_capacity_providers(
+        cluster="default", capacityProviders=list(names), defaultCapacityProviderStrategy=strategy or []
+    )["cluster"]
+
+
+def default_cluster(ecs: Any, **members: Any) -> Any:
+    return ecs.describe_clusters(clusters=["default"], **members)["clusters"][0]
+
+
+def test_a_provider_is_changed_where_it_is_named_and_keeps_the_rest(ecs: Any) -> None:
+    create(ecs, "own", provider={"managedScaling": {"targetCapacity": 80}})
+    changed = ecs.update_capacity_provider(
+        name="own", autoScalingGroupProvider={"managedScaling": {"instanceWarmupPeriod": 10}}
+    )["capacityProvider"]
+    scaling = changed["autoScalingGroupProvider"]["managedScaling"]
+    assert (scaling["targetCapacity"], scaling["instanceWarmupPeriod"]) == (80, 10)
+    assert changed["updateStatus"] == "UPDATE_COMPLETE"
+    described = ecs.describe_capacity_providers(capacityProviders=["own"])["capacityProviders"]
+    assert described == [changed]
+    enabled = {"managedScaling": {"status": "ENABLED"}}
+    assert "ENABLED" in refusal(ecs.update_capacity_provider, name="own", autoScalingGroupProvider=enabled)[1]
+    for name in ("ghost", "FARGATE"):
+        refused = refusal(
+            ecs.update_capacity_provider, name=name, autoScalingGroupProvider={"managedScaling": {}}
+        )
+        assert refused[0] in ("ClientException", "InvalidParameterException")
+
+
+def test_a_cluster_has_the_providers_it_was_given_last(ecs: Any) -> None:
+    create(ecs, "a"), create(ecs, "b")
+    strategy = [{"capacityProvider": "a", "weight": 1}, {"capacityProvider": "b", "weight": 4, "base": 2}]
+    cluster = associate(ecs, "a", "b", "FARGATE", strategy=strategy)
+    assert cluster["capacityProviders"] == ["a", "b", "FARGATE"]
+    assert cluster["defaultCapacityProviderStrategy"] == [
+        {"capacityProvider": "a", "weight": 1, "base": 0},
+        {"capacityProvider": "b", "weight": 4, "base": 2},
+    ]
+    shown = default_cluster(ecs, include=["ATTACHMENTS"])
+    assert shown["attachments"] == []
+    assert shown["capacityProviders"] == ["a", "b", "FARGATE"]
+    assert [
+        one["name"] for one in ecs.describe_capacity_providers(cluster="default")["capacityProviders"]
+    ] == [
+        "FARGATE",
+        "a",
+        "b",
+    ]
+    assert associate(ecs, "b")["capacityProviders"] == ["b"]
+    assert associate(ecs)["defaultCapacityProviderStrategy"] == []
+
+
+def test_a_cluster_is_created_with_providers(ecs: Any) -> None:
+    create(ecs, "a")
+    members = {
+        "capacityProviders": ["a"],
+        "defaultCapacityProviderStrategy": [{"capacityProvider": "a", "weight": 3}],
+    }
+    made = ecs.create_cluster(clusterName="fresh", **members)["cluster"]
+    assert made["capacityProviders"] == ["a"]
+    assert ecs.create_cluster(clusterName="fresh", **members)["cluster"] == made
+    assert ecs.create_cluster(clusterName="fresh")["cluster"] == made
+    assert refusal(ecs.create_cluster, clusterName="fresh", capacityProviders=["FARGATE"]) == (
+        "InvalidParameterException",
+        "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+    )
+
+
+def test_what_a_cluster_cannot_be_given(ecs: Any) -> None:
+    """Source of the texts: terraform-aws-modules/ecs issues 53 and 68."""
+    create(ecs, "a")
+    missing = refusal(associate, ecs, "ghost")
+    assert missing[0] == "InvalidParameterException"
+    assert missing[1].startswith("The specified capacity provider was not found.")
+    stranger = [{"capacityProvider": "a", "weight": 1}]
+    assert "not associated with the cluster" in refusal(associate, ecs, strategy=stranger)[1]
+    mixed = [{"capacityProvider": "a", "weight": 1}, {"capacityProvider": "FARGATE", "weight": 1}]
+    assert refusal(associate, ecs, "a", "FARGATE", strategy=mixed) == (
+        "InvalidParameterException",
+        "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups "
+        "and Fargate providers. Specify one or the other and try again.",
+    )
+    fargate = [{"capacityProvider": "FARGATE", "weight": 1}]
+    assert (
+        "FARGATE is not supported by Homeport yet" in refusal(associate, ecs, "FARGATE", strategy=fargate)[1]
+    )
+    assert default_cluster(ecs)["capacityProviders"] == []
+
+
+def test_a_provider_of_a_cluster_is_not_deleted_and_says_so(ecs: Any) -> None:
+    """Source of the text: terraform-provider-aws pull request 48156."""
+    create(ecs, "a", "group")
+    associate(ecs, "a")
+    kept = ecs.delete_capacity_provider(capacityProvider="a")["capacityProvider"]
+    assert (kept["status"], kept["updateStatus"]) == ("ACTIVE", "DELETE_FAILED")
+    assert kept["updateStatusReason"] == (
+        "The capacity provider cannot be deleted because it is associated with cluster: default. "
+        "Remove the capacity provider from the cluster and try again."
+    )
+    associate(ecs)
+    gone = ecs.delete_capacity_provider(capacityProvider=kept["capacityProviderArn"])["capacityProvider"]
+    assert (gone["status"], gone["updateStatus"]) == ("INACTIVE", "DELETE_COMPLETE")
+    assert "updateStatusReason" not in gone
+    assert (
+        ecs.describe_capacity_providers(capacityProviders=["a"])["capacityProviders"][0]["status"]
+        == "INACTIVE"
+    )
+    assert "a" not in [one["name"] for one in ecs.describe_capacity_providers()["capacityProviders"]]
+    assert refusal(ecs.delete_capacity_provider, capacityProvider="a")[0] == "ClientException"
+    assert refusal(ecs.delete_capacity_provider, capacityProvider="FARGATE")[0] == "ClientException"
+    assert create(ecs, "b", "group")["status"] == "ACTIVE", "its group is free again"
+    assert create(ecs, "a")["status"] == "ACTIVE", "and so is its name"
+
+
+def test_a_deleted_cluster_lets_its_providers_go(ecs: Any) -> None:
+    create(ecs, "a")
+    ecs.create_cluster(clusterName="brief", capacityProviders=["a"])
+    ecs.delete_cluster(cluster="brief")
+    assert ecs.delete_capacity_provider(capacityProvider="a")["capacityProvider"]["status"] == "INACTIVE"

@@ -64,7 +64,11 @@ def test_clusters_elsewhere_are_missing(ecs: Any) -> None:
 @pytest.mark.parametrize(
     "members",
     [
-        {"capacityProviders": ["FARGATE"]},
+        {"capacityProviders": ["ghost"]},
+        {
+            "capacityProviders": ["FARGATE"],
+            "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}],
+        },
         {"serviceConnectDefaults": {"namespace": "x"}},
         {"configuration": {"executeCommandConfiguration": {"logging": "NONE"}}},
         {"settings": [{"name": "containerInsights", "value": "loud"}]},

@@ -99,6 +99,7 @@ BINDINGS = [
 ]
 CONTAINER_REPORT = {"runtimeId": "r", "status": "RUNNING", "networkBindings": BINDINGS}
 
+SHARES = [{"capacityProvider": "own", "weight": 1, "base": 2}]
 GROUP_PROVIDER = {
     "managedScaling": {
         "status": "DISABLED", "targetCapacity": 90, "minimumScalingStepSize": 1,
@@ -120,6 +121,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "clusterName": "{unique}",
             "tags": TAGS,
             "settings": [{"name": "containerInsights", "value": "enabled"}],
+            "capacityProviders": ["FARGATE", "own"],
+            "defaultCapacityProviderStrategy": SHARES,
         }
     ],
     "CreateService": [
@@ -130,6 +133,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "enableECSManagedTags": True, "propagateTags": "SERVICE", "enableExecuteCommand": False,
             "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 30,
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
+        },
+        {
+            "serviceName": "{unique}-shared", "cluster": "default", "taskDefinition": "app",
+            "desiredCount": 0, "capacityProviderStrategy": SHARES,
         },
         {
             "serviceName": "{unique}-external", "deploymentController": {"type": "EXTERNAL"},
@@ -155,7 +162,11 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "cluster": "default", "service": "external", "taskDefinition": "app", "launchType": "EC2",
             "externalId": "build-7", "scale": {"value": 0.0, "unit": "PERCENT"}, "clientToken": "{unique}",
             "tags": TAGS,
-        }
+        },
+        {
+            "cluster": "default", "service": "shared", "taskDefinition": "app",
+            "capacityProviderStrategy": SHARES,
+        },
     ],
     "DeleteAccountSetting": [{"name": "containerInsights", "principalArn": "{user}"}],
     "DeleteAttributes": [
@@ -166,6 +177,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             ],
         }
     ],
+    "DeleteCapacityProvider": [{"capacityProvider": "doomed"}],
     "DeleteCluster": [{"cluster": "doomed"}],
     "DeleteDaemon": [{"daemonArn": "{doomed_daemon}"}],
     "DeleteDaemonTaskDefinition": [{"daemonTaskDefinition": "{doomed_daemon_definition}"}],
@@ -266,6 +278,13 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             ],
         }
     ],
+    "PutClusterCapacityProviders": [
+        {
+            "cluster": "default", "capacityProviders": ["own"],
+            "defaultCapacityProviderStrategy": SHARES,
+        },
+        {"cluster": "default", "capacityProviders": ["own"], "defaultCapacityProviderStrategy": []},
+    ],
     "RegisterContainerInstance": [
         INSTANCE,
         {**INSTANCE, "containerInstanceArn": "{renewed_instance}", "clientToken": "{unique}"},
@@ -276,7 +295,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "enableECSManagedTags": True, "enableExecuteCommand": False, "group": "g", "startedBy": "me",
             "propagateTags": "TASK_DEFINITION", "tags": TAGS, "overrides": OVERRIDES,
             "clientToken": "{unique}", **SPREAD,
-        }
+        },
+        {"cluster": "default", "taskDefinition": "app", "capacityProviderStrategy": SHARES},
     ],
     "StartTask": [
         {
@@ -319,6 +339,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     "TagResource": [{"resourceArn": "{cluster}", "tags": TAGS}],
     "UntagResource": [{"resourceArn": "{cluster}", "tagKeys": ["team"]}],
+    "UpdateCapacityProvider": [{"name": "own", "autoScalingGroupProvider": GROUP_PROVIDER}],
     "UpdateCluster": [
         {"cluster": "default", "settings": [{"name": "containerInsights", "value": "disabled"}]}
     ],
@@ -341,6 +362,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "deploymentConfiguration": {
                 "strategy": "BLUE_GREEN", "bakeTimeInMinutes": 3, "lifecycleHooks": [PAUSE],
             },
+        },
+        {
+            "cluster": "default", "service": "web", "forceNewDeployment": True,
+            "capacityProviderStrategy": SHARES,
         },
         {
             "cluster": "default", "service": "external", "desiredCount": 1,
@@ -476,7 +501,12 @@ def waits(live: Live, ecs: Any, name: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def world(live: Live, ecs: Any) -> dict[str, str]:
     """Something of everything, by the names that `REQUESTS` uses."""
-    live.add_node()
+    live.add_node(attributes={"homeport.auto-scaling-group": "own"})
+    for name in ("own", "doomed"):
+        ecs.create_capacity_provider(name=name, autoScalingGroupProvider={"autoScalingGroupArn": name})
+    ecs.put_cluster_capacity_providers(
+        cluster="default", capacityProviders=["own"], defaultCapacityProviderStrategy=[]
+    )
     definition = {"name": "app", "image": "app:1", "memory": 64, "command": ["stay"]}
     for family in ("app", "gone"):
         ecs.register_task_definition(family=family, containerDefinitions=[definition])
@@ -489,7 +519,8 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
     ecs.create_service(
         serviceName="stuck", taskDefinition="app", desiredCount=1, placementConstraints=nowhere
     )
-    ecs.create_service(serviceName="external", deploymentController={"type": "EXTERNAL"})
+    for name in ("external", "shared"):
+        ecs.create_service(serviceName=name, deploymentController={"type": "EXTERNAL"})
     task_set, doomed_task_set = (
         ecs.create_task_set(cluster="default", service="external", taskDefinition="app")["taskSet"]["id"]
         for _ in range(2)

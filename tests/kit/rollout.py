@@ -106,6 +106,8 @@ class World:
     now: datetime = NOW
     tasks: dict[int, Task] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    rooms: dict[str | None, int] = field(default_factory=dict)
+    """How many tasks each capacity provider has room for; empty: as many as there are."""
     plans: list[tuple[ServiceSnapshot, ServicePlan, datetime]] = field(default_factory=list)
 
     def snapshot(self) -> ServiceSnapshot:
@@ -123,12 +125,19 @@ class World:
         for stop in plan.stop:
             self.change(stop.task, desired_status="STOPPED", stopped_reason=stop.reason)
         number = int(self.service.primary.id.rpartition("/")[2])
-        for _ in range(plan.start):
-            fresh = task(len(self.tasks) + 1, number, last_status="PENDING")
+        for place in range(plan.start):
+            provider = plan.start_in[place] if plan.start_in else None
+            if self.rooms and self.rooms.get(provider, 0) <= self.held(provider):
+                continue
+            fresh = task(len(self.tasks) + 1, number, last_status="PENDING", capacity_provider=provider)
             checked = self.behaviour(fresh).checked
             containers = tuple(msgspec.structs.replace(c, has_health_check=checked) for c in fresh.containers)
             self.tasks[fresh.id] = msgspec.structs.replace(fresh, containers=containers)
         return plan
+
+    def held(self, provider: str | None) -> int:
+        """How many tasks have their place in a capacity provider."""
+        return sum(t.capacity_provider == provider and t.stopped_at is None for t in self.tasks.values())
 
     def behaviour(self, of: Task) -> Behaviour:
         return self.behaviours.get(of.started_by or "", Behaviour())

@@ -21,7 +21,13 @@ import aiohttp
 from homeport.app.addresses import local_addresses
 from homeport.app.node_keeper import keep_running
 from homeport.app.reported_images import ReportedImages
-from homeport.app.settings import DEFAULT_CLUSTER, INSTALLATION_LABEL, AgentSettings, UpSettings
+from homeport.app.settings import (
+    DEFAULT_CLUSTER,
+    GROUP_ATTRIBUTE,
+    INSTALLATION_LABEL,
+    AgentSettings,
+    UpSettings,
+)
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
@@ -256,7 +262,7 @@ class LocalNodes:
         """One slice: an equal share of the machine's CPUs and memory."""
         cpu_units = host.info.cpus * 1024 // count
         memory_mib = (host.info.memory_bytes // MEBIBYTE - SYSTEM_RESERVED_MIB) // count
-        name = f"i{address.index}"
+        name, groups = f"i{address.index}", self._settings.auto_scaling_groups
         limits = Limits(
             cpus=cpu_units / 1024 if count > 1 else None,
             memory_bytes=memory_mib * MEBIBYTE if count > 1 else None,
@@ -275,6 +281,7 @@ class LocalNodes:
             host_ip=address.ip,
             cpu_units=cpu_units,
             memory_mib=memory_mib,
+            attributes={GROUP_ATTRIBUTE: groups[address.index % len(groups)]} if groups else {},
         )
         drivers = host.drivers(await host.cgroups(name, limits))
 
@@ -323,6 +330,7 @@ async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report
             data_dir=_directory(settings.data_dir / "nodes" / "self"),
             instance_name="self",
             reserved_memory_mib=SYSTEM_RESERVED_MIB,
+            attributes=settings.attributes,
             external=True,
         )
         drivers = host.drivers(await host.cgroups("self", Limits()))

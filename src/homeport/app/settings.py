@@ -10,8 +10,8 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -33,8 +33,12 @@ KNOWN_VARIABLES = frozenset(
 )
 """`HOMEPORT_PYTHON` is read by `bin/homeport`: the interpreter that its environment is made with."""
 
+GROUP_ATTRIBUTE = "homeport.auto-scaling-group"
+"""Names the Auto Scaling group of a container instance, as ECS's model has it."""
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9\-_./\\]{1,128}")
+_ATTRIBUTE_VALUE = re.compile(r"[A-Za-z0-9\-_.@/\\:][A-Za-z0-9\-_.@/\\: ]{0,127}(?<! )")
 
 
 class SettingsError(ValueError):
@@ -70,6 +74,8 @@ class UpSettings:
     host: str = "127.0.0.1"
     port: int = DEFAULT_PORT
     instances: int = 1
+    auto_scaling_groups: tuple[str, ...] = ()
+    """The groups that the instances belong to, in turn."""
     tasks_per_service: int = TASKS_PER_SERVICE
     auth: AuthMode = AuthMode.ON
     region: str = DEFAULT_REGION
@@ -84,6 +90,11 @@ class UpSettings:
             raise SettingsError(
                 f"{self.instances} instances cannot be", f"Choose a number from 0 to {INSTANCES_MAX}."
             )
+        for group in self.auto_scaling_groups:
+            if not _ATTRIBUTE_VALUE.fullmatch(group):
+                raise SettingsError(
+                    f"{group!r} is not an Auto Scaling group's name", "Use letters, digits and - _ . /"
+                )
         if not 1 <= self.tasks_per_service <= TASKS_PER_SERVICE_MAX:
             raise SettingsError(
                 f"{self.tasks_per_service} tasks per service cannot be",
@@ -115,8 +126,28 @@ class AgentSettings:
     session_token: str | None = None
     region: str = DEFAULT_REGION
     cluster: str = DEFAULT_CLUSTER
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    """Custom attributes of the container instance."""
     docker_host: str = "unix:///var/run/docker.sock"
     log_level: str = "info"
+
+
+def parse_attributes(given: Iterable[str]) -> dict[str, str]:
+    """Attributes as they are typed, `NAME=VALUE`. Raise `SettingsError`.
+
+    What they are made of is from the ECS API Reference, Attribute; names with `ecs.` are ECS's own.
+    """
+    attributes: dict[str, str] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not _ATTRIBUTE_NAME.fullmatch(name) or not _ATTRIBUTE_VALUE.fullmatch(value):
+            raise SettingsError(
+                f"{text!r} is not an attribute", "Write NAME=VALUE, of letters, digits and - _ . /"
+            )
+        if name.startswith("ecs."):
+            raise SettingsError(f"the attribute {name} is ECS's own", "Choose a name without `ecs.`.")
+        attributes[name] = value
+    return attributes
 
 
 def check_place(*, region: str, account_id: str) -> None:

@@ -12,7 +12,13 @@ from cyclopts import Parameter
 
 from homeport.app.connection import Connection, installation_id
 from homeport.app.docker_setup import ensure_docker
-from homeport.app.settings import DEFAULT_CLUSTER, DEFAULT_REGION, AgentSettings, environment
+from homeport.app.settings import (
+    DEFAULT_CLUSTER,
+    DEFAULT_REGION,
+    AgentSettings,
+    environment,
+    parse_attributes,
+)
 from homeport.cli.client import STS_VERSION, ApiError, AwsClient, UnreachableError
 from homeport.cli.common import Cluster, DataDir, data_dir_for, owned
 from homeport.cli.output import CliError
@@ -27,6 +33,14 @@ def agent(
     endpoint: Annotated[str, Parameter(help="Where Homeport answers. Default: AWS_ENDPOINT_URL.")] = "",
     cluster: Cluster = DEFAULT_CLUSTER,
     region: Annotated[str, Parameter(help="Default: AWS_REGION or AWS_DEFAULT_REGION.")] = "",
+    attribute: Annotated[
+        list[str] | None,
+        Parameter(
+            negative="",
+            help="NAME=VALUE, may be given several times; homeport.auto-scaling-group=GROUP makes it an "
+            "instance of the capacity provider on that group.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> int:
     """Make this machine a container instance of a Homeport elsewhere, until Ctrl-C or SIGTERM.
@@ -36,7 +50,7 @@ def agent(
 
     Exit status: 0 stopped as asked, 1 cannot start or had to end.
     """
-    place = data_dir_for(data_dir)
+    place, attributes = data_dir_for(data_dir), parse_attributes(attribute or ())
     environ = environment()
     where = endpoint or environ.get("AWS_ENDPOINT_URL", "")
     key, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
@@ -66,6 +80,7 @@ def agent(
             session_token=token,
             region=there,
             cluster=cluster,
+            attributes=attributes,
             docker_host=ensure_docker(data_dir=place, environ=environ, report=view),
             log_level=environ.get("HOMEPORT_LOG_LEVEL", "warning"),
         )

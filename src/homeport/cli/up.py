@@ -49,6 +49,10 @@ def up(  # noqa: PLR0913 - each is an option
     port: Annotated[int, Parameter(help="Port to listen on.")] = DEFAULT_PORT,
     data_dir: DataDir = None,
     instances: Annotated[int, Parameter(help="Container instances to be on this machine.")] = 1,
+    auto_scaling_group: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="A group that instances belong to; of several, each in turn."),
+    ] = None,
     auth: Annotated[
         AuthMode, Parameter(help="off: believe every caller. For throwaway CI only.")
     ] = AuthMode.ON,
@@ -72,6 +76,7 @@ def up(  # noqa: PLR0913 - each is an option
     # What can be refused is refused before anything is started.
     options = {
         "host": host, "port": port, "instances": instances, "auth": auth, "region": region,
+        "auto_scaling_groups": tuple(auto_scaling_group or ()),
         "account_id": account_id, "tasks_per_service": tasks_per_service,
         "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
     }  # fmt: skip

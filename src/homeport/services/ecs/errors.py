@@ -115,6 +115,12 @@ class ResourceNotFoundException(AwsError):
     code = "ResourceNotFoundException"
 
 
+class ResourceInUseException(AwsError):
+    """Something still uses it."""
+
+    code = "ResourceInUseException"
+
+
 class LimitExceededException(AwsError):
     """A quota."""
 

@@ -77,6 +77,15 @@ class ClientToken:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """So many of a request's tasks are for the instances of a capacity provider's Auto Scaling group."""
+
+    provider: str
+    group: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlacementRequest:
     """Identical tasks to place and start.
 
@@ -85,7 +94,8 @@ class PlacementRequest:
     otherwise `count` tasks are placed. `template` is a task without id, uid and
     instance; `required_attributes` are names that an instance must carry. `zones`: the
     Availability Zones to choose from; none: all.
-    A `service`, or a `daemon`, must be as it was read when the tasks are committed.
+    A `service`, or a `daemon`, must be as it was read when the tasks are committed. With `shares`,
+    which make up the `count`, each task goes to the instances of its share's group, and to no others.
     """
 
     cluster: Cluster
@@ -101,6 +111,7 @@ class PlacementRequest:
     client_token: ClientToken | None = None
     service: Service | None = None
     daemon: Daemon | None = None
+    shares: tuple[Share, ...] = ()
 
     @property
     def owner(self) -> int | None:
@@ -123,13 +134,15 @@ class PlacementFailure:
 class PlacementOutcome:
     """What was started, and why the rest was not.
 
-    `explanation` is the sentence for a service's event, about the closest match.
+    `explanation` is the sentence for a service's event, about the closest match;
+    `empty_providers` are the capacity providers that have no instance at all.
     """
 
     tasks: tuple[Task, ...]
     failures: tuple[PlacementFailure, ...] = ()
     no_instances: bool = False
     explanation: str = ""
+    empty_providers: tuple[str, ...] = ()
 
 
 class TaskPlacer(Protocol):

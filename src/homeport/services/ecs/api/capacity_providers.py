@@ -10,22 +10,30 @@ from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import (
     ClientException,
     InvalidParameterException,
+    ResourceInUseException,
 )
-from homeport.services.ecs.model import CapacityProvider
+from homeport.services.ecs.model import CapacityProvider, Cluster
 from homeport.services.ecs.plan.capacity_provider_request import (
     FARGATE,
     SCALING_DEFAULTS,
     check_group_provider,
     check_name,
+    check_scope,
     group_name,
     group_settings,
 )
+from homeport.services.ecs.plan.capacity_strategy import Strategy, strategy_of
 from homeport.services.ecs.plan.identifiers import capacity_provider_name
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
+from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import capacity_provider_view, fargate_view
 from homeport.store.tx import Tx
 
+PROVIDERS_MAX = 20
+"""Of a cluster. Source: ECS service quotas."""
 _TAGS = frozenset({"TAGS"})
 
 
@@ -119,3 +127,91 @@ async def describe_capacity_providers(call: Call, ecs: Ecs, req: Request) -> Ans
 
     found, failures = await ecs.store.read(work)
     return page.answer("capacityProviders", list(found[: page.limit + 1])) | {"failures": failures}
+
+
+def _own(tx: Tx, call: Call, reference: str) -> CapacityProvider:
+    """A provider that somebody created and nobody deleted. Raise `ClientException`."""
+    name = capacity_provider_name(home(call), reference)
+    if name in FARGATE:
+        raise ClientException(f"The capacity provider {name} is reserved: it cannot be changed or deleted.")
+    found = None if name is None else CapacityProviderRepo(tx).find(call.account_id, call.region, name)
+    if found is None or found.status == "INACTIVE":
+        raise ClientException(
+            "The specified capacity provider does not exist. Specify a valid name or ARN and try again."
+        )
+    return found
+
+
+@ops.operation("UpdateCapacityProvider", resources=provider_resource)
+async def update_capacity_provider(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Change what a provider's scaling will do; the group stays."""
+    given = check_group_provider(req)
+
+    def work(tx: Tx) -> CapacityProvider:
+        old = _own(tx, call, req["name"])
+        changes = group_settings(given, old.managed_scaling)
+        changed = msgspec.structs.replace(
+            old, **changes, update_status="UPDATE_COMPLETE", update_status_reason=None
+        )
+        return CapacityProviderRepo(tx).save(changed)
+
+    return {"capacityProvider": capacity_provider_view(await ecs.store.write(work), include=_TAGS)}
+
+
+@ops.operation("DeleteCapacityProvider", resources=provider_resource)
+async def delete_capacity_provider(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Make a provider INACTIVE; one that a cluster has stays, and its update status says so.
+
+    Source of the text: terraform-provider-aws pull request 48156.
+    """
+    check_scope(req)
+
+    def work(tx: Tx) -> CapacityProvider:
+        old = _own(tx, call, req["capacityProvider"])
+        clusters = ClusterRepo(tx).of_provider(call.account_id, call.region, old.name)
+        if clusters:
+            names = ", ".join(cluster.name for cluster in clusters)
+            changed = msgspec.structs.replace(
+                old,
+                update_status="DELETE_FAILED",
+                update_status_reason="The capacity provider cannot be deleted because it is associated with "
+                f"cluster: {names}. Remove the capacity provider from the cluster and try again.",
+            )
+        else:
+            changed = msgspec.structs.replace(
+                old, status="INACTIVE", update_status="DELETE_COMPLETE", update_status_reason=None
+            )
+        return CapacityProviderRepo(tx).save(changed)
+
+    return {"capacityProvider": capacity_provider_view(await ecs.store.write(work), include=_TAGS)}
+
+
+def association(tx: Tx, call: Call, req: Request) -> tuple[tuple[str, ...], Strategy]:
+    """The providers and the default strategy that a request gives a cluster. Raise when one may not be."""
+    repo = CapacityProviderRepo(tx)
+    names = []
+    for reference, name in _names(call, list(req.get("capacityProviders") or ())).items():
+        found = None if name is None else repo.find(call.account_id, call.region, name)
+        if name is None or (name not in FARGATE and (found is None or found.status == "INACTIVE")):
+            raise InvalidParameterException(
+                "The specified capacity provider was not found. Specify a valid capacity provider and try "
+                f"again: {reference}."
+            )
+        names.append(name)
+    if len(names) > PROVIDERS_MAX:
+        raise InvalidParameterException(f"A cluster has at most {PROVIDERS_MAX} capacity providers.")
+    unique = tuple(dict.fromkeys(names))
+    return unique, strategy_of(req.get("defaultCapacityProviderStrategy") or (), unique)
+
+
+def check_detached(tx: Tx, cluster: Cluster, providers: tuple[str, ...]) -> None:
+    """Raise `ResourceInUseException` when the cluster uses a provider that it would lose.
+
+    Source of the text: containers-roadmap issue 631.
+    """
+    lost = set(cluster.capacity_providers) - set(providers)
+    if lost and (
+        lost & ServiceRepo(tx).providers_in_use(cluster.id)
+        or any(TaskRepo(tx).any_of_provider(cluster.id, name) for name in sorted(lost))
+    ):
+        raise ResourceInUseException("The specified capacity provider is in use and cannot be removed.")

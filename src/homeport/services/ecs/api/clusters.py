@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from homeport.core.call import Call
+from homeport.services.ecs.api.capacity_providers import association, check_detached
 from homeport.services.ecs.api.context import Answer, Ecs, Request, cluster_resource, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import (
@@ -14,6 +15,7 @@ from homeport.services.ecs.errors import (
     InvalidParameterException,
 )
 from homeport.services.ecs.model import Cluster
+from homeport.services.ecs.plan.capacity_strategy import Strategy
 from homeport.services.ecs.plan.identifiers import cluster_name
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import checked
@@ -63,7 +65,23 @@ def _configuration(given: Answer | None) -> Answer | None:
 
 
 def _refuse_unsupported(request: Request) -> None:
-    refuse(request, "", ("capacityProviders", "defaultCapacityProviderStrategy", "serviceConnectDefaults"))
+    refuse(request, "", ("serviceConnectDefaults",))
+
+
+def _check_repeat(req: Request, cluster: Cluster, providers: tuple[str, ...], strategy: Strategy) -> None:
+    """Raise when a cluster that is there would need other capacity providers.
+
+    Source of the text: terraform-provider-aws issue 12749.
+    """
+    asked = (
+        ("capacityProviders", set(providers) == set(cluster.capacity_providers)),
+        ("defaultCapacityProviderStrategy", strategy == cluster.default_strategy),
+    )
+    if any(req.get(member) is not None and not same for member, same in asked):
+        raise InvalidParameterException(
+            "Arguments on this idempotent request are inconsistent with arguments used in previous "
+            "request(s)."
+        )
 
 
 @ops.operation("CreateCluster", resources=cluster_resource)
@@ -78,6 +96,7 @@ async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
     def work(tx: Tx) -> Answer:
         repo = ClusterRepo(tx)
         old = repo.find(call.account_id, call.region, name)
+        providers, strategy = association(tx, call, req)
         if old is None or old.status == "INACTIVE":
             arn = f"arn:aws:iam::{call.account_id}:root"
             explicit = SettingRepo(tx, call.account_id, call.region).explicit((arn, call.principal.arn))
@@ -92,10 +111,13 @@ async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
                 settings=_settings(req.get("settings"), insights),
                 configuration=configuration,
                 tags=tags,
+                capacity_providers=providers,
+                default_strategy=strategy,
             )
             cluster = repo.add(fresh) if old is None else repo.revive(old, fresh)
         else:
             cluster = old
+            _check_repeat(req, cluster, providers, strategy)
         return _view(tx, (cluster,), _ALL)[0]
 
     return {"cluster": await ecs.store.write(work)}
@@ -153,7 +175,9 @@ async def delete_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
             raise ClusterContainsServicesException("The Cluster cannot be deleted while Services are active.")
         if TaskRepo(tx).any_live(cluster.id):
             raise ClusterContainsTasksException("The Cluster cannot be deleted while Tasks are active.")
-        deleted = repo.save(msgspec.structs.replace(cluster, status="INACTIVE"))
+        deleted = repo.save(
+            msgspec.structs.replace(cluster, status="INACTIVE", capacity_providers=(), default_strategy=())
+        )
         return _view(tx, (deleted,), _ALL)[0]
 
     return {"cluster": await ecs.store.write(work)}
@@ -185,3 +209,17 @@ async def update_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
 async def update_cluster_settings(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change settings."""
     return await _update(call, ecs, req)
+
+
+@ops.operation("PutClusterCapacityProviders", resources=cluster_resource)
+async def put_cluster_capacity_providers(call: Call, ecs: Ecs, req: Request) -> Answer:
+    """Give a cluster these capacity providers and no others, and this default strategy."""
+
+    def work(tx: Tx) -> Answer:
+        cluster = find_cluster(tx, call, req["cluster"])
+        providers, strategy = association(tx, call, req)
+        check_detached(tx, cluster, providers)
+        changed = msgspec.structs.replace(cluster, capacity_providers=providers, default_strategy=strategy)
+        return _view(tx, (ClusterRepo(tx).save(changed),), _ALL)[0]
+
+    return {"cluster": await ecs.store.write(work)}

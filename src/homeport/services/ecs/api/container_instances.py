@@ -22,6 +22,7 @@ from homeport.services.ecs.model import Attribute, Cluster, ContainerInstance, T
 from homeport.services.ecs.plan.identifiers import instance_uid
 from homeport.services.ecs.plan.query import Facts, QuerySyntaxError, compile_query, facts_of
 from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.memberships import providers_of
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import instance_view
 from homeport.store.tx import Tx
@@ -37,6 +38,7 @@ def instance_views(
     """Instances with what their tasks hold."""
     found = tuple(instances)
     counts = InstanceRepo(tx).task_counts(instance.id for instance in found)
+    providers = providers_of(tx, found)
     tasks = TaskRepo(tx)
     return [
         instance_view(
@@ -44,6 +46,7 @@ def instance_views(
             tasks=tasks.live_of_instance(instance.id) if instance.id in counts else (),
             counts=counts.get(instance.id, (0, 0)),
             include=include,
+            provider=providers.get(instance.id),
         )
         for instance in found
     ]

@@ -26,6 +26,7 @@ from homeport.services.ecs.errors import (
     ServiceNotFoundException,
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
+from homeport.services.ecs.plan.capacity_strategy import Strategy, next_strategy, strategy_in_force
 from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
@@ -37,6 +38,7 @@ from homeport.services.ecs.plan.service_request import (
     check_count,
     check_create,
     check_daemon,
+    check_daemon_strategy,
     check_definition,
 )
 from homeport.services.ecs.plan.strategy_begin import begun
@@ -92,14 +94,15 @@ def definition_of(tx: Tx, call: Call, reference: str) -> TaskDefinition:
     return definition
 
 
-def new_deployment(ecs: Ecs, definition: TaskDefinition) -> Deployment:
-    """A deployment of the definition that begins now."""
+def new_deployment(ecs: Ecs, definition: TaskDefinition, strategy: Strategy) -> Deployment:
+    """A deployment of the definition that begins now, with that capacity provider strategy."""
     now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
     return Deployment(
         id=name,
         revision=digits(ecs.ids, 19),
         task_definition_id=definition.id,
         task_definition=definition.arn,
+        strategy=strategy,
         created_at=now,
         updated_at=now,
         counted_until=now,
@@ -117,13 +120,18 @@ def _begin_history(tx: Tx, ecs: Ecs, service: Service) -> None:
     history.add(msgspec.structs.replace(record, configuration=deployment_configuration(service)))
 
 
-def _first_deployments(tx: Tx, call: Call, ecs: Ecs, req: Request) -> tuple[Deployment, ...]:
+def _first_deployments(
+    tx: Tx, call: Call, ecs: Ecs, req: Request, cluster: Cluster
+) -> tuple[Deployment, ...]:
     """What a new service begins with; nothing where somebody else conducts its deployments."""
     if controller_of(req) == "EXTERNAL":
         return ()
     definition = definition_of(tx, call, req["taskDefinition"])
     check_definition(req, definition)
-    return (new_deployment(ecs, definition),)
+    strategy = strategy_in_force(req, cluster)
+    if req.get("schedulingStrategy") == "DAEMON":
+        check_daemon_strategy(strategy)
+    return (new_deployment(ecs, definition, strategy),)
 
 
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
@@ -154,7 +162,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if old is not None and old.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         known = _earlier(tx, cluster, token, digest)
-        deployments = _first_deployments(tx, call, ecs, req)
+        deployments = _first_deployments(tx, call, ecs, req, cluster)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
@@ -244,10 +252,13 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
         service.deployment_strategy,
     )
     settings = rollout_settings(req.get("deploymentConfiguration"), current, daemon=service.is_daemon)
-    changes |= settings._asdict()
-    changed = msgspec.structs.replace(service, **changes)
+    return changes | settings._asdict()
+
+
+def _zoned(req: Request, changed: Service) -> Service:
+    """The service as it is to become, which may be rebalanced over the zones or not any more."""
     zones = is_rebalanced(changed, req.get("availabilityZoneRebalancing"), created=False)
-    return changes | {"az_rebalancing": zones}
+    return msgspec.structs.replace(changed, az_rebalancing=zones)
 
 
 @ops.operation("UpdateService", resources=service_resource)
@@ -266,11 +277,15 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             check_daemon(req)
         changes = _changes(req, service)
         if service.is_external:
-            return _view(tx, ServiceRepo(tx).save(msgspec.structs.replace(service, **changes)), _TAGS)
+            changed = _zoned(req, msgspec.structs.replace(service, **changes))
+            return _view(tx, ServiceRepo(tx).save(changed), _TAGS)
         reference = req.get("taskDefinition") or service.primary.task_definition
         definition = definition_of(tx, call, reference)
         if req.get("networkConfiguration"):
             check_network(req, definition)
+        strategy = next_strategy(
+            req, cluster, service.primary.strategy, is_deployed=bool(req.get("forceNewDeployment"))
+        )
         if definition.id != service.primary.task_definition_id or req.get("forceNewDeployment"):
             check_definition(req, definition)
             now = ecs.clock.now()
@@ -278,8 +293,8 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
-            changes["deployments"] = (new_deployment(ecs, definition), *older)
-        changed = msgspec.structs.replace(service, **changes)
+            changes["deployments"] = (new_deployment(ecs, definition, strategy), *older)
+        changed = _zoned(req, msgspec.structs.replace(service, **changes))
         changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))
         if saved.primary.id != service.primary.id:

@@ -11,6 +11,7 @@ from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster
 from homeport.services.ecs.api.services import definition_of, find_service, new_deployment, service_resource
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
 from homeport.services.ecs.model import Service, TaskSet
+from homeport.services.ecs.plan.capacity_strategy import strategy_in_force
 from homeport.services.ecs.plan.launch import request_digest
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import (
@@ -92,7 +93,8 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
         definition = definition_of(tx, call, req["taskDefinition"])
         check_task_set(req, definition)
         check_room(task_sets)
-        deployment = new_deployment(ecs, definition)
+        cluster = find_cluster(tx, call, req.get("cluster"))
+        deployment = new_deployment(ecs, definition, strategy_in_force(req, cluster))
         now = deployment.created_at
         task_set = TaskSet(
             service_id=service.id,

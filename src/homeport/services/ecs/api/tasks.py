@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 import msgspec
@@ -25,6 +28,7 @@ from homeport.services.ecs.errors import (
     ServiceNotFoundException,
 )
 from homeport.services.ecs.model import Cluster, Protection, Task, TaskDefinition
+from homeport.services.ecs.plan.capacity_strategy import strategy_in_force, to_start
 from homeport.services.ecs.plan.identifiers import (
     instance_uid,
     service_name,
@@ -32,8 +36,10 @@ from homeport.services.ecs.plan.identifiers import (
     task_uid,
 )
 from homeport.services.ecs.plan.launch import Launch, check_launch, request_digest, task_tags, task_template
+from homeport.services.ecs.plan.placing import shares
 from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -60,19 +66,31 @@ def _task_resource(call: Call, request: Request) -> tuple[str, ...]:
     return (f"arn:aws:ecs:{call.region}:{call.account_id}:task/{cluster}/{reference}",)
 
 
-def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, str]:
-    """The cluster, the definition, and the account's delivery mode of log drivers."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What RunTask and StartTask alike are asked to start. `groups`: of the cluster's providers, by name."""
+
+    cluster: Cluster
+    definition: TaskDefinition
+    launch: Launch
+    template: Task
+    groups: Mapping[str, str]
+
+
+def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, str, Mapping[str, str]]:
+    """The cluster, the definition, the delivery mode of log drivers, and groups of capacity providers."""
     cluster = find_cluster(tx, call, req.get("cluster"))
     name = task_definition_name(home(call), req["taskDefinition"])
     definition = find_task_definition(tx, call, name)
     if definition is None:
         raise ClientException("TaskDefinition not found.")
-    return cluster, definition, effective_settings(tx, call)["defaultLogDriverMode"]
+    groups = CapacityProviderRepo(tx).groups(call.account_id, call.region, cluster.capacity_providers)
+    return cluster, definition, effective_settings(tx, call)["defaultLogDriverMode"], groups
 
 
-async def _asked(call: Call, ecs: Ecs, req: Request) -> tuple[Cluster, TaskDefinition, Launch, Task]:
-    """What RunTask and StartTask alike are asked to start. Raise when it cannot be."""
-    cluster, definition, log_mode = await ecs.store.read(lambda tx: _named(tx, call, req))
+async def _asked(call: Call, ecs: Ecs, req: Request) -> _Asked:
+    """What a request asks to start. Raise when it cannot be."""
+    cluster, definition, log_mode, groups = await ecs.store.read(lambda tx: _named(tx, call, req))
     check_launch(req, definition)
     launch = ecs.launches.of(definition, req.get("overrides"))
     check_constraints(tuple(req.get("placementConstraints") or ()))
@@ -87,7 +105,7 @@ async def _asked(call: Call, ecs: Ecs, req: Request) -> tuple[Cluster, TaskDefin
         log_mode=log_mode,
         now=ecs.clock.now(),
     )
-    return cluster, definition, launch, template
+    return _Asked(cluster=cluster, definition=definition, launch=launch, template=template, groups=groups)
 
 
 def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
@@ -104,14 +122,17 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
         raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
 
-    cluster, definition, launch, template = await _asked(call, ecs, req)
+    asked = await _asked(call, ecs, req)
+    cluster, launch = asked.cluster, asked.launch
+    strategy = strategy_in_force(req, cluster)
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
-            definition=definition,
-            template=template,
-            demand=template.demand,
+            definition=asked.definition,
+            template=asked.template,
+            demand=asked.template.demand,
             count=count,
+            shares=shares(Counter(to_start(strategy, {}, count)) if strategy else {}, asked.groups),
             required_attributes=launch.demand.required_attributes,
             constraints=(*launch.demand.constraints, *(req.get("placementConstraints") or ())),
             strategy=tuple(req.get("placementStrategy") or ()),
@@ -121,7 +142,8 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
         )
     )
     if outcome.no_instances:
-        raise InvalidParameterException("No Container Instances were found in your cluster.")
+        where = "capacity provider" if strategy else "cluster"
+        raise InvalidParameterException(f"No Container Instances were found in your {where}.")
     return {
         "tasks": [task_view(task, include=_TAGS) for task in outcome.tasks],
         "failures": _failures(outcome.failures),
@@ -142,7 +164,8 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     references = req["containerInstances"]
     if not 1 <= len(references) <= 10:
         raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
-    cluster, definition, launch, template = await _asked(call, ecs, req)
+    asked = await _asked(call, ecs, req)
+    cluster = asked.cluster
     uids: list[str] = []
     missing: list[Answer] = []
     for reference in references:
@@ -156,11 +179,11 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
-            definition=definition,
-            template=template,
-            demand=template.demand,
+            definition=asked.definition,
+            template=asked.template,
+            demand=asked.template.demand,
             instance_uids=tuple(uids),
-            required_attributes=launch.demand.required_attributes,
+            required_attributes=asked.launch.demand.required_attributes,
         )
     )
     return {

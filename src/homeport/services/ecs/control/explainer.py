@@ -18,10 +18,11 @@ from homeport.services.ecs.plan.explain_task_sets import explain_external, expla
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placement_types import Demand
-from homeport.services.ecs.plan.placing import fleet_demand, hold, instance_state, service_placement
+from homeport.services.ecs.plan.placing import fleet_demand, hold, instance_state, pool_of, service_placement
 from homeport.services.ecs.plan.rebalancing import zones_of
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -151,9 +152,13 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
         snapshot = daemon_snapshot(tx, snapshot, definition)
     fleet = _fleet(tx, cluster)
     demand = None if definition is None else _demand(tx, cluster, service, definition, now)
+    providers = [item["capacityProvider"] for item in service.primary.strategy]
+    groups = CapacityProviderRepo(tx).groups(service.account_id, service.region, providers)
+    if len(providers) == 1 and demand is not None:
+        demand = replace(demand, pool=pool_of(groups.get(providers[0], "")))
     if service.az_rebalancing and demand is not None:
         snapshot = replace(snapshot, zones=zones_of(fleet, demand))
-    return ServiceCase(snapshot=snapshot, fleet=fleet, demand=demand, failed=lately)
+    return ServiceCase(snapshot=snapshot, fleet=fleet, demand=demand, failed=lately, groups=groups)
 
 
 def _demand(

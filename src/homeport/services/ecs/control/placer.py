@@ -11,7 +11,7 @@ with what changed, decide again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -38,6 +38,7 @@ from homeport.services.ecs.plan.managed_hosts import closing_demand, managed_dem
 from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
 from homeport.services.ecs.plan.placement_types import Strategy
 from homeport.services.ecs.plan.placing import (
+    Decision,
     Seat,
     decide,
     failures,
@@ -47,8 +48,9 @@ from homeport.services.ecs.plan.placing import (
     instance_state,
     placed_task,
     seat_on,
+    together,
 )
-from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
+from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, Share
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.hosts import Reserved, reserved_room
@@ -277,16 +279,27 @@ class Placer:
         request = waiting.request
         dice = int.from_bytes(self._ids.token(4), "big")
         state.reservations.hold(state.fleet, but=request.owner)
-        decision = decide(state.fleet, request, dice=dice)
-        uids = [hex32(self._ids) for _ in decision.chosen]
+        decisions: list[Decision] = []
+        tasks: list[Task] = []
+        for share in request.shares or (None,):
+            decisions.append(decide(state.fleet, request, dice=dice, share=share))
+            tasks += self._seated(state.fleet, request, share, decisions[-1].chosen)
+        return Plan(waiting, together(decisions), tuple(tasks))
+
+    def _seated(
+        self, fleet: Fleet, request: PlacementRequest, share: Share | None, chosen: Sequence[int]
+    ) -> Iterator[Task]:
+        """A task on each of the chosen instances, where it holds its place from now on."""
+        uids = [hex32(self._ids) for _ in chosen]
         keys = [fleet_key(uid) for uid in uids]
-        state.fleet.assign_many(keys, decision.chosen, fleet_demand(request))
-        seats = {instance_id: _seat(state.fleet, instance_id) for instance_id in set(decision.chosen)}
-        tasks = []
-        for uid, key, instance_id in zip(uids, keys, decision.chosen, strict=True):
-            gpu_ids = state.fleet.gpu_ids(key) if request.demand.gpus else ()
-            tasks.append(placed_task(request.template, uid, seats[instance_id], gpu_ids, self._ids))
-        return Plan(waiting, decision, tuple(tasks))
+        fleet.assign_many(keys, chosen, fleet_demand(request, share))
+        seats = {instance_id: _seat(fleet, instance_id) for instance_id in set(chosen)}
+        template = request.template
+        if share is not None:
+            template = msgspec.structs.replace(template, capacity_provider=share.provider)
+        for uid, key, instance_id in zip(uids, keys, chosen, strict=True):
+            gpu_ids = fleet.gpu_ids(key) if request.demand.gpus else ()
+            yield placed_task(template, uid, seats[instance_id], gpu_ids, self._ids)
 
     def _take_back(self, state: ClusterState, plans: list[Plan]) -> None:
         for plan in plans:
@@ -361,6 +374,7 @@ def _answer(plan: Plan) -> None:
             failures=failures(plan.decision, plan.waiting.request),
             no_instances=plan.decision.no_instances,
             explanation=plan.decision.explanation,
+            empty_providers=plan.decision.empty_providers,
         )
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -21,7 +22,9 @@ from homeport.services.ecs.control.rests import Rests
 from homeport.services.ecs.control.service_steps import (
     START_MAX,
     counted_until,
+    groups_of,
     log_mode,
+    still_due,
     stopping,
     told_moves,
     told_starts,
@@ -35,7 +38,7 @@ from homeport.services.ecs.model import Cluster, Service, ServiceDeployment, Tas
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.history import advanced, counted_at_its_end
 from homeport.services.ecs.plan.launch import launch_of, service_template
-from homeport.services.ecs.plan.placing import service_placement
+from homeport.services.ecs.plan.placing import service_placement, shares
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
 from homeport.services.ecs.ports import PlacementOutcome, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -253,14 +256,18 @@ class ReplicaController:
         plan: ServicePlan,
         most: int,
     ) -> None:
-        mode = await self._store.read(lambda tx: log_mode(tx, service))
+        mode, groups = await self._store.read(
+            lambda tx: (log_mode(tx, service), groups_of(tx, service, plan.start_in))
+        )
         launch = launch_of(definition, {})
         template = service_template(
             service, cluster, definition, launch, log_mode=mode, now=self._clock.now()
         )
         left = len(plan.start_on) or min(plan.start, most)
+        due, is_short = Counter(plan.start_in[:left]), False
         while left:
-            count = len(plan.start_on) or min(left, START_MAX)
+            parts = shares(due, groups, most=START_MAX)
+            count = len(plan.start_on) or sum(part.count for part in parts) or min(left, START_MAX)
             request = service_placement(
                 service,
                 cluster,
@@ -270,6 +277,7 @@ class ReplicaController:
                 count=count,
                 instance_uids=plan.start_on or None,
                 zones=plan.zones,
+                shares=parts,
             )
             # Before looking for room: news of room that comes while somebody looks must not be lost.
             self._listen(service)
@@ -278,11 +286,13 @@ class ReplicaController:
             except AwsError as error:
                 outcome = PlacementOutcome(tasks=(), explanation=error.message)
             noted = await self._note_outcome(service, outcome, count, plan)
-            if len(outcome.tasks) < count:
+            due = still_due(due, parts, outcome)
+            is_short |= len(outcome.tasks) < count
+            if is_short and not due:
                 return
-            if cluster.id in self._short:
+            if cluster.id in self._short and not is_short:
                 self._short[cluster.id].discard(str(service.id))
-            left -= count
+            left = due.total() if parts else left - count
             plan = replace(plan, replaces=max(plan.replaces - count, 0))
             if noted is None:
                 return  # somebody else has changed it: the next look decides anew

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -12,7 +13,8 @@ from homeport.core.ids import Ids, uuid
 from homeport.services.ecs.model import Service, ServiceEvent, Task
 from homeport.services.ecs.plan.account_settings import SETTINGS
 from homeport.services.ecs.plan.rollout import STEADY_TOLD_EVERY, TaskStop
-from homeport.services.ecs.ports import PlacementOutcome
+from homeport.services.ecs.ports import PlacementOutcome, Share
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.store.tx import Tx
 
@@ -82,6 +84,11 @@ def told_starts(subject: str, outcome: PlacementOutcome, count: int, *, replaces
         if replaced := min(replaces, len(outcome.tasks)):
             started += f" Amazon ECS replaced {replaced} tasks due to an unhealthy status."
         yield started
+    if outcome.empty_providers:
+        yield (
+            f"{subject} was unable to reach steady state. Reason: No Container Instances were found in your "
+            "capacity provider."
+        )
     if len(outcome.tasks) < count and outcome.explanation:
         yield (
             f"{subject} was unable to place a task because no container instance "
@@ -122,6 +129,22 @@ def stopping(stop: TaskStop, now: datetime) -> Task:
         stopped_reason=stop.reason,
         stopping_at=now,
     )
+
+
+def groups_of(tx: Tx, service: Service, providers: Iterable[str]) -> Mapping[str, str]:
+    """The Auto Scaling groups of the capacity providers, by their names."""
+    return CapacityProviderRepo(tx).groups(service.account_id, service.region, dict.fromkeys(providers))
+
+
+def still_due(due: Counter[str], parts: Sequence[Share], outcome: PlacementOutcome) -> Counter[str]:
+    """What is left to start in which capacity provider: nothing where there was no room for all."""
+    placed = Counter(task.capacity_provider for task in outcome.tasks)
+    left = Counter(due)
+    for part in parts:
+        left[part.provider] -= part.count
+        if placed[part.provider] < part.count:
+            del left[part.provider]
+    return +left
 
 
 def log_mode(tx: Tx, service: Service) -> str:

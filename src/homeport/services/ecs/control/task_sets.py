@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,6 +14,7 @@ from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
 from homeport.services.ecs.control.service_steps import (
     START_MAX,
+    groups_of,
     log_mode,
     stopping,
     told_starts,
@@ -21,7 +23,7 @@ from homeport.services.ecs.control.service_steps import (
 )
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.launch import launch_of, service_template
-from homeport.services.ecs.plan.placing import service_placement
+from homeport.services.ecs.plan.placing import service_placement, shares
 from homeport.services.ecs.plan.task_sets import (
     TaskSetsPlan,
     TaskSetsSnapshot,
@@ -147,8 +149,7 @@ class TaskSetSteps:
         for step in plan.steps:
             definition = loaded.definitions.get(step.task_set.deployment.task_definition_id)
             if step.start and loaded.cluster is not None and definition is not None:
-                count = min(step.start, START_MAX)
-                outcome = await self._place(service, loaded.cluster, definition, step, count)
+                outcome, count = await self._place(service, loaded.cluster, definition, step)
                 subject = _subject(service, step)
                 messages += told_starts(subject, outcome, count, replaces=step.replaces)
 
@@ -168,18 +169,21 @@ class TaskSetSteps:
         cluster: Cluster,
         definition: TaskDefinition,
         step: TaskSetStep,
-        count: int,
-    ) -> PlacementOutcome:
-        """Start tasks of one task set; the service must still be as it was read."""
-        mode = await self._store.read(lambda tx: log_mode(tx, service))
+    ) -> tuple[PlacementOutcome, int]:
+        """Start tasks of one task set, so many; the service must still be as it was read."""
+        mode, groups = await self._store.read(
+            lambda tx: (log_mode(tx, service), groups_of(tx, service, step.start_in))
+        )
+        parts = shares(Counter(step.start_in), groups, most=START_MAX)
+        count = sum(part.count for part in parts) or min(step.start, START_MAX)
         launch = launch_of(definition, {})
         owner = as_service(service, step.task_set)
         template = service_template(owner, cluster, definition, launch, log_mode=mode, now=self._clock.now())
-        request = service_placement(service, cluster, definition, launch, template, count=count)
+        request = service_placement(service, cluster, definition, launch, template, count=count, shares=parts)
         try:
-            return await self._placer.place(request)
+            return await self._placer.place(request), count
         except AwsError as error:
-            return PlacementOutcome(tasks=(), explanation=error.message)
+            return PlacementOutcome(tasks=(), explanation=error.message), count
 
 
 def _subject(service: Service, step: TaskSetStep) -> str:

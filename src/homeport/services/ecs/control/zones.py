@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 
 from homeport.core.errors import AwsError
 from homeport.runtime.runner import Next
-from homeport.services.ecs.model import ContainerInstance, TaskDefinition
+from homeport.services.ecs.model import ContainerInstance, Service, TaskDefinition
 from homeport.services.ecs.plan.daemon_hosts import daemon_demand
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_types import Demand
-from homeport.services.ecs.plan.placing import instance_state
+from homeport.services.ecs.plan.placing import instance_state, pool_of
 from homeport.services.ecs.plan.rebalancing import zones_of
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
+from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.store.base import Store
@@ -74,7 +75,14 @@ class ZoneWatch:
             demand = daemon_demand(service, definition)
         except AwsError:
             return snapshot
+        for item in service.primary.strategy:  # one at most: others' shares decide where their tasks are
+            demand = replace(demand, pool=await self._pool(service, item["capacityProvider"]))
         return replace(snapshot, zones=zones_of(fleet, demand))
+
+    async def _pool(self, service: Service, provider: str) -> str:
+        home = (service.account_id, service.region)
+        groups = await self._store.read(lambda tx: CapacityProviderRepo(tx).groups(*home, [provider]))
+        return pool_of(groups.get(provider, ""))
 
     async def _current(self, cluster_id: int) -> Fleet:
         """The cluster's instances, brought up to date with those that changed."""

@@ -24,6 +24,7 @@ class ServiceRevision(Noun, frozen=True, kw_only=True):
     uid: str
     task_definition: str
     launch_type: str = "EC2"
+    strategy: tuple[Document, ...] = ()
     created_at: datetime
 
     @property

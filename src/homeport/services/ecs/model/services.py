@@ -28,6 +28,8 @@ class Deployment(Noun, frozen=True, kw_only=True):
     task_definition_id: int
     task_definition: str
     launch_type: str = "EC2"
+    strategy: tuple[Document, ...] = ()
+    """The capacity provider strategy that shares its tasks; without one, any instance will do."""
     created_at: datetime
     updated_at: datetime
     rollout_state: str = "IN_PROGRESS"

@@ -65,6 +65,7 @@ class Task(Noun, frozen=True, kw_only=True):
     revision: int
     group: str
     launch_type: str = "EC2"
+    capacity_provider: str | None = None
     started_by: str | None = None
     instance_id: int | None = None
     instance_uid: str | None = None

@@ -87,14 +87,19 @@ _BOUNDS = {
 }
 
 
-def check_group_provider(request: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What a request asks of a provider on an Auto Scaling group. Raise when it asks for another kind."""
-    refuse(request, "", ("managedInstancesProvider",))
+def check_scope(request: Mapping[str, Any]) -> None:
+    """Raise when a request is about a provider that belongs to one cluster."""
     if request.get("cluster"):
         raise InvalidParameterException(
             "cluster is for capacity providers of Managed Instances only; a capacity provider on an Auto "
             "Scaling group is associated with clusters by PutClusterCapacityProviders."
         )
+
+
+def check_group_provider(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a request asks of a provider on an Auto Scaling group. Raise when it asks for another kind."""
+    refuse(request, "", ("managedInstancesProvider",))
+    check_scope(request)
     given = request.get("autoScalingGroupProvider")
     if not given:
         raise InvalidParameterException("autoScalingGroupProvider is required.")

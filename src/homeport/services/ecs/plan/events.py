@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -37,7 +38,11 @@ _ACTIONS = (
     ),
     (re.compile(r"is unable to consistently start tasks"), "WARN", "SERVICE_TASK_START_IMPAIRED"),
     (re.compile(r" unable to scale in due to \(reason \d+ tasks under protection\)"), "INFO", PROTECTED),
-    (re.compile(r"(was|is) unable to place a task"), "ERROR", "SERVICE_TASK_PLACEMENT_FAILURE"),
+    (
+        re.compile(r"(was|is) unable to place a task|was unable to reach steady state\. Reason: "),
+        "ERROR",
+        "SERVICE_TASK_PLACEMENT_FAILURE",
+    ),
     (re.compile(VIOLATION_TOLD), "ERROR", "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED"),
     (re.compile(r"operations are being throttled"), "ERROR", "ECS_OPERATION_THROTTLED"),
 )
@@ -61,7 +66,7 @@ def service_happenings(before: Service | None, after: Service) -> tuple[Happenin
         if found is not None:
             failed.append(_failure(found[1], found[2], event, after))
         elif (told := _action(event, after)) is not None:
-            others.append(told)
+            others += [told, *_steady_providers(told, after)]
     return (*failed, *_moved(before, after), *others)
 
 
@@ -105,6 +110,19 @@ def _action(event: ServiceEvent, service: Service) -> Happening | None:
                 members=_members(name, event, service),
             )
     return None
+
+
+def _steady_providers(told: Happening, service: Service) -> Iterator[Happening]:
+    """When a service is steady, so is what it uses of each of its capacity providers."""
+    if told.event_name != "SERVICE_STEADY_STATE" or not service.deployments:
+        return
+    head = f"arn:aws:ecs:{service.region}:{service.account_id}:capacity-provider"
+    for item in service.primary.strategy:
+        yield replace(
+            told,
+            event_name="CAPACITY_PROVIDER_STEADY_STATE",
+            members={"capacityProviderArns": [f"{head}/{item['capacityProvider']}"]},
+        )
 
 
 def _members(name: str, event: ServiceEvent, service: Service) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import msgspec
 from homeport.services.ecs.model import Container, ContainerInstance, Task
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement import weigh
+from homeport.services.ecs.plan.placement_admission import pool_rows
 from homeport.services.ecs.plan.placement_types import Demand, Reason
 from homeport.services.ecs.plan.remedies import container_remedy, placement_remedy, stop_remedy
 
@@ -69,10 +70,10 @@ class Explanation(Say, frozen=True, kw_only=True):
 
 
 def instance_verdicts(fleet: Fleet, demand: Demand) -> tuple[InstanceVerdict, ...]:
-    """How every instance of the fleet answers one more task, those that fit first."""
+    """How every instance that is there for it answers one more task, those that fit first."""
     refused = {refusal.instance_uid: refusal for refusal in weigh(fleet, demand)}
     told = []
-    for row in fleet.rows.by_uid.tolist():
+    for row in pool_rows(fleet, demand).tolist():
         uid = fleet.view(row).uid
         refusal = refused.get(uid)
         if refusal is None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from homeport.services.ecs.model import Deployment, Service, ServiceDeployment, Task
+from homeport.services.ecs.model import GROUP_ATTRIBUTE, Deployment, Service, ServiceDeployment, Task
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.explain import (
     Explanation,
@@ -19,6 +19,7 @@ from homeport.services.ecs.plan.explain import (
 )
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_types import Demand
+from homeport.services.ecs.plan.placing import pool_of
 from homeport.services.ecs.plan.remedies import container_remedy
 from homeport.services.ecs.plan.rollout import (
     ServicePlan,
@@ -45,6 +46,8 @@ class ServiceCase:
     failed: tuple[Task, ...] = ()
     history: tuple[ServiceDeployment, ...] = ()
     """Newest first."""
+    groups: Mapping[str, str] = field(default_factory=dict)
+    """The Auto Scaling groups of the capacity providers that its strategy names."""
 
 
 @dataclass(slots=True)
@@ -107,7 +110,7 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
     elif plan.zones:
         story = _uneven(case, plan)
     elif plan.start:
-        story = _missing(case, plan.start)
+        story = _missing_in(case, Counter(plan.start_in)) if plan.start_in else _missing(case, plan.start)
     elif primary.retry_at is not None and primary.retry_at > now and short:
         story = _Story(f"It waits before it tries again: {primary.failed_starts} starts in a row failed.")
     elif waiting:
@@ -169,6 +172,41 @@ def _missing(case: ServiceCase, count: int) -> _Story:
     )
     story.because += [f"{many} x {reason}" for reason, many in reasons.most_common()]
     story.remedies.append(verdicts[0].remedy)
+    return story
+
+
+def _missing_in(case: ServiceCase, missing: Mapping[str, int]) -> _Story:
+    """Tasks are missing in capacity providers: whether their instances would take them."""
+    if case.demand is None:
+        return _missing(case, sum(missing.values()))
+    story = _Story("", because=[])
+    stuck = 0
+    for provider, count in missing.items():
+        group = case.groups.get(provider, "")
+        verdicts = instance_verdicts(case.fleet, replace(case.demand, pool=pool_of(group)))
+        fitting = sum(one.fits for one in verdicts)
+        where = f"{count} for capacity provider {provider} (Auto Scaling group {group})"
+        story.instances += verdicts
+        if fitting:
+            story.because.append(f"{where}: {fitting} of {len(verdicts)} instances have room")
+            continue
+        stuck += count
+        reasons = Counter(one.reason for one in verdicts)
+        told = ", ".join(f"{many} x {reason}" for reason, many in reasons.most_common())
+        story.because.append(f"{where}: {told or 'it has no container instances'}")
+        attribute = f"--attribute {GROUP_ATTRIBUTE}={group}"
+        story.remedies.append(
+            verdicts[0].remedy
+            if verdicts
+            else f"Add an instance to it: homeport agent {attribute} (docs/guide/capacity-providers.md)."
+        )
+    names = ", ".join(missing)
+    total = sum(missing.values())
+    story.verdict = (
+        f"{total} tasks are missing, and {stuck} of them find no room in their capacity provider ({names})."
+        if stuck
+        else f"{total} tasks are missing and about to start in their capacity providers ({names})."
+    )
     return story
 
 

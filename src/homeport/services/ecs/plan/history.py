@@ -35,6 +35,7 @@ def revision_of(service: Service, deployment: Deployment) -> ServiceRevision:
         uid=deployment.revision,
         task_definition=deployment.task_definition,
         launch_type=deployment.launch_type,
+        strategy=deployment.strategy,
         created_at=deployment.created_at,
     )
 

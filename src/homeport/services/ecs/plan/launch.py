@@ -25,7 +25,7 @@ from homeport.services.ecs.plan.task_definition import TaskDemand, unsupported_a
 _STARTED_BY = re.compile(r"[A-Za-z0-9_/ .,:+=@-]{0,128}")
 """Wider than the model's text: ecs-deploy sends `ECS Deploy`, others send owners and e-mail addresses."""
 LAUNCHES_KEPT = 2000
-_UNSUPPORTED = ("capacityProviderStrategy", "platformVersion", "volumeConfigurations", "referenceId")
+_UNSUPPORTED = ("platformVersion", "volumeConfigurations", "referenceId")
 
 
 def check_compute(request: Mapping[str, Any], definition: TaskDefinition) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.fleet_parts import Bools, Ints, Longs
-from homeport.services.ecs.plan.placement_admission import admit, capacities
+from homeport.services.ecs.plan.placement_admission import admit, capacities, pool_rows
 from homeport.services.ecs.plan.placement_order import (
     LACKING_LAST,
     Arrivals,
@@ -70,21 +70,32 @@ def place(fleet: Fleet, demand: Demand, count: int, *, dice: Dice) -> Placement:
     Raise `QuerySyntaxError` if a constraint's expression is not one.
     """
     mask = admit(fleet, demand)
-    active = int(np.count_nonzero(fleet.rows.active))
+    active, others = _there(fleet, demand)
     if count == 1:
         row = _pick(fleet, demand, mask, dice)
         if row is not None:
-            return Placement((int(fleet.rows.ids[row]),), 0, active, len(fleet) - active)
+            return Placement((int(fleet.rows.ids[row]),), 0, active, others)
         rows = np.zeros(0, dtype=np.int64)
     else:
         rows = _pick_many(fleet, demand, mask, count, dice)
     chosen = tuple(fleet.rows.ids[rows].tolist())
     unplaced = max(count, 0) - len(chosen)
     if not unplaced:
-        return Placement(chosen, 0, active, len(fleet) - active)
+        return Placement(chosen, 0, active, others)
     placed = np.bincount(rows, minlength=fleet.size).astype(np.int32)
-    table = refusals(fleet, demand, _in_uid_order(fleet, fleet.rows.active), placed)
-    return Placement(chosen, unplaced, active, len(fleet) - active, table)
+    there = pool_rows(fleet, demand)
+    table = refusals(fleet, demand, there[fleet.rows.active[there]], placed)
+    return Placement(chosen, unplaced, active, others, table)
+
+
+def _there(fleet: Fleet, demand: Demand) -> tuple[int, int]:
+    """How many instances are there for the demand's tasks: ACTIVE ones, and others."""
+    if not demand.pool:
+        active = int(np.count_nonzero(fleet.rows.active))
+        return active, len(fleet) - active
+    rows = pool_rows(fleet, demand)
+    active = int(np.count_nonzero(fleet.rows.active[rows]))
+    return active, len(rows) - active
 
 
 def check(fleet: Fleet, demand: Demand, instance_id: int, *, constraints: bool = False) -> Refusal | None:
@@ -103,9 +114,9 @@ def check(fleet: Fleet, demand: Demand, instance_id: int, *, constraints: bool =
 
 
 def weigh(fleet: Fleet, demand: Demand) -> tuple[Refusal, ...]:
-    """Ask every instance, whatever its status, for one more task: those that refuse."""
+    """Ask every instance that is there for it, whatever its status, for one more task: those that refuse."""
     nothing = np.zeros(fleet.size, dtype=np.int32)
-    return refusals(fleet, demand, fleet.rows.by_uid.astype(np.int64), nothing).all()
+    return refusals(fleet, demand, pool_rows(fleet, demand), nothing).all()
 
 
 def _in_uid_order(fleet: Fleet, mask: Bools) -> Longs:

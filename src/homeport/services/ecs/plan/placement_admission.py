@@ -94,8 +94,14 @@ def location_mask(fleet: Fleet, azs: frozenset[str]) -> Bools:
     return fleet.cached(("location", azs), build)
 
 
+def pool_rows(fleet: Fleet, demand: Demand) -> Longs:
+    """The rows that are there for the demand's tasks, whatever their status, in the order of uids."""
+    rows = fleet.rows.by_uid.astype(np.int64)
+    return rows[attribute_mask(fleet, demand.pool)[rows]] if demand.pool else rows
+
+
 def _fixed_mask(fleet: Fleet, demand: Demand, fixed: tuple[Query, ...]) -> Bools | None:
-    if not (demand.attributes or fixed or demand.azs is not None):
+    if not (demand.attributes or fixed or demand.azs is not None or demand.pool):
         return None
 
     def build() -> Bools:
@@ -106,9 +112,11 @@ def _fixed_mask(fleet: Fleet, demand: Demand, fixed: tuple[Query, ...]) -> Bools
             mask &= query_mask(fleet, query)
         if demand.azs is not None:
             mask &= location_mask(fleet, demand.azs)
+        if demand.pool:
+            mask &= attribute_mask(fleet, demand.pool)
         return mask
 
-    return fleet.cached((demand.attributes, demand.constraints, demand.azs), build)
+    return fleet.cached((demand.attributes, demand.constraints, demand.azs, demand.pool), build)
 
 
 def fitting(fleet: Fleet, demand: Demand) -> Bools:

@@ -116,6 +116,7 @@ class Demand:
 
     `attributes`: `name`, or `name=value`. `group` is the task group, which spreads and
     distinctInstance count by. `azs`: the zones allowed (awsvpc subnets), None for all.
+    `pool`, `name=value`: only instances with this attribute are there for the task.
     """
 
     cpu: int = 0
@@ -129,6 +130,7 @@ class Demand:
     strategy: tuple[Strategy, ...] = ()
     group: str = ""
     azs: frozenset[str] | None = None
+    pool: str = ""
 
     def __post_init__(self) -> None:
         for number in (self.cpu, self.memory, self.gpus, self.enis):

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from homeport.core.ids import Ids, uuid
-from homeport.services.ecs.model import Cluster, ContainerInstance, Service, Task, TaskDefinition
+from homeport.services.ecs.model import (
+    GROUP_ATTRIBUTE,
+    Cluster,
+    ContainerInstance,
+    Service,
+    Task,
+    TaskDefinition,
+)
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import Launch
 from homeport.services.ecs.plan.placement import Placement, check, place
+from homeport.services.ecs.plan.placement_admission import pool_rows
 from homeport.services.ecs.plan.placement_each import place_each
 from homeport.services.ecs.plan.placement_types import (
     Constraint,
@@ -20,7 +29,7 @@ from homeport.services.ecs.plan.placement_types import (
     Refusal,
     Strategy,
 )
-from homeport.services.ecs.ports import PlacementFailure, PlacementRequest
+from homeport.services.ecs.ports import PlacementFailure, PlacementRequest, Share
 
 WITHHELD = frozenset(
     f"com.amazonaws.ecs.capability.{name}" for name in ("task-iam-role", "task-iam-role-network-host")
@@ -57,8 +66,13 @@ def instance_state(instance: ContainerInstance) -> InstanceView:
     )
 
 
-def fleet_demand(request: PlacementRequest) -> Demand:
-    """What a request's tasks ask of an instance."""
+def pool_of(group: str) -> str:
+    """What the instances of an Auto Scaling group have in common, as a demand names it."""
+    return f"{GROUP_ATTRIBUTE}={group}"
+
+
+def fleet_demand(request: PlacementRequest, share: Share | None = None) -> Demand:
+    """What a request's tasks, or those of one of its shares, ask of an instance."""
     return Demand(
         cpu=request.demand.cpu,
         memory=request.demand.memory,
@@ -70,6 +84,7 @@ def fleet_demand(request: PlacementRequest) -> Demand:
         strategy=tuple(Strategy(s["type"], s.get("field") or "") for s in request.strategy),
         group=request.template.group,
         azs=frozenset(request.zones) if request.zones else None,
+        pool="" if share is None else pool_of(share.group),
     )
 
 
@@ -83,6 +98,7 @@ def service_placement(
     count: int = 1,
     instance_uids: tuple[str, ...] | None = None,
     zones: tuple[str, ...] = (),
+    shares: tuple[Share, ...] = (),
 ) -> PlacementRequest:
     """What placing a service's tasks asks for; good while nobody writes the service."""
     return PlacementRequest(
@@ -97,6 +113,20 @@ def service_placement(
         strategy=service.placement_strategy,
         zones=zones,
         service=service,
+        shares=shares,
+    )
+
+
+def shares(
+    due: Mapping[str, int], groups: Mapping[str, str], *, most: int | None = None
+) -> tuple[Share, ...]:
+    """The shares of tasks that are due in capacity providers; at most `most` in each.
+
+    `groups`: Auto Scaling groups by provider. A provider that has none any more has no instances.
+    """
+    return tuple(
+        Share(provider=name, group=groups.get(name, ""), count=count if most is None else min(count, most))
+        for name, count in due.items()
     )
 
 
@@ -130,11 +160,16 @@ class Decision:
     refusals: tuple[Refusal, ...] = ()
     no_instances: bool = False
     explanation: str = ""
+    empty_providers: tuple[str, ...] = ()
 
 
-def decide(fleet: Fleet, request: PlacementRequest, *, dice: int) -> Decision:
-    """Where the request's tasks go. `dice` is a seed."""
-    demand = fleet_demand(request)
+def decide(fleet: Fleet, request: PlacementRequest, *, dice: int, share: Share | None = None) -> Decision:
+    """Where the request's tasks go, or those of one of its shares. `dice` is a seed."""
+    demand = fleet_demand(request, share)
+    if share is not None:
+        if not len(pool_rows(fleet, demand)):
+            return Decision(chosen=(), no_instances=True, empty_providers=(share.provider,))
+        return _decision(place(fleet, demand, share.count, dice=dice), "capacity provider")
     if request.instance_uids is not None and request.owner is not None:
         each = place_each(fleet, demand, request.instance_uids)
         return _decision(each) if each.unplaced else Decision(chosen=each.chosen)
@@ -149,18 +184,31 @@ def decide(fleet: Fleet, request: PlacementRequest, *, dice: int) -> Decision:
     return _decision(place(fleet, demand, request.count, dice=dice))
 
 
-def _decision(placement: Placement) -> Decision:
+def together(decisions: Sequence[Decision]) -> Decision:
+    """The decisions about a request's shares as one."""
+    if len(decisions) == 1:
+        return decisions[0]
     return Decision(
-        chosen=tuple(int(instance_id) for instance_id in placement.chosen),
-        refusals=placement.refusals,
-        explanation=_explanation(placement),
+        chosen=tuple(instance_id for one in decisions for instance_id in one.chosen),
+        refusals=tuple(refusal for one in decisions for refusal in one.refusals),
+        no_instances=all(one.no_instances for one in decisions),
+        explanation=next((one.explanation for one in decisions if one.explanation), ""),
+        empty_providers=tuple(name for one in decisions for name in one.empty_providers),
     )
 
 
-def _explanation(placement: Placement) -> str:
+def _decision(placement: Placement, where: str = "cluster") -> Decision:
+    return Decision(
+        chosen=tuple(int(instance_id) for instance_id in placement.chosen),
+        refusals=placement.refusals,
+        explanation=_explanation(placement, where) if placement.unplaced else "",
+    )
+
+
+def _explanation(placement: Placement, where: str) -> str:
     closest = placement.closest()
     if closest is None:
-        return "No Container Instances were found in your cluster."
+        return f"No Container Instances were found in your {where}."
     name = f"(container-instance {closest.instance_uid})"
     return f"The closest matching {name} {closest.clause}. {TROUBLESHOOTING}"
 
@@ -225,11 +273,18 @@ def failures(decision: Decision, request: PlacementRequest) -> tuple[PlacementFa
     """The refusals as RunTask and StartTask show them."""
     cluster = request.cluster
     head = f"arn:aws:ecs:{cluster.region}:{cluster.account_id}:container-instance/{cluster.name}"
-    return tuple(
-        PlacementFailure(
-            arn=f"{head}/{refusal.instance_uid}",
-            reason=str(refusal.reason),
-            detail=refusal.explanation,
-        )
-        for refusal in decision.refusals
+    providers = f"arn:aws:ecs:{cluster.region}:{cluster.account_id}:capacity-provider"
+    return (
+        *(
+            PlacementFailure(
+                arn=f"{head}/{refusal.instance_uid}",
+                reason=str(refusal.reason),
+                detail=refusal.explanation,
+            )
+            for refusal in decision.refusals
+        ),
+        *(
+            PlacementFailure(arn=f"{providers}/{name}", reason="EMPTY CAPACITY PROVIDER")
+            for name in decision.empty_providers
+        ),
     )

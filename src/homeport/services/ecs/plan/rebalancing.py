@@ -50,6 +50,8 @@ def unfit(service: Service) -> str | None:
         return f"{head} DAEMON services."
     if service.is_external:
         return f"{head} services with an EXTERNAL deployment controller."
+    if len(service.primary.strategy) > 1:
+        return f"{head} capacity provider strategies of several providers."
     if service.maximum_percent <= 100:
         return f"{head} maximumPercent <= 100 % as deployment configuration."
     if strategy and (strategy[0].get("type"), strategy[0].get("field")) != ("spread", _FIELD):
@@ -64,11 +66,14 @@ def is_rebalanced(service: Service, asked: str | None, *, created: bool) -> bool
     """Whether the service's tasks are rebalanced: what was asked, or the default.
 
     `service`: as it is to become. A new one is if it can be; one that is stays so until somebody says
-    DISABLED. Raise `InvalidParameterException` when it should be and cannot.
+    DISABLED, or until it shares its tasks among several capacity providers [our choice]. Raise
+    `InvalidParameterException` when it should be and cannot.
     """
     if asked == "DISABLED":
         return False
     why_not = unfit(service)
+    if asked is None and len(service.deployments) and len(service.primary.strategy) > 1:
+        return False
     if created and asked is None:
         return why_not is None
     on = asked == "ENABLED" or service.az_rebalancing
@@ -147,7 +152,8 @@ def _begin(plan: ServicePlan, snapshot: ServiceSnapshot, now: datetime) -> Servi
         return replace(plan, waits_for=(*plan.waits_for, full))
     told = f"{name} is not AZ balanced with {spread}. AZ Rebalancing in progress."
     under_way = service.rebalancing
-    plan = replace(plan, start=start, zones=receivers)
+    start_in = tuple(item["capacityProvider"] for item in service.primary.strategy) * start
+    plan = replace(plan, start=start, start_in=start_in, zones=receivers)
     under_way = service.rebalancing
     if under_way is None:
         service = msgspec.structs.replace(service, rebalancing=Rebalancing(surplus=start))

@@ -16,6 +16,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.plan.capacity_strategy import by_provider, surplus, to_start
 from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import (
     BREAKER,
@@ -128,6 +129,7 @@ class Kept:
     deployment: Deployment
     stop: tuple[TaskStop, ...]
     start: int
+    start_in: tuple[str, ...]
     replaces: int
     wakes: tuple[datetime, ...]
     waits: tuple[str, ...]
@@ -169,6 +171,7 @@ class _Step:
         """How many healthy tasks may go."""
         self._stops: list[TaskStop] = []
         self._start = 0
+        self._start_in: tuple[str, ...] = ()
         self._replaces = 0
         self._wakes = [
             at
@@ -198,6 +201,9 @@ class _Step:
             return
         room = count_ceiling(self._service) - len(self._active)
         self._start = max(min(missing, room), 0)
+        if strategy := self._primary.strategy:
+            sound = [task for task in self._fresh if not self._verdicts[task.id].failed]
+            self._start_in = to_start(strategy, by_provider(sound), self._start)
         new = max(self._service.desired_count - len(self._fresh), 0)
         self._replaces = max(self._start - new, 0)
         if room < missing:
@@ -218,6 +224,10 @@ class _Step:
             self._note_protection(good)
         if over <= 0:
             return
+        for some, count in surplus(self._primary.strategy, good, free, over):
+            self._stop_some(some, count)
+
+    def _stop_some(self, free: Sequence[Task], over: int) -> None:
         chosen = list(newest_first([task for task in free if task.last_status != "RUNNING"], over))
         for healthy in (False, True):
             wanted = min(over - len(chosen), self._spare) if healthy else over - len(chosen)
@@ -296,6 +306,7 @@ class _Step:
             deployment=self._primary,
             stop=tuple(self._stops),
             start=self._start,
+            start_in=self._start_in,
             replaces=self._replaces,
             wakes=(*self._wakes, *self._protected_until),
             waits=tuple(self._waits),
@@ -328,6 +339,7 @@ class _Step:
             service=without_past(service, self._snapshot.live),
             stop=tuple(self._stops),
             start=self._start,
+            start_in=self._start_in,
             replaces=self._replaces,
             failed=failed,
             events=events,

@@ -46,7 +46,8 @@ class TaskStop:
 class ServicePlan:
     """The step: save `service` (when it differs), stop `stop`, then start `start` tasks of the primary.
 
-    `start_on`: the instances to start them on, one each, for a DAEMON service.
+    `start_on`: the instances to start them on, one each, for a DAEMON service; `start_in`: the
+    capacity providers to start them in, one each, for a service with a strategy.
     `start_of`: the deployment to start them of, when it is not the primary. `shift`: the weights of
     its staging are to be put in force; `calls`: hooks whose functions are to be called.
     `replaces`: how many of the starts stand in for unhealthy tasks. `failed`: the
@@ -58,6 +59,7 @@ class ServicePlan:
     stop: tuple[TaskStop, ...] = ()
     start: int = 0
     start_on: tuple[str, ...] = ()
+    start_in: tuple[str, ...] = ()
     start_of: str = ""
     replaces: int = 0
     shift: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
@@ -23,7 +23,6 @@ _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _UNSUPPORTED = (
     "loadBalancers",
     "serviceRegistries",
-    "capacityProviderStrategy",
     "role",
     "volumeConfigurations",
     "vpcLatticeConfigurations",
@@ -82,8 +81,21 @@ def check_common(request: Mapping[str, Any]) -> None:
     check_strategy(tuple(request.get("placementStrategy") or ()))
 
 
+def check_daemon_strategy(strategy: Sequence[Any]) -> None:
+    """Raise when a DAEMON service would have a capacity provider strategy, its cluster's default included.
+
+    Source: containers-roadmap issue 692; asking for a launch type keeps the default away.
+    """
+    if strategy:
+        raise InvalidParameterException(
+            "Specifying a capacity provider strategy is not supported when you create a service using the "
+            "DAEMON scheduling strategy."
+        )
+
+
 def check_daemon(request: Mapping[str, Any]) -> None:
     """What a DAEMON service cannot have, at creation or later."""
+    check_daemon_strategy(request.get("capacityProviderStrategy") or ())
     if request.get("desiredCount") is not None:
         raise InvalidParameterException(
             "The daemon scheduling strategy does not support a desired count for services. "

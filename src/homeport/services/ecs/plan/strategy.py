@@ -161,6 +161,7 @@ class _Hands:
             service=without_past(self._kept_service(service), self._snapshot.live),
             stop=tuple(self._stops),
             start=first[1].start if first else 0,
+            start_in=first[1].start_in if first else (),
             start_of=first[0].id if first else "",
             replaces=first[1].replaces if first else 0,
             shift=not halted and staging.shifts and not staging.live,

@@ -33,6 +33,7 @@ _NOT_UPDATED = (
     "platformVersion",
     "deploymentConfiguration",
     "forceNewDeployment",
+    "capacityProviderStrategy",
 )
 _BY_CODE_DEPLOY = {
     "taskDefinition": "Unable to update task definition",
@@ -53,7 +54,7 @@ blue/green (CODE_DEPLOY) deployment controller, only ...".
 """
 _ROLLING_ONLY = ("deploymentCircuitBreaker", "alarms", "earlySuccessCriteria")
 _FIXED = {"minimumHealthyPercent": 100, "maximumPercent": 200}
-_UNSUPPORTED = ("loadBalancers", "serviceRegistries", "capacityProviderStrategy")
+_UNSUPPORTED = ("loadBalancers", "serviceRegistries")
 
 
 def controller_of(request: Mapping[str, Any]) -> str:

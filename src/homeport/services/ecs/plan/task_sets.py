@@ -54,6 +54,7 @@ class TaskSetStep:
     task_set: TaskSet
     stop: tuple[TaskStop, ...] = ()
     start: int = 0
+    start_in: tuple[str, ...] = ()
     replaces: int = 0
     gone: bool = False
     waits_for: tuple[str, ...] = ()
@@ -197,6 +198,7 @@ class _Look:
             task_set=task_set,
             stop=plan.stop,
             start=plan.start,
+            start_in=plan.start_in,
             replaces=plan.replaces,
             waits_for=plan.waits_for,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -62,6 +62,11 @@ class CapacityProviderRepo:
     def of_group(self, account_id: str, region: str, group: str) -> CapacityProvider | None:
         """The provider that an Auto Scaling group belongs to; deleted ones have none."""
         return self._one(_OF_GROUP, {"account_id": account_id, "region": region, "group_name": group})
+
+    def groups(self, account_id: str, region: str, names: Iterable[str]) -> dict[str, str]:
+        """The Auto Scaling groups of those of the providers that are not INACTIVE, by their names."""
+        found = [self.find(account_id, region, name) for name in names]
+        return {one.name: one.group for one in found if one is not None and one.status != "INACTIVE"}
 
     def get(self, provider_id: int) -> CapacityProvider | None:
         """The provider of that row."""

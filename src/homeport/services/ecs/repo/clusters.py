@@ -157,6 +157,16 @@ class ClusterRepo:
         )
         return tuple(map(_noun, rows))
 
+    def of_provider(self, account_id: str, region: str, provider: str) -> tuple[Cluster, ...]:
+        """Clusters that are not INACTIVE and have the capacity provider, by age."""
+        rows = self._tx.execute(
+            select(*_COLUMNS)
+            .where(_C.account_id == account_id, _C.region == region, _C.status != "INACTIVE")
+            .order_by(_C.id)
+        )
+        found = (_noun(tuple(row)) for row in rows)
+        return tuple(cluster for cluster in found if provider in cluster.capacity_providers)
+
     def guard_placement(self, cluster: Cluster) -> None:
         """Claim the next placement, decided on the cluster's epochs as read.
 

@@ -12,6 +12,7 @@ from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import ContainerInstance
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.events import EventRepo
+from homeport.services.ecs.repo.memberships import providers_of
 from homeport.services.ecs.repo.tables import container_instances, tasks
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view.instances import instance_view
@@ -146,6 +147,7 @@ class InstanceRepo:
             tasks=TaskRepo(self._tx).live_of_instance(instance.id),
             counts=self.task_counts([instance.id]).get(instance.id, (0, 0)),
             include=frozenset(),
+            provider=providers_of(self._tx, [instance]).get(instance.id),
         )
         EventRepo(self._tx).instance_moved(instance, view)
 

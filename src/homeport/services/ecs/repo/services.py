@@ -144,6 +144,16 @@ class ServiceRepo:
         query = select(*_COLUMNS).where(_S.cluster_id == cluster_id, _S.id > after_id, _S.status == "ACTIVE")
         return map(_noun, self._tx.execute(query.order_by(_S.id)))
 
+    def providers_in_use(self, cluster_id: int) -> frozenset[str]:
+        """The capacity providers that strategies of the cluster's services name, ended services aside."""
+        rows = self._tx.execute(select(*_COLUMNS).where(_S.cluster_id == cluster_id, _S.status != "INACTIVE"))
+        return frozenset(
+            item["capacityProvider"]
+            for row in rows
+            for deployment in _noun(row).deployments
+            for item in deployment.strategy
+        )
+
     def live_ids(self) -> tuple[int, ...]:
         """Rows of all services that are not INACTIVE."""
         rows = self._tx.execute(select(_S.id).where(_S.status != "INACTIVE"))

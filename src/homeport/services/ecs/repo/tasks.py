@@ -8,7 +8,18 @@ from functools import cache
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, TextClause, bindparam, delete, func, select, text, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    TextClause,
+    bindparam,
+    delete,
+    func,
+    select,
+    text,
+    type_coerce,
+    update,
+)
 
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
@@ -304,6 +315,17 @@ class TaskRepo:
     def placed_after(self, cluster_id: int, task_id: int) -> tuple[Task, ...]:
         """Live tasks of a cluster that are newer than `task_id` and sit on an instance."""
         return self._all(_PLACED_AFTER, cluster_id=cluster_id, row_id=task_id)
+
+    def any_of_provider(self, cluster_id: int, provider: str) -> bool:
+        """Whether a task that has not stopped was placed by the capacity provider."""
+        body = type_coerce(_T.body, Text)
+        told = f'"capacity_provider":"{provider}"'
+        row = self._tx.execute(
+            select(_T.id)
+            .where(_T.cluster_id == cluster_id, _LIVE, body.contains(told, autoescape=True))
+            .limit(1)
+        ).first()
+        return row is not None
 
     def any_live(self, cluster_id: int) -> bool:
         """Whether the cluster has a task that is not STOPPED."""

@@ -37,7 +37,7 @@ def _sum(counts: Counts, statuses: tuple[str, ...], launch_type: str | None = No
 def cluster_view(
     cluster: Cluster, *, tasks: Counts, services: Counts, instances: int, include: Include
 ) -> Wire:
-    """A cluster with its counters; `include` holds CONFIGURATIONS, SETTINGS, STATISTICS, TAGS."""
+    """A cluster with its counters; `include` holds ATTACHMENTS, CONFIGURATIONS, SETTINGS, ..."""
     view: Wire = {
         "clusterArn": cluster.arn,
         "clusterName": cluster.name,
@@ -49,13 +49,15 @@ def cluster_view(
         "statistics": [],
         "tags": [],
         "settings": [],
-        "capacityProviders": [],
-        "defaultCapacityProviderStrategy": [],
+        "capacityProviders": list(cluster.capacity_providers),
+        "defaultCapacityProviderStrategy": list(cluster.default_strategy),
     }
     if "TAGS" in include:
         view["tags"] = list(cluster.tags)
     if "SETTINGS" in include:
         view["settings"] = list(cluster.settings)
+    if "ATTACHMENTS" in include:
+        view["attachments"] = []  # nothing is attached by providers that do not scale
     if "CONFIGURATIONS" in include and cluster.configuration is not None:
         view["configuration"] = cluster.configuration
     if "STATISTICS" in include:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.view.strategies import stage_view, traffic_shares
-from homeport.services.ecs.view.wire import Standings, Wire, present
+from homeport.services.ecs.view.wire import Standings, Wire, placed_by, present
 
 
 def _revision_counts(record: ServiceDeployment, uid: str, service: Service, tasks: Standings) -> Wire:
@@ -100,7 +100,7 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         "serviceArn": f"{head}:service/{revision.cluster_name}/{revision.service_name}",
         "clusterArn": f"{head}:cluster/{revision.cluster_name}",
         "taskDefinition": revision.task_definition,
-        "launchType": revision.launch_type,
+        **placed_by(revision.launch_type, revision.strategy),
         "loadBalancers": [],
         "serviceRegistries": [],
         "createdAt": revision.created_at,

@@ -35,10 +35,33 @@ def _resources(
     return resources
 
 
+def _versions(instance: ContainerInstance) -> Wire:
+    return {
+        "agentVersion": instance.agent_version or None,
+        "agentHash": instance.agent_hash or None,
+        "dockerVersion": instance.docker_version or None,
+    }
+
+
+def _attributes(instance: ContainerInstance) -> list[Wire]:
+    return [
+        {"name": a.name} if a.value is None else {"name": a.name, "value": a.value}
+        for a in instance.attributes
+    ]
+
+
 def instance_view(
-    instance: ContainerInstance, *, tasks: tuple[Task, ...], counts: tuple[int, int], include: Include
+    instance: ContainerInstance,
+    *,
+    tasks: tuple[Task, ...],
+    counts: tuple[int, int],
+    include: Include,
+    provider: str | None = None,
 ) -> Wire:
-    """An instance. `tasks`: what holds resources on it; remaining PORTS are the ones in use."""
+    """An instance. `tasks`: what holds resources on it; remaining PORTS are the ones in use.
+
+    `provider`: the capacity provider that it belongs to.
+    """
     tcp, udp = set(instance.ports_tcp), set(instance.ports_udp)
     taken: set[str] = set()
     for task in tasks:
@@ -47,14 +70,11 @@ def instance_view(
         taken |= {gpu for container in task.containers for gpu in container.gpu_ids}
     free_gpus = tuple(gpu for gpu in instance.gpu_ids if gpu not in taken)
     view: Wire = {
+        "capacityProviderName": provider,
         "containerInstanceArn": instance.arn,
         "ec2InstanceId": instance.ec2_instance_id,
         "version": instance.version,
-        "versionInfo": {
-            "agentVersion": instance.agent_version or None,
-            "agentHash": instance.agent_hash or None,
-            "dockerVersion": instance.docker_version or None,
-        },
+        "versionInfo": _versions(instance),
         "remainingResources": _resources(
             instance,
             instance.cpu - sum(task.demand.cpu for task in tasks),
@@ -77,10 +97,7 @@ def instance_view(
         "runningTasksCount": counts[0],
         "pendingTasksCount": counts[1],
         "agentUpdateStatus": instance.agent_update_status,
-        "attributes": [
-            {"name": a.name} if a.value is None else {"name": a.name, "value": a.value}
-            for a in instance.attributes
-        ],
+        "attributes": _attributes(instance),
         "registeredAt": instance.registered_at,
         "attachments": [],
         "tags": list(instance.tags) if "TAGS" in include else [],

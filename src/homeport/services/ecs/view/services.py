@@ -5,7 +5,7 @@ from __future__ import annotations
 from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
 from homeport.services.ecs.view.strategies import strategy_view
 from homeport.services.ecs.view.task_sets import task_set_view
-from homeport.services.ecs.view.wire import Include, Standings, Wire
+from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by
 
 
 def _deployment_view(deployment: Deployment, *, desired: int, running: int, pending: int) -> Wire:
@@ -19,7 +19,7 @@ def _deployment_view(deployment: Deployment, *, desired: int, running: int, pend
         "failedTasks": deployment.failed_tasks,
         "createdAt": deployment.created_at,
         "updatedAt": deployment.updated_at,
-        "launchType": deployment.launch_type,
+        **placed_by(deployment.launch_type, deployment.strategy),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }
@@ -56,7 +56,10 @@ def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: Standings, include: Inc
         "deploymentConfiguration": {"maximumPercent": 200, "minimumHealthyPercent": 100},
     }
     if primary:
-        view |= {"taskDefinition": primary[0].task_definition, "launchType": primary[0].launch_type}
+        view["taskDefinition"] = primary[0].task_definition
+        view |= placed_by(primary[0].launch_type, primary[0].strategy)
+        if primary[0].strategy:
+            view["launchType"] = None
     return view
 
 
@@ -83,7 +86,7 @@ def service_view(
         "desiredCount": service.desired_count,
         "runningCount": tasks.running(),
         "pendingCount": tasks.pending(),
-        "launchType": service.launch_type,
+        **placed_by(service.launch_type, service.deployments[0].strategy if service.deployments else ()),
         "deploymentConfiguration": deployment_configuration(service),
         "deployments": [
             _deployment_view(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import TaskSet
-from homeport.services.ecs.view.wire import Include, Standings, Wire, present
+from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by, present
 
 
 def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> Wire:
@@ -23,7 +23,7 @@ def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> W
             "runningCount": tasks.running(task_set.uid),
             "createdAt": task_set.created_at,
             "updatedAt": task_set.updated_at,
-            "launchType": task_set.deployment.launch_type,
+            **placed_by(task_set.deployment.launch_type, task_set.deployment.strategy),
             "loadBalancers": [],
             "serviceRegistries": [],
             "scale": {"value": task_set.scale, "unit": "PERCENT"},

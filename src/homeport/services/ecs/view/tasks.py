@@ -45,6 +45,7 @@ def task_view(task: Task, *, include: Include) -> Wire:
             "attachments": [],
             "attributes": list(task.attributes),
             "availabilityZone": task.availability_zone,
+            "capacityProviderName": task.capacity_provider,
             "clusterArn": f"arn:aws:ecs:{task.region}:{task.account_id}:cluster/{task.cluster_name}",
             "connectivity": None if task.connectivity_at is None else "CONNECTED",
             "connectivityAt": task.connectivity_at,

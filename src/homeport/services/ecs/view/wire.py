@@ -38,3 +38,8 @@ class Standings:
 def present(view: Wire) -> Wire:
     """The members that are there. What has no `None` in it is encoded in one go."""
     return {name: value for name, value in view.items() if value is not None}
+
+
+def placed_by(launch_type: str, strategy: Sequence[Mapping[str, Any]]) -> Wire:
+    """What decides where tasks go: a capacity provider strategy, or else a launch type."""
+    return {"capacityProviderStrategy": list(strategy)} if strategy else {"launchType": launch_type}
