@@ -29,19 +29,21 @@ def completed(resource: str) -> str:
 
 def fields_of(text: str) -> list[str]:
     """The six fields, or fewer; a colon inside `${...}` divides nothing."""
+    if "${" not in text:
+        return text.split(":", FIELDS - 1)
     fields = [""]
-    depth = 0
+    is_inside = False
     for position, character in enumerate(text):
         if len(fields) == FIELDS:
             fields[-1] += text[position:]
             break
-        if character == ":" and not depth:
+        if character == ":" and not is_inside:
             fields.append("")
             continue
         if text.startswith("${", position):
-            depth = 1
+            is_inside = True
         elif character == "}":
-            depth = 0
+            is_inside = False
         fields[-1] += character
     return fields
 

@@ -145,7 +145,8 @@ def _complete(one: dict[str, object], kind: PolicyKind) -> None:
     if not _texts(one.get("Action", one.get("NotAction", []))):
         _refuse("Policy statement must contain actions.")
     resources = _texts(one.get("Resource", one.get("NotResource", [])))
-    if kind is PolicyKind.IDENTITY and not resources:
+    is_named = "Resource" in one or "NotResource" in one
+    if not resources and (is_named or kind is PolicyKind.IDENTITY):
         _refuse("Policy statement must contain resources.")
 
 
@@ -179,6 +180,8 @@ def _principals(raw: object, kind: PolicyKind) -> Principals:
         if name not in PRINCIPAL_MEMBERS or (kind is PolicyKind.TRUST and name == "CanonicalUser"):
             _refuse(f'Invalid principal in policy: "{name}"')
     found = {PRINCIPAL_MEMBERS[name]: _texts(values) for name, values in raw.items()}
+    if not all(found.values()):
+        _refuse()
     for text in found.get("aws", ()):
         if not _PRINCIPAL.fullmatch(text):
             _refuse(f'Invalid principal in policy: "AWS":"{text}"')

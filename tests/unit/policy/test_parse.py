@@ -199,6 +199,23 @@ def test_a_resources_policy_names_principals_and_may_leave_the_resource_out() ->
         parse_policy(json.dumps(document(allow())), PolicyKind.RESOURCE)
 
 
+@pytest.mark.parametrize("member", ["Resource", "NotResource", "Action", "NotAction"])
+def test_an_empty_list_is_not_taken_for_everything(member: str) -> None:
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "ecr:BatchGetImage"}
+    if "Action" in member:
+        statement.pop("Action")
+    with pytest.raises(MalformedPolicyError):
+        parse_policy(json.dumps(document({**statement, member: []})), PolicyKind.RESOURCE)
+
+
+@pytest.mark.parametrize("member", ["Principal", "NotPrincipal"])
+@pytest.mark.parametrize("named", [{}, {"AWS": []}, {"AWS": ["111122223333"], "Service": []}], ids=str)
+def test_a_statement_about_nobody_is_refused(member: str, named: Any) -> None:
+    statement = {"Effect": "Deny", member: named, "Action": "*"}
+    with pytest.raises(MalformedPolicyError):
+        parse_policy(json.dumps(document(statement)), PolicyKind.RESOURCE)
+
+
 def test_the_normal_form_has_one_spelling_for_all() -> None:
     first = one(Action=["s3:b", "s3:a", "s3:a"], Condition={"Bool": {"k": True}, "ArnLike": {"k": ["*"]}})
     second = one(Action=["s3:a", "s3:b"], Condition={"ArnLike": {"k": "*"}, "Bool": {"k": "true"}})
