@@ -235,12 +235,16 @@ class SimNode:
         except Exception:  # noqa: BLE001 - told again with the next connection
             self.drop()
 
+    def bindings(self, _arn: str, _status: str) -> dict[str, Any]:
+        """What a report says of the container's ports."""
+        return {}
+
     # ---- reports ----------------------------------------------------------------------------
 
     async def _report(self, arn: str, status: str, reason: str = "") -> None:
         """Until it is acknowledged; lost ways and lost answers included."""
         dice = self._around.dice
-        container: dict[str, Any] = {"containerName": "app", "status": status}
+        container: dict[str, Any] = {"containerName": "app", "status": status, **self.bindings(arn, status)}
         if status == "STOPPED" and not reason:
             container["exitCode"] = 137
         tries = 0

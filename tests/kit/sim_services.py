@@ -85,15 +85,18 @@ class World:
     def plane(self) -> ControlPlane | None:
         return None if self._plane is None else self._plane[0]
 
+    def build(self, store: MoodyStore, ids: SeededIds) -> ControlPlane:
+        """One process of the control plane."""
+        vault = Vault(bytes(32), ids)
+        return build_control_plane(store, self.clock, ids, page_key=bytes(32), vault=vault)
+
     async def keep_plane(self) -> None:
         """Processes of the control plane, one after the other; each begins with the store alone."""
         while True:
             self.lives += 1
             store = MoodyStore(self.inner, self.watch, random.Random(self.dice.random()))
             ids = SeededIds(self.seed * 1000 + self.lives)
-            plane = build_control_plane(
-                store, self.clock, ids, page_key=bytes(32), vault=Vault(bytes(32), ids)
-            )
+            plane = self.build(store, ids)
             async with Supervisor() as supervisor:
                 plane.start(supervisor)
                 self._plane = (plane, store)
@@ -189,6 +192,10 @@ class World:
     def _breaker(self) -> Any:
         return {"enable": self.dice.random() < 0.7, "rollback": self.dice.random() < 0.7}
 
+    def machine(self, registered: Any) -> SimNode:
+        """The machine behind a registered instance."""
+        return SimNode(self, registered["containerInstanceArn"], self.group)
+
     async def join(self) -> None:
         """A machine with room for four tasks."""
         self.registered += 1
@@ -204,7 +211,7 @@ class World:
             {"name": "MEMORY", "type": "INTEGER", "integerValue": 420},
         ]
         answer = await self.call("RegisterContainerInstance", totalResources=total, attributes=attributes)
-        node = SimNode(self, answer["containerInstance"]["containerInstanceArn"], self.group)
+        node = self.machine(answer["containerInstance"])
         self.nodes.append(node)
         self.group.create_task(node.run())
 

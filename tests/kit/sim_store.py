@@ -49,6 +49,9 @@ class Watch:
         before, self.live = self.live, {t.id: t for t in TaskRepo(tx).live_of_service(self.service_id)}
         self._check_starts(service, before)
         self._check_stops(service, before)
+        self._check_events(service)
+
+    def _check_events(self, service: Service) -> None:
         seen, self.told = self.told, {event.id for event in service.events}
         for newer, older in zip(service.events, service.events[1:], strict=False):
             since = service.primary.created_at if service.deployments else service.created_at

@@ -21,6 +21,7 @@ from homeport.core.log import configure
 from tests.kit.sim_daemons import daemon_drama
 from tests.kit.sim_managed_daemons import managed_drama
 from tests.kit.sim_services import drama
+from tests.kit.sim_targets import target_drama
 from tests.kit.sim_task_sets import task_set_drama
 from tests.sim import again
 
@@ -29,6 +30,7 @@ WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "daemons": daemon_drama,
     "task-sets": task_set_drama,
     "managed-daemons": managed_drama,
+    "targets": target_drama,
 }
 AHEAD = 4
 """So many seeds wait for each process."""

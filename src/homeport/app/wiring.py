@@ -118,9 +118,10 @@ class ControlPlane:
     zones: ecs.ZoneWatch
     reaper: ecs.Reaper
     services: tuple[MountedService, ...]
+    targets: ecs.TargetController | None = None
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {
-            name: WorkQueue[str]() for name in ("dispatch", "replica", "daemon", "reaper", "zones")
+            name: WorkQueue[str]() for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets")
         }
     )
     runners: list[Runner[str]] = field(default_factory=list)
@@ -130,22 +131,38 @@ class ControlPlane:
         subscribe = self.store.feed.subscribe
         pump = FeedPump(subscribe, self._routes())
         fleet_feed = ecs.FleetFeed(self.store, self.placer, subscribe)
-        runners = (
-            Runner(self.hub, self.queues["dispatch"], self.clock, workers=DISPATCH_WORKERS),
-            Runner(self.replicas, self.queues["replica"], self.clock, workers=REPLICA_WORKERS),
-            Runner(self.daemons, self.queues["daemon"], self.clock),
-            Runner(self.reaper, self.queues["reaper"], self.clock),
-            Runner(self.zones, self.queues["zones"], self.clock),
-        )
+        runners = {
+            "dispatch": Runner(self.hub, self.queues["dispatch"], self.clock, workers=DISPATCH_WORKERS),
+            "replica": Runner(self.replicas, self.queues["replica"], self.clock, workers=REPLICA_WORKERS),
+            "daemon": Runner(self.daemons, self.queues["daemon"], self.clock),
+            "reaper": Runner(self.reaper, self.queues["reaper"], self.clock),
+            "zones": Runner(self.zones, self.queues["zones"], self.clock),
+        }
+        if self.targets is not None:
+            targets = Runner(self.targets, self.queues["targets"], self.clock, workers=REPLICA_WORKERS)
+            runners["targets"] = targets
         supervisor.start("feed-pump", pump.run)
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
         supervisor.start("roll-call", self.hub.call_the_roll)
-        self.runners.extend(runners)
-        for runner, name in zip(runners, self.queues, strict=True):
+        self.runners.extend(runners.values())
+        for name, runner in runners.items():
             supervisor.start(name, runner.run)
 
     def _routes(self) -> tuple[Route, ...]:
+        targets = self.targets
+        routes = (
+            ()
+            if targets is None
+            else (
+                Route(
+                    kinds=frozenset({"ecs.service", ecs.TARGETS_CHANGED}),
+                    queue=self.queues["targets"],
+                    list_keys=targets.keys,
+                    keys_of=targets.keys_of,
+                ),
+            )
+        )
         return (
             Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
             Route(
@@ -162,6 +179,7 @@ class ControlPlane:
             ),
             Route(kinds=frozenset({"ecs.reaper"}), queue=self.queues["reaper"], list_keys=self.reaper.keys),
             Route(kinds=frozenset({"ecs.instances"}), queue=self.queues["zones"], list_keys=self.zones.keys),
+            *routes,
         )
 
 
@@ -173,8 +191,9 @@ def build_control_plane(
     page_key: bytes,
     vault: Vault,
     tasks_per_service: int = TASKS_PER_SERVICE,
+    target_groups: ecs.TargetGroups | None = None,
 ) -> ControlPlane:
-    """All services over one store."""
+    """All services over one store. Without `target_groups` services have no load balancers."""
     placer, zones = ecs.Placer(store, clock, ids), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     contexts: dict[str, Any] = {
@@ -185,6 +204,7 @@ def build_control_plane(
             placer=placer,
             pages=pages,
             tasks_per_service=tasks_per_service,
+            target_groups=target_groups,
         ),
         "iam": iam.Iam(store=store, clock=clock, ids=ids),
         "secretsmanager": secretsmanager.SecretsManager(
@@ -203,6 +223,7 @@ def build_control_plane(
         zones=zones,
         daemons=ecs.DaemonController(store, clock, placer),
         reaper=ecs.Reaper(store, clock),
+        targets=None if target_groups is None else ecs.TargetController(store, clock, ids, target_groups),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )
 

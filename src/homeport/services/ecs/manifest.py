@@ -29,8 +29,9 @@ from homeport.services.ecs.control.managed_daemons import DaemonController
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
+from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.ports import AgentHello, RefusedAgentError
+from homeport.services.ecs.ports import TARGETS_CHANGED, AgentHello, RefusedAgentError, TargetGroups
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ecs.repo.events import EventPosition
 
@@ -40,6 +41,7 @@ invalid_input = "InvalidParameterException"
 
 __all__ = [
     "ACS_PATH",
+    "TARGETS_CHANGED",
     "TCS_PATH",
     "AgentHello",
     "AgentHub",
@@ -53,6 +55,8 @@ __all__ = [
     "Reaper",
     "RefusedAgentError",
     "ReplicaController",
+    "TargetController",
+    "TargetGroups",
     "ZoneWatch",
     "invalid_input",
     "name",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -173,6 +173,68 @@ class TaskPlacer(Protocol):
         self, daemon: Daemon, revision: DaemonRevision | None, definition: TaskDefinition | None
     ) -> None:
         """The same for a daemon; where a critical one does not run yet, nobody else's tasks are placed."""
+        ...
+
+
+TARGETS_CHANGED = "elb.targets"
+"""The change feed's kind for news of targets' health; the key is the target group's ARN."""
+
+
+class TargetGroupsError(Exception):
+    """The load balancers' control cannot answer now, or will not; the text says why."""
+
+
+class TargetGroupMissingError(TargetGroupsError):
+    """There is no such target group (any more)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetGroup:
+    """What a service must know of a target group. `has_load_balancer`: a listener forwards to it."""
+
+    arn: str
+    target_type: str
+    deregistration_delay_seconds: float = 300.0
+    has_load_balancer: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """A target's health in Elastic Load Balancing's words.
+
+    `state`: initial, healthy, unhealthy, draining, unhealthy.draining, unused or unavailable.
+    """
+
+    state: str
+    reason: str = ""
+    description: str = ""
+
+
+TargetAddress = tuple[str, int]
+"""An instance's EC2 id or an IP address, and a port."""
+
+
+class TargetGroups(Protocol):
+    """Elastic Load Balancing as ECS uses it. Every call may be repeated and may come late.
+
+    Health is read, and news of it comes over the change feed (`TARGETS_CHANGED`): nothing polls.
+    Raise `TargetGroupsError`.
+    """
+
+    async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, TargetGroup]:
+        """Those of the target groups that exist."""
+        ...
+
+    async def register(self, arn: str, targets: Collection[TargetAddress]) -> None:
+        """Register targets; one that is draining comes back, one that is there already stays."""
+        ...
+
+    async def deregister(self, arn: str, targets: Collection[TargetAddress]) -> None:
+        """Deregister targets: they drain, and are gone after the group's delay at the latest."""
+        ...
+
+    async def health(self, arn: str) -> Mapping[TargetAddress, TargetState]:
+        """All registered targets, draining ones included."""
         ...
 
 

@@ -7,31 +7,32 @@ from typing import Any
 import msgspec
 
 from homeport.core.call import Call
-from homeport.core.ids import digits, token
+from homeport.core.ids import token
 from homeport.services.ecs.api.context import (
     Answer,
     Ecs,
     Request,
     cluster_resource,
     find_cluster,
-    find_task_definition,
     home,
     ops,
 )
+from homeport.services.ecs.api.deployments import definition_of, new_deployment
+from homeport.services.ecs.api.load_balancers import target_groups
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import (
-    ClientException,
     InvalidParameterException,
     ServiceNotActiveException,
     ServiceNotFoundException,
 )
-from homeport.services.ecs.model import Cluster, Deployment, Service, TaskDefinition
-from homeport.services.ecs.plan.capacity_strategy import Strategy, next_strategy, strategy_in_force
+from homeport.services.ecs.model import Cluster, Deployment, LoadBalancer, Service
+from homeport.services.ecs.plan.capacity_strategy import next_strategy, strategy_in_force
 from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
-from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
+from homeport.services.ecs.plan.identifiers import service_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
+from homeport.services.ecs.plan.load_balancers import load_balancers
 from homeport.services.ecs.plan.rebalancing import is_rebalanced
 from homeport.services.ecs.plan.service_request import (
     check_common,
@@ -86,30 +87,6 @@ def find_service(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Servic
     return service
 
 
-def definition_of(tx: Tx, call: Call, reference: str) -> TaskDefinition:
-    """The task definition that a request names. Raise `ClientException`."""
-    definition = find_task_definition(tx, call, task_definition_name(home(call), reference))
-    if definition is None:
-        raise ClientException("TaskDefinition not found.")
-    return definition
-
-
-def new_deployment(ecs: Ecs, definition: TaskDefinition, strategy: Strategy) -> Deployment:
-    """A deployment of the definition that begins now, with that capacity provider strategy."""
-    now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
-    return Deployment(
-        id=name,
-        revision=digits(ecs.ids, 19),
-        task_definition_id=definition.id,
-        task_definition=definition.arn,
-        strategy=strategy,
-        created_at=now,
-        updated_at=now,
-        counted_until=now,
-        rollout_state_reason=f"ECS deployment {name} in progress.",
-    )
-
-
 def _begin_history(tx: Tx, ecs: Ecs, service: Service) -> None:
     """A new primary deployment opens a service deployment of a new revision and ends the one before."""
     history, now = HistoryRepo(tx), ecs.clock.now()
@@ -121,7 +98,7 @@ def _begin_history(tx: Tx, ecs: Ecs, service: Service) -> None:
 
 
 def _first_deployments(
-    tx: Tx, call: Call, ecs: Ecs, req: Request, cluster: Cluster
+    tx: Tx, call: Call, ecs: Ecs, req: Request, cluster: Cluster, balancers: tuple[LoadBalancer, ...]
 ) -> tuple[Deployment, ...]:
     """What a new service begins with; nothing where somebody else conducts its deployments."""
     if controller_of(req) == "EXTERNAL":
@@ -131,7 +108,7 @@ def _first_deployments(
     strategy = strategy_in_force(req, cluster)
     if req.get("schedulingStrategy") == "DAEMON":
         check_daemon_strategy(strategy)
-    return (new_deployment(ecs, definition, strategy),)
+    return (new_deployment(ecs, definition, strategy, balancers),)
 
 
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
@@ -142,12 +119,24 @@ def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
     return known is not None
 
 
+def _remember(tx: Tx, ecs: Ecs, cluster: Cluster, token: str, *, digest: str, result: str) -> None:
+    """A repeat under the client token gets the same service."""
+    TokenRepo(tx).add(
+        f"CreateService/{cluster.id}",
+        token,
+        digest=digest,
+        result=result,
+        created_at=ecs.clock.now().timestamp(),
+    )
+
+
 @ops.operation("CreateService", resources=service_resource)
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
     check_count(req, ecs.tasks_per_service)
     tags, token = checked(req.get("tags")), req.get("clientToken")
+    groups = await target_groups(call, ecs, req)
     asked = {key: value for key, value in req.items() if key not in ("clientToken", "cluster")}
     digest = request_digest(asked)
 
@@ -162,17 +151,12 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if old is not None and old.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         known = _earlier(tx, cluster, token, digest)
-        deployments = _first_deployments(tx, call, ecs, req, cluster)
+        balancers = load_balancers(req.get("loadBalancers") or (), groups)
+        deployments = _first_deployments(tx, call, ecs, req, cluster, balancers)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
-            TokenRepo(tx).add(
-                f"CreateService/{cluster.id}",
-                token,
-                digest=digest,
-                result=req["serviceName"],
-                created_at=ecs.clock.now().timestamp(),
-            )
+            _remember(tx, ecs, cluster, token, digest=digest, result=req["serviceName"])
         service = Service(
             cluster_id=cluster.id,
             cluster_name=cluster.name,
@@ -187,6 +171,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             placement_constraints=tuple(req.get("placementConstraints") or ()),
             placement_strategy=tuple(req.get("placementStrategy") or ()),
             controller=controller_of(req),
+            has_targets=bool(req.get("loadBalancers")),
             explicit_controller=bool(req.get("deploymentController")),
             enable_managed_tags=req.get("enableECSManagedTags", False),
             propagate_tags=req.get("propagateTags") or "NONE",
@@ -263,9 +248,10 @@ def _zoned(req: Request, changed: Service) -> Service:
 
 @ops.operation("UpdateService", resources=service_resource)
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """Change a service; another task definition or `forceNewDeployment` starts a deployment."""
+    """Change a service; another task definition, other load balancers or force start a deployment."""
     check_common(req)
     check_count(req, ecs.tasks_per_service)
+    groups = await target_groups(call, ecs, req)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
@@ -286,14 +272,19 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         strategy = next_strategy(
             req, cluster, service.primary.strategy, is_deployed=bool(req.get("forceNewDeployment"))
         )
-        if definition.id != service.primary.task_definition_id or req.get("forceNewDeployment"):
+        balancers = service.primary.load_balancers
+        if req.get("loadBalancers") is not None:
+            balancers = load_balancers(req["loadBalancers"], groups)
+            changes["has_targets"] = service.has_targets or bool(balancers)
+        is_other = definition.id != service.primary.task_definition_id
+        if is_other or balancers != service.primary.load_balancers or req.get("forceNewDeployment"):
             check_definition(req, definition)
             now = ecs.clock.now()
             older = tuple(
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
-            changes["deployments"] = (new_deployment(ecs, definition, strategy), *older)
+            changes["deployments"] = (new_deployment(ecs, definition, strategy, balancers), *older)
         changed = _zoned(req, msgspec.structs.replace(service, **changes))
         changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))

@@ -8,11 +8,14 @@ import msgspec
 
 from homeport.core.call import Call
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, ops
-from homeport.services.ecs.api.services import definition_of, find_service, new_deployment, service_resource
+from homeport.services.ecs.api.deployments import definition_of, new_deployment
+from homeport.services.ecs.api.load_balancers import target_groups
+from homeport.services.ecs.api.services import find_service, service_resource
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
 from homeport.services.ecs.model import Service, TaskSet
 from homeport.services.ecs.plan.capacity_strategy import strategy_in_force
 from homeport.services.ecs.plan.launch import request_digest
+from homeport.services.ecs.plan.load_balancers import TASK_SET_MOST, load_balancers
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import (
     check_delete,
@@ -84,6 +87,7 @@ def _repeated(tx: Tx, service: Service, task_sets: tuple[TaskSet, ...], req: Req
 async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Add a task set to a service; the same request under the same client token returns it."""
     tags, scale = checked(req.get("tags")), scale_of(req.get("scale"))
+    groups = await target_groups(call, ecs, req, most=TASK_SET_MOST)
 
     def work(tx: Tx) -> Answer:
         service, task_sets = _find(tx, call, req)
@@ -94,7 +98,8 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
         check_task_set(req, definition)
         check_room(task_sets)
         cluster = find_cluster(tx, call, req.get("cluster"))
-        deployment = new_deployment(ecs, definition, strategy_in_force(req, cluster))
+        balancers = load_balancers(req.get("loadBalancers") or (), groups)
+        deployment = new_deployment(ecs, definition, strategy_in_force(req, cluster), balancers)
         now = deployment.created_at
         task_set = TaskSet(
             service_id=service.id,
@@ -111,7 +116,8 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
             tags=tags,
         )
         added = TaskSetRepo(tx).add(task_set)
-        ServiceRepo(tx).save(service)
+        targets = service.has_targets or bool(balancers)
+        ServiceRepo(tx).save(msgspec.structs.replace(service, has_targets=targets))
         if req.get("clientToken"):
             TokenRepo(tx).add(
                 f"CreateTaskSet/{service.id}",

@@ -272,7 +272,7 @@ class AgentHub:
                     TaskIdentifier(
                         task_arn=task.arn,
                         task_cluster_arn=session.cluster_arn,
-                        desired_status=task.desired_status,
+                        desired_status="RUNNING" if task.is_held else task.desired_status,
                     )
                     for task in tasks
                 ),
@@ -282,7 +282,7 @@ class AgentHub:
     async def confirm_stops(self, session: _Session, asked: TaskStopVerificationMessage) -> None:
         """An agent runs tasks that the manifest did not name: stop those that should not run."""
         wanted = await self._store.read(lambda tx: TaskRepo(tx).live_of_instance(session.instance_id))
-        running = {task.arn for task in wanted if task.desired_status == "RUNNING"}
+        running = {task.arn for task in wanted if task.desired_status == "RUNNING" or task.is_held}
         session.outbox.send(
             TaskStopVerificationAck(
                 message_id=asked.message_id,

@@ -9,7 +9,7 @@ from homeport.core.arn import Arn, MalformedArnError, parse_arn
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.services.ecs.control.daemons import daemon_snapshot
-from homeport.services.ecs.control.service_steps import log_mode
+from homeport.services.ecs.control.service_steps import log_mode, target_facts
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
@@ -142,6 +142,7 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
         live=live,
         stopped=tuple(t for t in lately if t.stopped_at and t.stopped_at > service.primary.counted_until),
         draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
+        targets=target_facts(tx, service, live),
     )
     definition = (
         TaskDefinitionRepo(tx)

@@ -26,6 +26,7 @@ from homeport.services.ecs.control.service_steps import (
     log_mode,
     still_due,
     stopping,
+    target_facts,
     told_moves,
     told_starts,
     told_stops,
@@ -201,15 +202,17 @@ class ReplicaController:
         if service.is_external:
             return load_task_sets(tx, service, self._clock.now())
         tasks = TaskRepo(tx)
+        live = tasks.live_of_service(service_id, self._known.get(service_id))
         snapshot = ServiceSnapshot(
             service=service,
-            live=tasks.live_of_service(service_id, self._known.get(service_id)),
+            live=live,
             stopped=tasks.stopped_of_service(
                 service_id,
                 after=counted_until(service),
                 started_by=None if service.primary.staging is not None else service.primary.id,
             ),
             draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
+            targets=target_facts(tx, service, live),
         )
         definitions = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
         cluster = ClusterRepo(tx).get(service.cluster_id)

@@ -13,9 +13,12 @@ from homeport.core.ids import Ids, uuid
 from homeport.services.ecs.model import Service, ServiceEvent, Task
 from homeport.services.ecs.plan.account_settings import SETTINGS
 from homeport.services.ecs.plan.rollout import STEADY_TOLD_EVERY, TaskStop
+from homeport.services.ecs.plan.rollout_health import TargetHealth
+from homeport.services.ecs.plan.target_health import target_health
 from homeport.services.ecs.ports import PlacementOutcome, Share
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.settings import SettingRepo
+from homeport.services.ecs.repo.targets import TargetRepo
 from homeport.store.tx import Tx
 
 START_MAX = 100
@@ -159,3 +162,8 @@ def counted_until(service: Service) -> datetime:
     if service.primary.staging is None:
         return service.primary.counted_until
     return min(deployment.counted_until for deployment in service.deployments)
+
+
+def target_facts(tx: Tx, service: Service, live: Sequence[Task]) -> Mapping[int, TargetHealth]:
+    """What load balancers last said of a service's tasks."""
+    return target_health(live, TargetRepo(tx).of_service(service.id)) if service.has_targets else {}

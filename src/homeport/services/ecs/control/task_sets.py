@@ -17,6 +17,7 @@ from homeport.services.ecs.control.service_steps import (
     groups_of,
     log_mode,
     stopping,
+    target_facts,
     told_starts,
     told_stops,
     with_events,
@@ -54,14 +55,16 @@ class LoadedTaskSets:
 def load_task_sets(tx: Tx, service: Service, now: datetime) -> LoadedTaskSets:
     """Everything that the next step of the service depends on."""
     tasks, task_sets = TaskRepo(tx), TaskSetRepo(tx).of_service(service.id)
+    live = tasks.live_of_service(service.id)
     since = min((one.deployment.counted_until for one in task_sets), default=now)
     return LoadedTaskSets(
         snapshot=TaskSetsSnapshot(
             service=service,
             task_sets=task_sets,
-            live=tasks.live_of_service(service.id),
+            live=live,
             stopped=tasks.stopped_of_service(service.id, after=since),
             draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
+            targets=target_facts(tx, service, live),
         ),
         cluster=ClusterRepo(tx).get(service.cluster_id),
         definitions=TaskDefinitionRepo(tx).by_ids([one.deployment.task_definition_id for one in task_sets]),

@@ -43,6 +43,7 @@ from homeport.services.ecs.model.strategies import (
     LifecycleHook,
     Staging,
 )
+from homeport.services.ecs.model.targets import LoadBalancer, Target, TargetPlace
 from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
@@ -71,6 +72,7 @@ __all__ = [
     "HookAnswer",
     "HookRun",
     "LifecycleHook",
+    "LoadBalancer",
     "Noun",
     "Protection",
     "Provider",
@@ -81,6 +83,8 @@ __all__ = [
     "ServiceEvent",
     "ServiceRevision",
     "Staging",
+    "Target",
+    "TargetPlace",
     "Task",
     "TaskDefinition",
     "TaskSet",

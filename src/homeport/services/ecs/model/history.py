@@ -8,6 +8,7 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.strategies import Staging
+from homeport.services.ecs.model.targets import LoadBalancer
 
 OPEN_DEPLOYMENTS = ("PENDING", "IN_PROGRESS", "STOP_REQUESTED", "ROLLBACK_REQUESTED", "ROLLBACK_IN_PROGRESS")
 
@@ -25,6 +26,7 @@ class ServiceRevision(Noun, frozen=True, kw_only=True):
     task_definition: str
     launch_type: str = "EC2"
     strategy: tuple[Document, ...] = ()
+    load_balancers: tuple[LoadBalancer, ...] = ()
     created_at: datetime
 
     @property

@@ -8,6 +8,7 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.strategies import DeploymentStrategy, Staging
+from homeport.services.ecs.model.targets import LoadBalancer, TargetPlace
 
 
 class Deployment(Noun, frozen=True, kw_only=True):
@@ -44,6 +45,12 @@ class Deployment(Noun, frozen=True, kw_only=True):
     failing_on: tuple[int, ...] = ()
     staging: Staging | None = None
     """Where it is, while it goes through stages with two revisions side by side."""
+    load_balancers: tuple[LoadBalancer, ...] = ()
+
+    @property
+    def target_places(self) -> tuple[TargetPlace, ...]:
+        """Where its tasks are registered."""
+        return tuple(balancer.place for balancer in self.load_balancers)
 
 
 class ServiceEvent(Noun, frozen=True, kw_only=True):
@@ -122,6 +129,8 @@ class Service(Noun, frozen=True, kw_only=True):
     placement_strategy: tuple[Document, ...] = ()
     controller: str = "ECS"
     """Who conducts its deployments: ECS, or EXTERNAL (it has task sets then, and no deployments)."""
+    has_targets: bool = False
+    """Whether it was ever given a load balancer: its tasks may be registered somewhere."""
     explicit_controller: bool = False
     enable_managed_tags: bool = False
     propagate_tags: str = "NONE"

@@ -8,6 +8,7 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.clusters import DAEMON_TASK_DEFINITION, TASK_DEFINITION
+from homeport.services.ecs.model.targets import TargetPlace
 
 
 class Container(Noun, frozen=True, kw_only=True):
@@ -97,6 +98,8 @@ class Task(Noun, frozen=True, kw_only=True):
     stop_code: str | None = None
     stopped_reason: str | None = None
     protection: Protection | None = None
+    target_places: tuple[TargetPlace, ...] = ()
+    """Where it is registered with load balancers while it runs."""
     log_mode: str = "non-blocking"
     """The account's default delivery mode of log drivers when the task was made."""
 
@@ -104,6 +107,16 @@ class Task(Noun, frozen=True, kw_only=True):
     def arn(self) -> str:
         """Its ARN, long format."""
         return f"arn:aws:ecs:{self.region}:{self.account_id}:task/{self.cluster_name}/{self.uid}"
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it is to stop and its agent must not hear of that yet: its targets are deregistered first.
+
+        One that crashed has nothing to hold: its agent stops the rest of it by itself.
+        """
+        runs = self.last_status in ("ACTIVATING", "RUNNING", "DEACTIVATING")
+        stops = self.desired_status == "STOPPED" and self.stop_code != "EssentialContainerExited"
+        return bool(self.target_places) and runs and stops
 
     @property
     def instance_arn(self) -> str | None:

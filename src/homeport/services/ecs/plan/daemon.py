@@ -31,6 +31,7 @@ from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_
 from homeport.services.ecs.plan.rollout_endings import complete_deployment, with_primary, without_past
 from homeport.services.ecs.plan.rollout_health import Verdict, is_protected, verdict
 from homeport.services.ecs.plan.strategy import plan_staged
+from homeport.services.ecs.plan.target_health import waits_for_targets
 
 VIOLATION = "The container instance no longer meets the placement constraints of (deployment {id})"
 VIOLATION_TOLD = "no longer meets the task's placement constraints"
@@ -129,7 +130,7 @@ class _Step:
         self._stops: list[TaskStop] = []
         self._start_on: tuple[str, ...] = ()
         self._told: list[str] = []
-        self._waits: list[str] = []
+        self._waits: list[str] = list(waits_for_targets(snapshot.targets, active))
         self._waits_for_others = False
         self._floor_holds = False
         self._wakes = [

@@ -36,6 +36,7 @@ def revision_of(service: Service, deployment: Deployment) -> ServiceRevision:
         task_definition=deployment.task_definition,
         launch_type=deployment.launch_type,
         strategy=deployment.strategy,
+        load_balancers=deployment.load_balancers,
         created_at=deployment.created_at,
     )
 

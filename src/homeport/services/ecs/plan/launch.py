@@ -252,7 +252,12 @@ def service_template(
         log_mode=log_mode,
         now=now,
     )
-    return msgspec.structs.replace(template, service_id=service.id, service_name=service.name)
+    return msgspec.structs.replace(
+        template,
+        service_id=service.id,
+        service_name=service.name,
+        target_places=service.primary.target_places,
+    )
 
 
 def request_digest(request: Mapping[str, Any]) -> str:

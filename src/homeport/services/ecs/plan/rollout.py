@@ -48,6 +48,7 @@ from homeport.services.ecs.plan.rollout_types import (
     healthy_floor,
     newest_first,
 )
+from homeport.services.ecs.plan.target_health import waits_for_targets
 
 __all__ = [
     "STEADY_TOLD",
@@ -179,7 +180,7 @@ class _Step:
             if (at := seen.healthy_at or seen.look_at) is not None and at > now
         ]
         self._protected_until: list[datetime] = []
-        self._waits: list[str] = []
+        self._waits: list[str] = list(waits_for_targets(snapshot.targets, self._active))
         self._held: Counter[str] = Counter()
         """Protected tasks that should go, by the deployment that they are of."""
 

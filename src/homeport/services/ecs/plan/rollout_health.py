@@ -23,6 +23,8 @@ class TargetHealth:
     healthy: bool
     failed: str | None = None
     """Why the task must go, in the words of its stoppedReason; `None`: not decided yet."""
+    waits: tuple[str, ...] = ()
+    """What is amiss, as `2 targets are ...` goes on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,6 +31,7 @@ _NOT_UPDATED = (
     "taskDefinition",
     "networkConfiguration",
     "platformVersion",
+    "loadBalancers",
     "deploymentConfiguration",
     "forceNewDeployment",
     "capacityProviderStrategy",
@@ -54,7 +55,7 @@ blue/green (CODE_DEPLOY) deployment controller, only ...".
 """
 _ROLLING_ONLY = ("deploymentCircuitBreaker", "alarms", "earlySuccessCriteria")
 _FIXED = {"minimumHealthyPercent": 100, "maximumPercent": 200}
-_UNSUPPORTED = ("loadBalancers", "serviceRegistries")
+_UNSUPPORTED = ("serviceRegistries",)
 
 
 def controller_of(request: Mapping[str, Any]) -> str:

@@ -225,6 +225,22 @@ sa.Index(
     postgresql_where=capacity_providers.c.status != "INACTIVE",
 )
 
+targets = sa.Table(
+    "ecs_target",
+    metadata,
+    _id(),
+    _version(),
+    sa.Column("service_id", sa.BigInteger, nullable=False),
+    sa.Column("task_id", sa.BigInteger, nullable=False),
+    sa.Column("target_group", sa.String(512), nullable=False),
+    sa.Column("target", sa.String(64), nullable=False),
+    sa.Column("container_port", sa.Integer, nullable=False),
+    sa.Column("body", Document(model.Target), nullable=False),
+    sa.UniqueConstraint("task_id", "target_group", "container_port", name="uq_ecs_target_task"),
+    sa.Index("ix_ecs_target_service", "service_id", "id"),
+    sa.Index("ix_ecs_target_target", "target"),
+)
+
 account_settings = sa.Table(
     "ecs_account_setting",
     metadata,

@@ -144,7 +144,8 @@ def _noun(row: Sequence[Any]) -> Task:
 def concerns_agent(task: Task) -> bool:
     """Whether the agent of its instance has something to hear: start it, or stop it."""
     return task.stopped_at is None and (
-        task.desired_status == "STOPPED" or task.last_status in ("PROVISIONING", "PENDING")
+        (task.desired_status == "STOPPED" and not task.is_held)
+        or task.last_status in ("PROVISIONING", "PENDING")
     )
 
 
@@ -311,6 +312,11 @@ class TaskRepo:
     def stopped_in_cluster(self, cluster_id: int, *, after: datetime) -> tuple[Task, ...]:
         """Tasks of a cluster that stopped after an instant and were on an instance."""
         return self._all(_STOPPED_IN_CLUSTER, cluster_id=cluster_id, after=after.timestamp())
+
+    def service_ids(self) -> frozenset[int]:
+        """The services that have tasks that are not STOPPED."""
+        rows = self._tx.execute(select(_T.service_id).where(_LIVE, _T.service_id.is_not(None)).distinct())
+        return frozenset(row[0] for row in rows)
 
     def placed_after(self, cluster_id: int, task_id: int) -> tuple[Task, ...]:
         """Live tasks of a cluster that are newer than `task_id` and sit on an instance."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.view.load_balancers import load_balancers_view
 from homeport.services.ecs.view.strategies import stage_view, traffic_shares
 from homeport.services.ecs.view.wire import Standings, Wire, placed_by, present
 
@@ -101,7 +102,7 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         "clusterArn": f"{head}:cluster/{revision.cluster_name}",
         "taskDefinition": revision.task_definition,
         **placed_by(revision.launch_type, revision.strategy),
-        "loadBalancers": [],
+        "loadBalancers": load_balancers_view(revision.load_balancers),
         "serviceRegistries": [],
         "createdAt": revision.created_at,
         "guardDutyEnabled": False,

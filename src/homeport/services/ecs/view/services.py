@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
+from homeport.services.ecs.view.load_balancers import load_balancers_view
 from homeport.services.ecs.view.strategies import strategy_view
 from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by
@@ -60,6 +61,7 @@ def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: Standings, include: Inc
         view |= placed_by(primary[0].launch_type, primary[0].strategy)
         if primary[0].strategy:
             view["launchType"] = None
+        view["loadBalancers"] = load_balancers_view(primary[0].load_balancers)
     return view
 
 
@@ -80,7 +82,7 @@ def service_view(
         "serviceArn": service.arn,
         "serviceName": service.name,
         "clusterArn": f"arn:aws:ecs:{service.region}:{service.account_id}:cluster/{service.cluster_name}",
-        "loadBalancers": [],
+        "loadBalancers": load_balancers_view(() if service.is_external else service.primary.load_balancers),
         "serviceRegistries": [],
         "status": service.status,
         "desiredCount": service.desired_count,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import TaskSet
+from homeport.services.ecs.view.load_balancers import load_balancers_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by, present
 
 
@@ -24,7 +25,7 @@ def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> W
             "createdAt": task_set.created_at,
             "updatedAt": task_set.updated_at,
             **placed_by(task_set.deployment.launch_type, task_set.deployment.strategy),
-            "loadBalancers": [],
+            "loadBalancers": load_balancers_view(task_set.deployment.load_balancers),
             "serviceRegistries": [],
             "scale": {"value": task_set.scale, "unit": "PERCENT"},
             "stabilityStatus": task_set.stability_status,

@@ -1,0 +1,44 @@
+"""Deployments as they begin: of services, and of task sets."""
+
+from __future__ import annotations
+
+from homeport.core.call import Call
+from homeport.core.ids import digits
+from homeport.services.ecs.api.context import Ecs, find_task_definition, home
+from homeport.services.ecs.errors import ClientException
+from homeport.services.ecs.model import Deployment, LoadBalancer, TaskDefinition
+from homeport.services.ecs.plan.capacity_strategy import Strategy
+from homeport.services.ecs.plan.identifiers import task_definition_name
+from homeport.services.ecs.plan.load_balancers import check_places
+from homeport.store.tx import Tx
+
+
+def definition_of(tx: Tx, call: Call, reference: str) -> TaskDefinition:
+    """The task definition that a request names. Raise `ClientException`."""
+    definition = find_task_definition(tx, call, task_definition_name(home(call), reference))
+    if definition is None:
+        raise ClientException("TaskDefinition not found.")
+    return definition
+
+
+def new_deployment(
+    ecs: Ecs, definition: TaskDefinition, strategy: Strategy, balancers: tuple[LoadBalancer, ...]
+) -> Deployment:
+    """A deployment of the definition that begins now, with that capacity provider strategy.
+
+    Raise when its tasks cannot be registered with the load balancers.
+    """
+    check_places(balancers, definition)
+    now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
+    return Deployment(
+        id=name,
+        revision=digits(ecs.ids, 19),
+        task_definition_id=definition.id,
+        task_definition=definition.arn,
+        strategy=strategy,
+        load_balancers=balancers,
+        created_at=now,
+        updated_at=now,
+        counted_until=now,
+        rollout_state_reason=f"ECS deployment {name} in progress.",
+    )

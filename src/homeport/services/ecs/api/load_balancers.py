@@ -1,0 +1,28 @@
+"""Looking up the load balancers that a request names, before the transaction that uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from homeport.core.call import Call
+from homeport.services.ecs.api.context import Ecs, Request
+from homeport.services.ecs.errors import ServerException
+from homeport.services.ecs.plan.load_balancers import SERVICE_MOST, named_groups
+from homeport.services.ecs.plan.support import refuse
+from homeport.services.ecs.ports import TargetGroup, TargetGroupsError
+
+
+async def target_groups(
+    call: Call, ecs: Ecs, req: Request, *, most: int = SERVICE_MOST
+) -> Mapping[str, TargetGroup]:
+    """The target groups that a request names. Raise where there are no load balancers at all."""
+    given = req.get("loadBalancers") or ()
+    if ecs.target_groups is None:
+        refuse(req, "", ("loadBalancers",))
+    if not given or ecs.target_groups is None:
+        return {}
+    names = named_groups(given, most=most)
+    try:
+        return await ecs.target_groups.find(call.account_id, call.region, names)
+    except TargetGroupsError as error:
+        raise ServerException(f"The target groups cannot be looked up: {error}") from None

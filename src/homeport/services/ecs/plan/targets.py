@@ -1,0 +1,302 @@
+"""Which targets should be registered, and which tasks may stop. Pure.
+
+Level-triggered: a task that should run and runs is registered in its target groups, everything else
+is not. What is asked of a load balancer is written down before it is asked, so that a crash
+in between leaves nothing behind: the question is put again. A task that is told to stop is DEACTIVATING
+until none of its targets drains, or their delay has passed; only then its agent hears of it.
+
+Sources: developer guide, "Amazon ECS task lifecycle" (DEACTIVATING) and "Service event messages";
+Elastic Load Balancing guides, "Target health status" and "Deregistration delay".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import msgspec
+
+from homeport.services.ecs.model import Service, Target, TargetPlace, Task
+from homeport.services.ecs.ports import TargetAddress, TargetState
+
+DRAINING = ("draining", "unhealthy.draining")
+MISSING = "TARGET GROUP IS NOT FOUND"
+ASKED = ("REGISTERING", "DEREGISTERING")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupSeen:
+    """What a target group looked like just now. `problem`: why it could not be looked at."""
+
+    exists: bool = True
+    delay_seconds: float | None = None
+    health: Mapping[TargetAddress, TargetState] = field(default_factory=dict)
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetSnapshot:
+    """A service's tasks and targets as one transaction saw them, then its target groups.
+
+    `live`: its tasks that are not STOPPED. `instances`: EC2 ids by instance row. `elsewhere`: keys that
+    tasks of other services hold, with the newest row of each.
+    """
+
+    service: Service
+    live: tuple[Task, ...]
+    targets: tuple[Target, ...]
+    instances: Mapping[int, str] = field(default_factory=dict)
+    elsewhere: Mapping[tuple[str, str, int], int] = field(default_factory=dict)
+    groups: Mapping[str, GroupSeen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetPlan:
+    """The step, all of it in one transaction; then every target in `ASKED` is asked for.
+
+    `tasks`: with a later status: on their way out, or free to be stopped by their agents.
+    """
+
+    add: tuple[Target, ...] = ()
+    save: tuple[Target, ...] = ()
+    remove: tuple[Target, ...] = ()
+    tasks: tuple[Task, ...] = ()
+    events: tuple[str, ...] = ()
+    wake_at: datetime | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return not (self.add or self.save or self.remove or self.tasks or self.events)
+
+
+def address_of(task: Task, place: TargetPlace, instances: Mapping[int, str]) -> TargetAddress | None:
+    """Where a task listens for a target group; `None`: that is not known yet."""
+    container = next((c for c in task.containers if c.name == place.container), None)
+    if container is None:
+        return None
+    if place.target_type == "ip":
+        addresses = (one.get("privateIpv4Address") for one in container.network_interfaces)
+        address = next(filter(None, addresses), None)
+        return None if address is None else (address, place.port)
+    instance = None if task.instance_id is None else instances.get(task.instance_id)
+    for binding in container.network_bindings:
+        if binding.get("containerPort") == place.port and binding.get("hostPort") and instance:
+            return instance, int(binding["hostPort"])
+    return None
+
+
+def is_wanted(task: Task) -> bool:
+    """Whether the task's targets should be registered."""
+    return task.desired_status == "RUNNING" and task.last_status == "RUNNING"
+
+
+def plan_targets(snapshot: TargetSnapshot, now: datetime) -> TargetPlan:
+    """Decide the next step. Once nothing changes any more, it is empty."""
+    step = _Step(snapshot, now)
+    for task in snapshot.live:
+        if is_wanted(task):
+            step.register(task)
+    for target in snapshot.targets:
+        step.look_at(target)
+    for task in snapshot.live:
+        if task.is_held:
+            step.move_on(task)
+    return step.plan()
+
+
+class _Step:
+    def __init__(self, snapshot: TargetSnapshot, now: datetime) -> None:
+        self._snapshot = snapshot
+        self._now = now
+        self._tasks = {task.id: task for task in snapshot.live}
+        self._known = {(t.task_id, t.target_group, t.container_port): t for t in snapshot.targets}
+        self._add: list[Target] = []
+        self._save: list[Target] = []
+        self._remove: list[Target] = []
+        self._moved: list[Task] = []
+        self._events: list[str] = []
+        self._wakes: list[datetime] = []
+        self._wanted_keys: set[tuple[str, str, int]] = set()
+
+    def register(self, task: Task) -> None:
+        for place in task.target_places:
+            known = self._known.get((task.id, place.target_group, place.port))
+            if known is not None:
+                self._wanted_keys.add(known.key)
+                continue
+            address = address_of(task, place, self._snapshot.instances)
+            if address is None:
+                continue
+            self._wanted_keys.add((place.target_group, *address))
+            self._add.append(
+                Target(
+                    service_id=self._snapshot.service.id,
+                    task_id=task.id,
+                    task_uid=task.uid,
+                    started_by=task.started_by or "",
+                    target_group=place.target_group,
+                    target=address[0],
+                    port=address[1],
+                    container_port=place.port,
+                )
+            )
+
+    def look_at(self, target: Target) -> None:
+        task = self._tasks.get(target.task_id)
+        seen = self._snapshot.groups[target.target_group]
+        if task is not None and is_wanted(task):
+            after = self._told(self._kept(target, seen), task)
+        else:
+            left = self._left(target, seen)
+            if left is None:
+                self._remove.append(target)
+                return
+            after = left
+        if after != target:
+            self._save.append(after)
+
+    def _kept(self, target: Target, seen: GroupSeen) -> Target:
+        """A target that should be registered, with what its load balancer says of it."""
+        if target.status not in ("REGISTERED", "REGISTERING"):
+            target = msgspec.structs.replace(target, status="REGISTERING", health="", deregistered_at=None)
+        if not seen.exists:
+            return self._with_state(target, TargetState(state="unused", description=MISSING))
+        if seen.problem:
+            return msgspec.structs.replace(target, problem=seen.problem)
+        if target.status != "REGISTERED":
+            return target
+        state = seen.health.get((target.target, target.port), TargetState(state="unused"))
+        gone = state.state in DRAINING or (state.state == "unused" and state.reason in _NOT_THERE)
+        if gone:
+            # Somebody deregistered it, or another task that was there before went late.
+            target = msgspec.structs.replace(target, status="REGISTERING")
+        if seen.delay_seconds is not None:
+            target = msgspec.structs.replace(target, delay_seconds=seen.delay_seconds)
+        return self._with_state(target, state)
+
+    def _with_state(self, target: Target, state: TargetState) -> Target:
+        return msgspec.structs.replace(
+            target,
+            health=state.state,
+            reason=state.reason,
+            description=state.description,
+            problem="",
+            told=target.told and state.state == "unhealthy",
+        )
+
+    def _told(self, target: Target, task: Task) -> Target:
+        """An unhealthy target is told in an event, as soon as its grace period is over."""
+        if target.health != "unhealthy" or target.told or task.started_at is None or target.problem:
+            return target
+        grace_ends = task.started_at + timedelta(seconds=self._snapshot.service.health_check_grace_seconds)
+        if grace_ends > self._now:
+            self._wakes.append(grace_ends)
+            return target
+        self._events.append(
+            f"{self._subject} (task {target.task_uid}) (port {target.port}) is unhealthy in "
+            f"{group_word(target)} due to (reason {target.description or target.reason})."
+        )
+        return msgspec.structs.replace(target, told=True)
+
+    def _left(self, target: Target, seen: GroupSeen) -> Target | None:
+        """A target that should not be registered any more; `None`: nothing is left of it."""
+        newer = self._snapshot.elsewhere.get(target.key, 0) > target.id
+        if target.key in self._wanted_keys or newer or not seen.exists:
+            return None  # another task took its place, or the place is gone
+        if target.status in ("REGISTERED", "REGISTERING"):
+            delay = target.delay_seconds if seen.delay_seconds is None else seen.delay_seconds
+            target = msgspec.structs.replace(target, status="DEREGISTERING", delay_seconds=delay)
+        if target.status == "DEREGISTERING" or target.deregistered_at is None:
+            return msgspec.structs.replace(target, problem=seen.problem)
+        ends = target.deregistered_at + timedelta(seconds=target.delay_seconds)
+        if seen.problem:
+            state = TargetState(state="draining")
+        else:
+            state = seen.health.get((target.target, target.port), TargetState(state="unused"))
+        if state.state in ("initial", "healthy", "unhealthy"):
+            # Registered again by a process that was late.
+            return msgspec.structs.replace(target, status="DEREGISTERING", deregistered_at=None)
+        if state.state not in DRAINING or ends <= self._now:
+            return None
+        self._wakes.append(ends)
+        return msgspec.structs.replace(target, health=state.state, problem=seen.problem)
+
+    def move_on(self, task: Task) -> None:
+        """A task on its way out: DEACTIVATING as long as it has targets, then its agent may stop it."""
+        gone = {target.id for target in self._remove}
+        left = [t for t in self._snapshot.targets if t.task_id == task.id and t.id not in gone]
+        status = "DEACTIVATING" if left else "STOPPING"
+        if status != task.last_status:
+            self._moved.append(msgspec.structs.replace(task, last_status=status))
+
+    @property
+    def _subject(self) -> str:
+        return f"(service {self._snapshot.service.name})"
+
+    def plan(self) -> TargetPlan:
+        return TargetPlan(
+            add=tuple(self._add),
+            save=tuple(self._save),
+            remove=tuple(self._remove),
+            tasks=tuple(self._moved),
+            events=tuple(self._events),
+            wake_at=min(self._wakes, default=None),
+        )
+
+
+_NOT_THERE = ("", "Target.NotRegistered", "Target.DeregistrationInProgress")
+
+
+def group_word(target: Target) -> str:
+    """A target group in an event."""
+    return f"(target-group {target.target_group})"
+
+
+def asked(targets: Iterable[Target]) -> dict[tuple[str, str], list[Target]]:
+    """What load balancers are to be asked, by (target group, REGISTERING or DEREGISTERING)."""
+    found: dict[tuple[str, str], list[Target]] = {}
+    for target in targets:
+        if target.status in ASKED:
+            found.setdefault((target.target_group, target.status), []).append(target)
+    return found
+
+
+def answered(target: Target, status: str, now: datetime) -> Target:
+    """A target once the load balancer has done what it was asked as `status`.
+
+    What should have become of it may have changed meanwhile: then it is as if it had not been asked.
+    """
+    if status == "REGISTERING":
+        if target.status in ("REGISTERING", "REGISTERED"):
+            return msgspec.structs.replace(target, status="REGISTERED", problem="")
+        return msgspec.structs.replace(target, status="DEREGISTERING", deregistered_at=None)
+    if target.status == "DEREGISTERING":
+        return msgspec.structs.replace(target, status="DRAINING", deregistered_at=now, problem="")
+    if target.status == "DRAINING":
+        return target
+    return msgspec.structs.replace(target, status="REGISTERING")
+
+
+def told_answers(service: Service, status: str, targets: Iterable[Target]) -> tuple[str, ...]:
+    """What is told of targets of one group that were registered, or deregistered."""
+    done = list(targets)
+    if not done:
+        return ()
+    if status == "REGISTERING":
+        return (f"(service {service.name}) registered {len(done)} targets in {group_word(done[0])}",)
+    told = [f"(service {service.name}) deregistered {len(done)} targets in {group_word(done[0])}"]
+    owners: dict[str, set[int]] = {}
+    for target in done:
+        owners.setdefault(target.started_by, set()).add(target.task_id)
+    told += [
+        f"(service {service.name}, taskSet {owner}) has begun draining connections on {len(tasks)} tasks."
+        for owner, tasks in sorted(owners.items())
+    ]
+    return tuple(told)
+
+
+def told_problem(service: Service, doing: str, group: str, problem: str) -> str:
+    """What is told when a load balancer does not do what it is asked."""
+    return f"(service {service.name}) failed to {doing} (target-group {group}) with (error {problem})"

@@ -1,0 +1,23 @@
+"""Load balancers of services and task sets on the wire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from homeport.services.ecs.model import LoadBalancer
+from homeport.services.ecs.view.wire import Wire
+
+
+def load_balancers_view(balancers: Iterable[LoadBalancer]) -> list[Wire]:
+    """As they were given."""
+    found = []
+    for balancer in balancers:
+        view: Wire = {
+            "targetGroupArn": balancer.place.target_group,
+            "containerName": balancer.place.container,
+            "containerPort": balancer.place.port,
+        }
+        if balancer.advanced:
+            view["advancedConfiguration"] = dict(balancer.advanced)
+        found.append(view)
+    return found

@@ -1,0 +1,163 @@
+"""A load balancer for tests: it takes its time, forgets nothing, and sometimes does not answer.
+
+It outlives the control plane's processes. News of changed health go to the change feed as
+a real one's would.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from random import Random
+
+from homeport.services.ecs.ports import (
+    TARGETS_CHANGED,
+    TargetAddress,
+    TargetGroup,
+    TargetGroupMissingError,
+    TargetGroupsError,
+    TargetState,
+)
+from homeport.store.base import Store
+
+GROUP = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/{}/0123456789abcdef"
+INITIAL = TargetState(
+    state="initial", reason="Elb.InitialHealthChecking", description="Initial health checks in progress"
+)
+HEALTHY = TargetState(state="healthy")
+UNHEALTHY = TargetState(
+    state="unhealthy",
+    reason="Target.ResponseCodeMismatch",
+    description="Health checks failed with these codes: [503]",
+)
+DRAINS = TargetState(
+    state="draining",
+    reason="Target.DeregistrationInProgress",
+    description="Target deregistration is in progress",
+)
+
+
+@dataclass
+class FakeTargetGroups:
+    """Target groups and their targets.
+
+    `answers`: whether something listens there and is well, `None`: nobody listens; without it all is well.
+    `check_seconds`: between two looks; `trouble`: how often a call fails, before or after it was done.
+    """
+
+    store: Store
+    groups: dict[str, TargetGroup] = field(default_factory=dict)
+    targets: dict[str, dict[TargetAddress, TargetState]] = field(default_factory=dict)
+    answers: Callable[[TargetAddress], bool | None] = lambda _address: True
+    check_seconds: float = 5.0
+    slow_seconds: float = 0.0
+    trouble: float = 0.0
+    flaps: float = 0.0
+    down: str = ""
+    """Why no call is answered."""
+    dice: Random = field(default_factory=lambda: Random(1))
+    ends: dict[tuple[str, TargetAddress], float] = field(default_factory=dict)
+    """When a draining target is gone, on the loop's clock."""
+    calls: list[tuple[str, str, tuple[TargetAddress, ...]]] = field(default_factory=list)
+
+    def add(self, name: str, target_type: str = "instance", delay_seconds: float = 30.0) -> str:
+        """A target group; its ARN."""
+        arn = GROUP.format(name)
+        self.groups[arn] = TargetGroup(
+            arn=arn, target_type=target_type, deregistration_delay_seconds=delay_seconds
+        )
+        self.targets[arn] = {}
+        return arn
+
+    def remove(self, arn: str) -> None:
+        """The group is deleted."""
+        del self.groups[arn], self.targets[arn]
+
+    def serving(self, arn: str) -> set[TargetAddress]:
+        """What is registered and does not drain."""
+        return {address for address, state in self.targets[arn].items() if state != DRAINS}
+
+    async def run(self) -> None:
+        """Check health until cancelled."""
+        while True:
+            await asyncio.sleep(self.check_seconds)
+            for arn in list(self.groups):
+                await self._check(arn)
+
+    async def _check(self, arn: str) -> None:
+        now, targets = asyncio.get_running_loop().time(), self.targets[arn]
+        before = dict(targets)
+        for address, state in before.items():
+            if state == DRAINS:
+                if self.ends[arn, address] <= now:
+                    del targets[address]
+            elif self.answers(address) is None or not self.answers(address):
+                targets[address] = UNHEALTHY if state != INITIAL or self.dice.random() < 0.5 else INITIAL
+            elif self.dice.random() < self.flaps:
+                targets[address] = UNHEALTHY
+            else:
+                targets[address] = HEALTHY
+        if targets != before:
+            await self._tell(arn)
+
+    async def _tell(self, arn: str) -> None:
+        await self.store.write(lambda tx: tx.touch(TARGETS_CHANGED, arn))
+
+    async def set_health(self, arn: str, address: TargetAddress, state: TargetState) -> None:
+        """A target's health changes now."""
+        self.targets[arn][address] = state
+        await self._tell(arn)
+
+    # ---- the port ---------------------------------------------------------------------------
+
+    async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, TargetGroup]:
+        del account_id, region
+        await self._pause()
+        return {arn: self.groups[arn] for arn in arns if arn in self.groups}
+
+    async def register(self, arn: str, targets: Collection[TargetAddress]) -> None:
+        lost = await self._pause()
+        known = self._of(arn)
+        self.calls.append(("register", arn, tuple(targets)))
+        for address in targets:
+            if known.get(address, DRAINS) == DRAINS:
+                known[address] = INITIAL
+                self.ends.pop((arn, address), None)
+        self._answer(lost)
+
+    async def deregister(self, arn: str, targets: Collection[TargetAddress]) -> None:
+        lost = await self._pause()
+        known = self._of(arn)
+        self.calls.append(("deregister", arn, tuple(targets)))
+        delay = self.groups[arn].deregistration_delay_seconds
+        for address in targets:
+            if known.get(address, DRAINS) != DRAINS:
+                known[address] = DRAINS
+                self.ends[arn, address] = asyncio.get_running_loop().time() + delay
+        self._answer(lost)
+
+    async def health(self, arn: str) -> Mapping[TargetAddress, TargetState]:
+        await self._pause()
+        return dict(self._of(arn))
+
+    def _of(self, arn: str) -> dict[TargetAddress, TargetState]:
+        if arn not in self.groups:
+            raise TargetGroupMissingError(f"Target groups '{arn}' not found")
+        return self.targets[arn]
+
+    async def _pause(self) -> bool:
+        """Takes its time. Raise instead of doing anything; or: whether the answer will be lost."""
+        if self.slow_seconds:
+            await asyncio.sleep(self.dice.uniform(0, self.slow_seconds))
+        if self.down:
+            raise TargetGroupsError(self.down)
+        if self.dice.random() < self.trouble:
+            if self.dice.random() < 0.5:
+                raise TargetGroupsError("The simulated load balancer is away.")
+            return True
+        return False
+
+    def _answer(self, lost: bool) -> None:
+        if lost:
+            raise TargetGroupsError("The simulated load balancer's answer was lost.")
