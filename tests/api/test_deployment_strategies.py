@@ -15,6 +15,7 @@ from homeport.services.ecs.model import Task
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.tx import Tx
+from tests.api.test_explain import explained
 from tests.api.test_service_history import history
 from tests.api.test_services import create, described, remove
 from tests.api.test_tasks import register
@@ -202,6 +203,11 @@ def test_a_blue_green_deployment_pauses_with_both_revisions_and_goes_on_when_it_
     assert newest["sourceServiceRevisions"][0]["requestedTaskCount"] == 2
     assert "requestedProductionTrafficWeight" not in newest["targetServiceRevision"], "nothing to shift"
     arn = newest["serviceDeploymentArn"]
+    for told in (explained(live, shown["serviceArn"]), explained(live, arn)):
+        words = " ".join([told["verdict"], *told["because"]])
+        assert f"(BLUE_GREEN) beside {blue} is at POST_SCALE_UP" in words
+        assert f"hook {run['hookId']} waits for somebody to continue it" in words
+        assert any(run["hookId"] in remedy for remedy in told["remedies"])
     answer = ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=run["hookId"])
     assert answer["serviceDeploymentArn"] == arn
     ended = until_newest_is(live, ecs, "green", "SUCCESSFUL")

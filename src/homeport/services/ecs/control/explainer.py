@@ -9,7 +9,7 @@ from homeport.core.arn import Arn, MalformedArnError, parse_arn
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.services.ecs.control.daemons import daemon_snapshot
-from homeport.services.ecs.control.service_steps import log_mode, target_facts
+from homeport.services.ecs.control.service_steps import counted_until, log_mode, target_facts
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
@@ -140,7 +140,7 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
     snapshot = ServiceSnapshot(
         service=service,
         live=live,
-        stopped=tuple(t for t in lately if t.stopped_at and t.stopped_at > service.primary.counted_until),
+        stopped=tuple(t for t in lately if t.stopped_at and t.stopped_at > counted_until(service)),
         draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
         targets=target_facts(tx, service, live),
     )
@@ -159,7 +159,10 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
         demand = replace(demand, pool=pool_of(groups.get(providers[0], "")))
     if service.az_rebalancing and demand is not None:
         snapshot = replace(snapshot, zones=zones_of(fleet, demand))
-    return ServiceCase(snapshot=snapshot, fleet=fleet, demand=demand, failed=lately, groups=groups)
+    history = tuple(reversed(HistoryRepo(tx).open_of(service.id)))
+    return ServiceCase(
+        snapshot=snapshot, fleet=fleet, demand=demand, failed=lately, history=history, groups=groups
+    )
 
 
 def _demand(

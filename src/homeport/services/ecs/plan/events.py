@@ -19,6 +19,7 @@ from homeport.services.ecs.model import Deployment, Service, ServiceEvent, Task
 from homeport.services.ecs.model.events import Happening
 from homeport.services.ecs.plan.daemon import VIOLATION_TOLD
 from homeport.services.ecs.plan.placement_types import Reason, clause_reason
+from homeport.services.ecs.plan.strategy_events import hook_happenings
 
 SERVICE_ACTION = "ECS Service Action"
 DEPLOYMENT_STATE = "ECS Deployment State Change"
@@ -67,7 +68,7 @@ def service_happenings(before: Service | None, after: Service) -> tuple[Happenin
             failed.append(_failure(found[1], found[2], event, after))
         elif (told := _action(event, after)) is not None:
             others += [told, *_steady_providers(told, after)]
-    return (*failed, *_moved(before, after), *others)
+    return (*failed, *_moved(before, after), *others, *hook_happenings(before, after))
 
 
 def _failure(deployment_id: str, why: str, event: ServiceEvent, after: Service) -> Happening:

@@ -17,6 +17,7 @@ from homeport.services.ecs.plan.explain import (
     instance_verdicts,
     seconds_since,
 )
+from homeport.services.ecs.plan.explain_stages import pause_remedies, stage_told
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import pool_of
@@ -111,6 +112,8 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
         story = _uneven(case, plan)
     elif plan.start:
         story = _missing_in(case, Counter(plan.start_in)) if plan.start_in else _missing(case, plan.start)
+    elif (stage := stage_told(service, now)) is not None:
+        story = _Story(stage)
     elif primary.retry_at is not None and primary.retry_at > now and short:
         story = _Story(f"It waits before it tries again: {primary.failed_starts} starts in a row failed.")
     elif waiting:
@@ -125,6 +128,7 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
     else:
         story = _Story("It is about to settle.")
     story.because += [*plan.waits_for, *waiting, *_past(service, primary)]
+    story.remedies += pause_remedies(service, case.history)
     if primary.failed_tasks or primary.failed_starts or primary.rollout_state == "FAILED" or _fell(service):
         told, remedies = _failures(case.failed)
         story.because += told
