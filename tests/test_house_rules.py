@@ -69,6 +69,8 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "GetAccountAuthorizationDetails",
             "GenerateCredentialReport",
             "GetCredentialReport",
+            "SimulateCustomPolicy",
+            "GetContextKeysForCustomPolicy",
         }
     ),
     "secretsmanager": frozenset({"GetRandomPassword", "ListSecrets"}),

@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from homeport.core.call import Call, Principal
-from homeport.services.iam.errors import ValidationError
+from homeport.services.iam.errors import InvalidInputException, ValidationError
 from homeport.services.iam.manifest import operations
 from homeport.wire.model import service_api
 from tests.api.test_nothing_is_ignored import Watched, filled, held, leaves
@@ -36,7 +36,9 @@ TAGGABLE = {
     "Policy": POLICY,
     "OpenIDConnectProvider": PROVIDER,
 }
-DOCUMENTS = {"allows": allows(), "trusts": trusts()}
+DOCUMENTS = {"allows": allows(), "trusts": trusts(), "shared": allows(Principal="*")}
+REFUSED = {"ResourceHandlingOption": "EC2-VPC-EBS", "OrderedOrganizationPolicyInputList": [{}]}
+"""Members that no operation takes, with something that they could be."""
 
 
 def requests() -> dict[str, dict[str, Any]]:
@@ -150,6 +152,38 @@ def requests() -> dict[str, dict[str, Any]]:
         "GenerateCredentialReport": {},
         "GetCredentialReport": {},
     }
+    simulated = {
+        "PolicyInputList": ["allows"],
+        "PermissionsBoundaryPolicyInputList": ["allows"],
+        "ActionNames": ["ecs:RunTask"],
+        "ResourceArns": ["*"],
+        "ResourcePolicy": "shared",
+        "ResourceOwner": ACCOUNT,
+        "CallerArn": arn("user", "{user}"),
+        "ContextEntries": [{"ContextKeyName": "a:b", "ContextKeyValues": ["1"], "ContextKeyType": "numeric"}],
+        **PAGE,
+    }
+    who = {"PolicySourceArn": arn("user", "{user}"), "PolicyInputList": ["allows"]}
+    found |= {
+        "SimulateCustomPolicy": simulated,
+        "SimulatePrincipalPolicy": {
+            **simulated,
+            **who,
+            "PolicyExclusionList": [
+                {
+                    "InlinePolicyIdentifier": {
+                        "PolicyName": "own",
+                        "AttachmentType": "user",
+                        "AttachmentName": "{user}",
+                    }
+                },
+                {"PolicyArn": "arn:aws:iam::aws:policy/Other"},
+                {"PolicyType": "inline"},
+            ],
+        },
+        "GetContextKeysForCustomPolicy": {"PolicyInputList": ["allows"]},
+        "GetContextKeysForPrincipalPolicy": who,
+    }
     for kind, named in HOLDERS.items():
         inline = {**named, "PolicyName": "own"}
         found |= {
@@ -197,9 +231,19 @@ def placed(value: Any, world: Mapping[str, str]) -> Any:
     """The request with names for its placeholders and texts for its documents."""
     if isinstance(value, str) and value in DOCUMENTS:
         return DOCUMENTS[value]
+    if isinstance(value, list):
+        return [placed(inner, world) for inner in value]
     if isinstance(value, dict):
         return {name: placed(inner, world) for name, inner in value.items()}
     return filled(value, world, "")
+
+
+@pytest.mark.parametrize("operation", ["SimulateCustomPolicy", "SimulatePrincipalPolicy"])
+@pytest.mark.parametrize("member", REFUSED)
+def test_what_is_not_taken_is_refused_by_name(live: Live, operation: str, member: str) -> None:
+    request = placed(REQUESTS[operation], Maker(live).make(named_in(REQUESTS[operation])))
+    with pytest.raises(InvalidInputException, match=member):
+        do(live, operation, {**request, member: REFUSED[member]})
 
 
 class Maker:
@@ -293,7 +337,8 @@ def test_every_operation_has_a_request_with_every_member() -> None:
     assert sorted(REQUESTS) == SERVED
     for operation, request in REQUESTS.items():
         shape = API.operation(operation).input
-        assert {path for path, _ in leaves(shape)} == set(held(request)), operation
+        known = {path for path, _ in leaves(shape) if path.split(".")[0].removesuffix("[]") not in REFUSED}
+        assert known == {path for path in held(request) if path}, operation
 
 
 @EACH
@@ -337,8 +382,8 @@ def plenty(live: Live, iam: Any) -> dict[str, str]:
 
 
 PAGED = [name for name in SERVED if API.pagination(name)]
-ALONE = {"ListAccountAliases"}
-"""Listings of one thing."""
+ALONE = {"ListAccountAliases", "SimulateCustomPolicy", "SimulatePrincipalPolicy"}
+"""Listings of one thing, and of what was asked for."""
 
 
 def test_every_listing_that_takes_a_marker_is_in_pages() -> None:
@@ -371,7 +416,8 @@ def test_pages_of_one_hold_everything_once(live: Live, plenty: dict[str, str], o
 
 @pytest.mark.parametrize("operation", sorted(PAGED))
 def test_a_marker_of_nowhere_is_refused(live: Live, plenty: dict[str, str], operation: str) -> None:
-    named = {k: v for k, v in REQUESTS[operation].items() if isinstance(v, str) and "{" in v}
+    needed = API.operation(operation).input.required
+    named = {k: v for k, v in REQUESTS[operation].items() if k in needed or (isinstance(v, str) and "{" in v)}
     for wrong in ("nowhere", "YWZ0", "é" * 3):
         with pytest.raises(ValidationError, match="Invalid Marker"):
             do(live, operation, {**placed({**named, "Marker": ""}, plenty | {"marker": ""}), "Marker": wrong})

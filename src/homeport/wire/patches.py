@@ -2,6 +2,8 @@
 
 The ECS agent's own model is newer than the public one in these members.
 Source: recorded requests of amazon-ecs-agent 1.105.1.
+
+IAM's AttachmentName takes wildcards by its documentation, and none by its pattern.
 """
 
 from __future__ import annotations
@@ -17,5 +19,6 @@ PATCHES: Mapping[str, Mapping[str, Any]] = {
             "RegisterContainerInstanceRequest": {"members": {"clientToken": _STRING}},
             "DiscoverPollEndpointRequest": {"members": {"zoneId": _STRING}},
         }
-    }
+    },
+    "iam": {"shapes": {"AttachmentName": {"pattern": r"[\w+=,.@*?-]+"}}},
 }

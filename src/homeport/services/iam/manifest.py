@@ -15,6 +15,7 @@ from homeport.services.iam.api import (  # noqa: F401  fill the table
     providers,
     report,
     roles,
+    simulation,
     tags,
     users,
 )

@@ -11,7 +11,6 @@ from homeport.services.iam.model import Role, RoleDeletion, Usage
 from homeport.services.iam.plan.linked_roles import linked_role, trust_of
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
-from homeport.services.iam.repo.managed import aws_policies
 from homeport.store.tx import Tx
 
 
@@ -48,8 +47,7 @@ async def create_service_linked_role(call: Call, iam: Iam, req: Request) -> Answ
                 linked_service=service,
             )
         )
-        if known.policy_arn in aws_policies():
-            AttachmentRepo(tx).attach(role, Usage.PERMISSIONS, known.policy_arn, None)
+        AttachmentRepo(tx).attach(role, Usage.PERMISSIONS, known.policy_arn, None)
         return shown(tx, role)
 
     return {"Role": await iam.store.write(work)}

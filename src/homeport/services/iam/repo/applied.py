@@ -39,6 +39,11 @@ def policies_of_id(tx: Tx, unique_id: str) -> PrincipalPolicies | None:
     return _policies(tx, entities.c.unique_id == unique_id)
 
 
+def policies_of_group(tx: Tx, group: Group) -> tuple[AppliedPolicy, ...]:
+    """What a group gives to its users."""
+    return _decided(tx, (group,))[0]
+
+
 def _named(account_id: str, kind: Kind, name: str) -> object:
     return (
         (entities.c.account_id == account_id) & (entities.c.kind == kind) & (entities.c.key == name.lower())
@@ -69,7 +74,14 @@ def _policies(tx: Tx, which: object) -> PrincipalPolicies | None:
 
 
 def _of(tx: Tx, principal: User | Role, groups: Iterable[Group]) -> PrincipalPolicies:
-    holders: dict[int, User | Role | Group] = {one.id: one for one in (principal, *groups)}
+    identity, boundary = _decided(tx, (principal, *groups))
+    return PrincipalPolicies(principal=principal, identity=identity, boundary=boundary)
+
+
+def _decided(
+    tx: Tx, whom: Iterable[User | Role | Group]
+) -> tuple[tuple[AppliedPolicy, ...], AppliedPolicy | None]:
+    holders: dict[int, User | Role | Group] = {one.id: one for one in whom}
     rows = tx.execute(
         select(
             attachments.c.holder_id,
@@ -92,13 +104,8 @@ def _of(tx: Tx, principal: User | Role, groups: Iterable[Group]) -> PrincipalPol
             boundary = managed(holder, row[2], policy, source=PolicySource.BOUNDARY)
         else:
             attached[holder.id].append(managed(holder, row[2], policy))
-    return PrincipalPolicies(
-        principal=principal,
-        identity=tuple(
-            applied for holder in holders.values() for applied in (*inline(holder), *attached[holder.id])
-        ),
-        boundary=boundary,
-    )
+    identity = [applied for holder in holders.values() for applied in (*inline(holder), *attached[holder.id])]
+    return tuple(identity), boundary
 
 
 def inline(holder: User | Role | Group) -> tuple[AppliedPolicy, ...]:
