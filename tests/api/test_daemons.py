@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from homeport.core.call import Call, Principal
+from homeport.services.ecs.manifest import operations
 from tests.api.test_events import end, since
-from tests.kit.server import Live, Node
+from tests.kit.server import ACCOUNT, REGION, Live, Node
 
 Described = dict[str, Any]
 GROUP = "homeport.auto-scaling-group"
+HEAD = f"arn:aws:ecs:{REGION}:{ACCOUNT}"
 AGENT = {"name": "agent", "image": "app:1", "command": ["stay"], "memory": 16}
 BROKEN = {**AGENT, "image": "nowhere:1"}
 
@@ -110,7 +113,8 @@ def test_every_instance_of_the_provider_runs_one_and_no_other_does(
     until(live, lambda: len(running_on(ecs, cluster)) == 2)
     assert running_on(ecs, cluster) == sorted([mine.agent.instance_arn, late.agent.instance_arn])
     task = tasks_of(ecs, cluster)[0]
-    assert task["group"] == "daemon:agent"
+    assert (task["group"], task["capacityProviderName"]) == ("daemon:agent", "edge")
+    assert task["startedBy"] == "ecs-daemon/" + created["deploymentArn"].rpartition("/")[2]
     assert ":daemon-task-definition/agent:" in task["taskDefinitionArn"]
     daemon = ecs.describe_daemon(daemonArn=created["daemonArn"])["daemon"]
     assert daemon["clusterArn"] == cluster
@@ -595,3 +599,57 @@ def test_deployments_and_starts_that_fail_are_events(
     ]
     assert states[0]["detail"]["daemonDeploymentArn"] == created["deploymentArn"]
     assert "createdAt" not in states[0]["detail"]
+
+
+def test_what_a_daemon_needs_is_not_deleted_before_it(ecs: Any, live: Live, cluster: str) -> None:
+    made = ecs.create_capacity_provider(
+        name="needed", autoScalingGroupProvider={"autoScalingGroupArn": "needed"}
+    )["capacityProvider"]
+    created = create(ecs, cluster, made["capacityProviderArn"])
+    kept = ecs.delete_capacity_provider(capacityProvider="needed")["capacityProvider"]
+    assert (kept["status"], kept["updateStatus"]) == ("ACTIVE", "DELETE_FAILED")
+    assert "daemon: agent" in kept["updateStatusReason"]
+    assert refused(lambda: ecs.delete_cluster(cluster=cluster))[0] == "ClusterContainsServicesException"
+    ecs.delete_daemon(daemonArn=created["daemonArn"])
+    until(live, lambda: ecs.list_daemons(clusterArn=cluster)["daemonSummariesList"] == [])
+    gone = ecs.delete_capacity_provider(capacityProvider="needed")["capacityProvider"]
+    assert gone["status"] == "INACTIVE"
+    assert ecs.delete_cluster(cluster=cluster)["cluster"]["status"] == "INACTIVE"
+
+
+@pytest.mark.parametrize(
+    ("operation", "request_", "resource"),
+    [
+        ("CreateDaemon", {"clusterArn": f"{HEAD}:cluster/c", "daemonName": "d"}, "daemon/c/d"),
+        ("CreateDaemon", {"daemonName": "d"}, "daemon/default/d"),
+        ("UpdateDaemon", {"daemonArn": f"{HEAD}:daemon/c/d"}, "daemon/c/d"),
+        ("DeleteDaemon", {"daemonArn": f"{HEAD}:daemon/c/d"}, "daemon/c/d"),
+        ("DescribeDaemon", {"daemonArn": f"{HEAD}:daemon/c/d"}, "daemon/c/d"),
+        ("ListDaemonDeployments", {"daemonArn": f"{HEAD}:daemon/c/d"}, "daemon/c/d"),
+        ("ListDaemons", {}, "cluster/default"),
+        (
+            "DescribeDaemonDeployments",
+            {"daemonDeploymentArns": [f"{HEAD}:daemon-deployment/c/d/1"]},
+            "daemon-deployment/c/d/1",
+        ),
+        (
+            "DescribeDaemonRevisions",
+            {"daemonRevisionArns": [f"{HEAD}:daemon-revision/c/d/1"]},
+            "daemon-revision/c/d/1",
+        ),
+        ("RegisterDaemonTaskDefinition", {"family": "f"}, "daemon-task-definition/f:*"),
+        ("DescribeDaemonTaskDefinition", {"daemonTaskDefinition": "f:1"}, "daemon-task-definition/f:1"),
+        ("DeleteDaemonTaskDefinition", {"daemonTaskDefinition": "f:1"}, "daemon-task-definition/f:1"),
+    ],
+)
+def test_a_permission_is_about_the_arns_that_aws_names(
+    operation: str, request_: Described, resource: str
+) -> None:
+    """Source: service authorization reference, "Resource types defined by Amazon ECS"."""
+    call = Call(
+        request_id="r", service="ecs", operation=operation, account_id=ACCOUNT, region=REGION,
+        principal=Principal(arn=f"arn:aws:iam::{ACCOUNT}:root", account_id=ACCOUNT, user_id=ACCOUNT),
+    )  # fmt: skip
+    found = operations.find(operation)
+    assert found is not None
+    assert found.resources(call, request_) == (f"{HEAD}:{resource}",)

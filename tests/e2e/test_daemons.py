@@ -1,4 +1,4 @@
-"""A daemon on real containers: it starts, is replaced when it is killed, and comes back from a bad revision."""
+"""A daemon on real containers: it starts, is replaced when it is killed, and leaves a bad revision."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ def node() -> Iterator[RealNode]:
 
 
 def register(node: RealNode, command: list[str]) -> str:
-    container = {
-        "name": "agent", "image": IMAGE, "memory": 32, "command": command, "healthCheck": CHECK, "stopTimeout": 2,
-    }  # fmt: skip
+    container = {"name": "agent", "image": IMAGE, "memory": 32, "stopTimeout": 2}
+    container |= {"command": command, "healthCheck": CHECK}
     answer = node.ecs.register_daemon_task_definition(family="agent", containerDefinitions=[container])
     return str(answer["daemonTaskDefinitionArn"])
 

@@ -27,6 +27,7 @@ from homeport.services.ecs.plan.identifiers import capacity_provider_name
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view import capacity_provider_view, fargate_view
@@ -169,7 +170,16 @@ async def delete_capacity_provider(call: Call, ecs: Ecs, req: Request) -> Answer
     def work(tx: Tx) -> CapacityProvider:
         old = _own(tx, call, req["capacityProvider"])
         clusters = ClusterRepo(tx).of_provider(call.account_id, call.region, old.name)
-        if clusters:
+        daemons = DaemonRepo(tx).of_provider(old.arn)
+        if daemons:
+            names = ", ".join(daemon.name for daemon in daemons)
+            changed = msgspec.structs.replace(
+                old,
+                update_status="DELETE_FAILED",
+                update_status_reason="The capacity provider cannot be deleted because it is associated with "
+                f"daemon: {names}. Delete or update the daemon and try again.",
+            )
+        elif clusters:
             names = ", ".join(cluster.name for cluster in clusters)
             changed = msgspec.structs.replace(
                 old,

@@ -20,6 +20,7 @@ from homeport.services.ecs.plan.identifiers import cluster_name
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import SettingRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -173,6 +174,9 @@ async def delete_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
             )
         if ServiceRepo(tx).any_active(cluster.id):
             raise ClusterContainsServicesException("The Cluster cannot be deleted while Services are active.")
+        if DaemonRepo(tx).of_cluster(cluster.id):
+            # AWS has no word for it: the guide only says to delete the daemons first.
+            raise ClusterContainsServicesException("The Cluster cannot be deleted while Daemons are active.")
         if TaskRepo(tx).any_live(cluster.id):
             raise ClusterContainsTasksException("The Cluster cannot be deleted while Tasks are active.")
         deleted = repo.save(

@@ -10,6 +10,7 @@ import msgspec
 
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
+from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.runner import Next
 from homeport.services.ecs.control.service_steps import stopping
@@ -19,7 +20,7 @@ from homeport.services.ecs.plan.account_settings import SETTINGS
 from homeport.services.ecs.plan.launch import launch_of
 from homeport.services.ecs.plan.managed_daemon import ManagedPlan, plan_managed
 from homeport.services.ecs.plan.managed_hosts import daemon_placement, daemon_template
-from homeport.services.ecs.ports import PlacementOutcome, TaskPlacer
+from homeport.services.ecs.ports import PlacementFailure, PlacementOutcome, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.events import EventRepo
@@ -30,6 +31,8 @@ from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view.daemon_events import start_impaired_told
 from homeport.store.base import Store
 from homeport.store.tx import Tx
+
+log = get_logger("ecs.daemons")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +98,10 @@ class DaemonController:
         is_news = plan.waits_for_others and self._listen(plan.daemon)
         is_same = plan.daemon.revision == look.snapshot.daemon.revision
         if plan.start_on and is_same and look.cluster and revision and look.definition:
-            await self._start(plan.daemon, revision, look.definition, look.cluster, plan.start_on)
+            # Before looking for room: news of room that comes while somebody looks must not be lost.
+            self._listen(plan.daemon)
+            outcome = await self._start(look, revision, look.definition, look.cluster)
+            await self._note_refusals(plan.daemon, revision, outcome)
         if is_news:
             return Next(wake_at=self._clock.now())  # the others may have left before anybody listened for it
         return Next(wake_at=plan.wake_at)
@@ -163,26 +169,30 @@ class DaemonController:
         EventRepo(tx).daemon_told(task.account_id, task.region, told)
 
     async def _start(
-        self,
-        daemon: Daemon,
-        revision: DaemonRevision,
-        definition: TaskDefinition,
-        cluster: Cluster,
-        uids: tuple[str, ...],
-    ) -> None:
+        self, look: _Look, revision: DaemonRevision, definition: TaskDefinition, cluster: Cluster
+    ) -> PlacementOutcome:
+        """Place the missing tasks, provider by provider: each task knows whose it is."""
+        daemon, launch = look.plan.daemon, launch_of(definition, {})
         mode = await self._store.read(lambda tx: _log_mode(tx, daemon))
-        launch = launch_of(definition, {})
-        template = daemon_template(
-            daemon, revision, cluster, definition, launch, log_mode=mode, now=self._clock.now()
-        )
-        request = daemon_placement(daemon, revision, cluster, definition, launch, template, uids)
-        # Before looking for room: news of room that comes while somebody looks must not be lost.
-        self._listen(daemon)
-        try:
-            outcome = await self._placer.place(request)
-        except AwsError as error:
-            outcome = PlacementOutcome(tasks=(), explanation=error.message)
-        await self._note_refusals(daemon, revision, outcome)
+        groups = {host.uid: host.group for host in look.snapshot.hosts}
+        tasks: list[Task] = []
+        failures: list[PlacementFailure] = []
+        for provider in revision.providers:
+            uids = tuple(uid for uid in look.plan.start_on if groups[uid] == provider.group)
+            if not uids:
+                continue
+            template = daemon_template(
+                daemon, revision, provider, cluster, definition, launch, log_mode=mode, now=self._clock.now()
+            )
+            request = daemon_placement(daemon, revision, cluster, definition, launch, template, uids)
+            try:
+                outcome = await self._placer.place(request)
+            except AwsError as error:
+                log.warning("daemon.not_placed", daemon=daemon.arn, reason=error.message)
+                continue
+            tasks += outcome.tasks
+            failures += outcome.failures
+        return PlacementOutcome(tasks=tuple(tasks), failures=tuple(failures))
 
     async def _note_refusals(
         self, daemon: Daemon, revision: DaemonRevision, outcome: PlacementOutcome

@@ -11,6 +11,7 @@ from homeport.services.ecs.model import (
     Cluster,
     Daemon,
     DaemonRevision,
+    Provider,
     Task,
     TaskDefinition,
 )
@@ -51,6 +52,7 @@ def closing_demand(daemon: Daemon, revision: DaemonRevision) -> Demand | None:
 def daemon_template(
     daemon: Daemon,
     revision: DaemonRevision,
+    provider: Provider,
     cluster: Cluster,
     definition: TaskDefinition,
     launch: Launch,
@@ -74,7 +76,11 @@ def daemon_template(
         now=now,
     )
     return msgspec.structs.replace(
-        template, daemon_id=daemon.id, daemon_name=daemon.name, daemon_revision=revision.uid
+        template,
+        daemon_id=daemon.id,
+        daemon_name=daemon.name,
+        daemon_revision=revision.uid,
+        capacity_provider=provider.arn.rpartition("/")[2],
     )
 
 

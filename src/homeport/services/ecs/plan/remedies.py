@@ -11,6 +11,7 @@ from homeport.services.ecs.plan.placement_types import Reason
 _PLACEMENT = {
     Reason.INACTIVE: "Set it ACTIVE again (UpdateContainerInstancesState), or leave it out.",
     Reason.AGENT: "Start its agent, or look why it cannot reach Homeport.",
+    Reason.DAEMON: "Wait for its critical daemons to run, or look why they do not (DescribeDaemon).",
     Reason.ATTRIBUTE: "The instance cannot do what the task definition asks: use another, or ask for less.",
     Reason.MEMBER_OF: "Relax the memberOf expression, or give an instance the attributes that it names.",
     Reason.DISTINCT_INSTANCE: "distinctInstance needs one instance per task: add one, or lower the count.",

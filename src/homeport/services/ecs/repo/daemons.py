@@ -129,6 +129,17 @@ class DaemonRepo:
         query = select(*_COLUMNS).where(_D.cluster_id == cluster_id, _D.id > after_id, _SEEN)
         return tuple(_noun(tuple(row)) for row in self._tx.execute(query.order_by(_D.id)))
 
+    def of_provider(self, arn: str) -> tuple[Daemon, ...]:
+        """The daemons that run, or are to run, on a capacity provider's instances."""
+        found = [_noun(tuple(row)) for row in self._tx.execute(select(*_COLUMNS).where(_SEEN))]
+        revisions = self.revisions(daemon.revision for daemon in found)
+        return tuple(
+            daemon
+            for daemon in found
+            if daemon.revision is not None
+            and arn in {provider.arn for provider in revisions[daemon.revision].providers}
+        )
+
     def live_ids(self) -> tuple[int, ...]:
         """Rows of all daemons that are not DELETED."""
         return tuple(row[0] for row in self._tx.execute(select(_D.id).where(_SEEN)))
