@@ -83,6 +83,8 @@ def _instance(told: Mapping[str, Any]) -> str:
     name = short_id(told["containerInstance"])
     if told["fits"]:
         return f"{name}  has room"
+    if told.get("why"):
+        return f"{name}  {told['reason']}: {told['why']}"
     about = f" ({told['detail']})" if told.get("detail") else ""
     numbers = f": asked {told['asked']}, free {told.get('free', 0)}" if told.get("asked") else ""
     return f"{name}  {told['reason']}{about}{numbers}"

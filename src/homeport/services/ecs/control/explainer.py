@@ -13,6 +13,7 @@ from homeport.services.ecs.control.service_steps import counted_until, log_mode,
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
+from homeport.services.ecs.plan.explain_room import Around
 from homeport.services.ecs.plan.explain_service import ServiceCase, explain_deployment, explain_service
 from homeport.services.ecs.plan.explain_task_sets import explain_external, explain_task_set
 from homeport.services.ecs.plan.fleet import Fleet
@@ -151,7 +152,7 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
     )
     if service.is_daemon and definition is not None:
         snapshot = daemon_snapshot(tx, snapshot, definition)
-    fleet = _fleet(tx, cluster)
+    fleet, around = _fleet(tx, cluster)
     demand = None if definition is None else _demand(tx, cluster, service, definition, now)
     providers = [item["capacityProvider"] for item in service.primary.strategy]
     groups = CapacityProviderRepo(tx).groups(service.account_id, service.region, providers)
@@ -161,7 +162,13 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
         snapshot = replace(snapshot, zones=zones_of(fleet, demand))
     history = tuple(reversed(HistoryRepo(tx).open_of(service.id)))
     return ServiceCase(
-        snapshot=snapshot, fleet=fleet, demand=demand, failed=lately, history=history, groups=groups
+        snapshot=snapshot,
+        fleet=fleet,
+        demand=demand,
+        failed=lately,
+        history=history,
+        groups=groups,
+        around=around,
     )
 
 
@@ -178,10 +185,12 @@ def _demand(
     return fleet_demand(request)
 
 
-def _fleet(tx: Tx, cluster: Cluster) -> Fleet:
+def _fleet(tx: Tx, cluster: Cluster) -> tuple[Fleet, Around]:
     fleet = Fleet()
-    for instance in InstanceRepo(tx).of_cluster(cluster.id):
+    instances = InstanceRepo(tx).of_cluster(cluster.id)
+    tasks = TaskRepo(tx).placed_after(cluster.id, 0)
+    for instance in instances:
         fleet.upsert_instance(instance_state(instance))
-    for task in TaskRepo(tx).placed_after(cluster.id, 0):
+    for task in tasks:
         hold(fleet, task)
-    return fleet
+    return fleet, Around.of(instances, tasks)

@@ -9,35 +9,11 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-
 from homeport.services.ecs.model import Container, ContainerInstance, Task
-from homeport.services.ecs.plan.fleet import Fleet
-from homeport.services.ecs.plan.placement import weigh
-from homeport.services.ecs.plan.placement_admission import pool_rows
-from homeport.services.ecs.plan.placement_types import Demand, Reason
-from homeport.services.ecs.plan.remedies import container_remedy, placement_remedy, stop_remedy
+from homeport.services.ecs.plan.explain_room import InstanceVerdict, Say
+from homeport.services.ecs.plan.remedies import container_remedy, stop_remedy
 
 PULL_SLOW_SECONDS = 60
-
-
-class Say(msgspec.Struct, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
-    """Base of what is told."""
-
-
-class InstanceVerdict(Say, frozen=True, kw_only=True):
-    """Whether an instance could take one more task, and if not, the first check that it fails.
-
-    `asked` and `free` count what the reason is about: CPU units, MiB, GPUs, ports, attributes.
-    """
-
-    container_instance: str
-    fits: bool
-    reason: str = ""
-    asked: int = 0
-    free: int = 0
-    detail: str = ""
-    remedy: str = ""
 
 
 class ContainerWord(Say, frozen=True, kw_only=True):
@@ -67,31 +43,6 @@ class Explanation(Say, frozen=True, kw_only=True):
     numbers: Mapping[str, Any] = {}
     containers: tuple[ContainerWord, ...] = ()
     instances: tuple[InstanceVerdict, ...] = ()
-
-
-def instance_verdicts(fleet: Fleet, demand: Demand) -> tuple[InstanceVerdict, ...]:
-    """How every instance that is there for it answers one more task, those that fit first."""
-    refused = {refusal.instance_uid: refusal for refusal in weigh(fleet, demand)}
-    told = []
-    for row in pool_rows(fleet, demand).tolist():
-        uid = fleet.view(row).uid
-        refusal = refused.get(uid)
-        if refusal is None:
-            told.append(InstanceVerdict(container_instance=uid, fits=True))
-            continue
-        told.append(
-            InstanceVerdict(
-                container_instance=uid,
-                fits=False,
-                reason=str(refusal.reason),
-                asked=refusal.asked,
-                free=refusal.free,
-                detail=refusal.detail,
-                remedy=placement_remedy(refusal.reason),
-            )
-        )
-    order = [str(reason) for reason in reversed(Reason)]
-    return tuple(sorted(told, key=lambda v: (not v.fits, order.index(v.reason) if v.reason else 0, -v.free)))
 
 
 def seconds_since(at: datetime, now: datetime) -> int:

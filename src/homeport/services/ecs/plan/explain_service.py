@@ -12,11 +12,10 @@ from homeport.services.ecs.model import GROUP_ATTRIBUTE, Deployment, Service, Se
 from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.explain import (
     Explanation,
-    InstanceVerdict,
     culprit,
-    instance_verdicts,
     seconds_since,
 )
+from homeport.services.ecs.plan.explain_room import Around, InstanceVerdict, exclusions, instance_verdicts
 from homeport.services.ecs.plan.explain_stages import pause_remedies, stage_told
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_types import Demand
@@ -49,6 +48,7 @@ class ServiceCase:
     """Newest first."""
     groups: Mapping[str, str] = field(default_factory=dict)
     """The Auto Scaling groups of the capacity providers that its strategy names."""
+    around: Around = field(default_factory=Around)
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ def _uneven(case: ServiceCase, plan: ServicePlan) -> _Story:
     story = _Story(f"It is steady, but spread unevenly: {plan.start} of its tasks are to move to {where}.")
     if case.demand is not None:
         demand = dataclasses.replace(case.demand, azs=frozenset(plan.zones))
-        story.instances = instance_verdicts(case.fleet, demand)
+        story.instances = instance_verdicts(case.fleet, demand, case.around)
         if not any(one.fits for one in story.instances):
             story.because.append(f"no container instance in {where} can take one")
     return story
@@ -157,7 +157,7 @@ def _missing(case: ServiceCase, count: int) -> _Story:
     """Tasks are missing: whether any instance would take one."""
     if case.demand is None:
         return _Story(f"{count} tasks are missing, and their task definition is gone.")
-    verdicts = instance_verdicts(case.fleet, case.demand)
+    verdicts = instance_verdicts(case.fleet, case.demand, case.around)
     fitting = sum(one.fits for one in verdicts)
     if fitting:
         return _Story(
@@ -169,12 +169,11 @@ def _missing(case: ServiceCase, count: int) -> _Story:
         story = _Story(f"{count} tasks are missing, and the cluster has no container instances.")
         story.remedies.append("Add one: homeport agent (docs/guide/second-machine.md).")
         return story
-    reasons = Counter(one.reason for one in verdicts)
     story = _Story(
         f"{count} tasks are missing, and none of {len(verdicts)} container instances can take one.",
         instances=verdicts,
     )
-    story.because += [f"{many} x {reason}" for reason, many in reasons.most_common()]
+    story.because += exclusions(case.fleet, case.demand, case.around)
     story.remedies.append(verdicts[0].remedy)
     return story
 
@@ -187,7 +186,7 @@ def _missing_in(case: ServiceCase, missing: Mapping[str, int]) -> _Story:
     stuck = 0
     for provider, count in missing.items():
         group = case.groups.get(provider, "")
-        verdicts = instance_verdicts(case.fleet, replace(case.demand, pool=pool_of(group)))
+        verdicts = instance_verdicts(case.fleet, replace(case.demand, pool=pool_of(group)), case.around)
         fitting = sum(one.fits for one in verdicts)
         where = f"{count} for capacity provider {provider} (Auto Scaling group {group})"
         story.instances += verdicts
@@ -195,8 +194,8 @@ def _missing_in(case: ServiceCase, missing: Mapping[str, int]) -> _Story:
             story.because.append(f"{where}: {fitting} of {len(verdicts)} instances have room")
             continue
         stuck += count
-        reasons = Counter(one.reason for one in verdicts)
-        told = ", ".join(f"{many} x {reason}" for reason, many in reasons.most_common())
+        demand = replace(case.demand, pool=pool_of(group))
+        told = ", ".join(exclusions(case.fleet, demand, case.around))
         story.because.append(f"{where}: {told or 'it has no container instances'}")
         attribute = f"--attribute {GROUP_ATTRIBUTE}={group}"
         story.remedies.append(
