@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import msgspec
 
 from homeport.core.clock import Clock
-from homeport.core.errors import AwsError
-from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.runner import Next
 from homeport.services.ecs.control.service_steps import stopping
@@ -31,8 +29,6 @@ from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.services.ecs.view.daemon_events import start_impaired_told
 from homeport.store.base import Store
 from homeport.store.tx import Tx
-
-log = get_logger("ecs.daemons")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,11 +181,7 @@ class DaemonController:
                 daemon, revision, provider, cluster, definition, launch, log_mode=mode, now=self._clock.now()
             )
             request = daemon_placement(daemon, revision, cluster, definition, launch, template, uids)
-            try:
-                outcome = await self._placer.place(request)
-            except AwsError as error:
-                log.warning("daemon.not_placed", daemon=daemon.arn, reason=error.message)
-                continue
+            outcome = await self._placer.place(request)
             tasks += outcome.tasks
             failures += outcome.failures
         return PlacementOutcome(tasks=tuple(tasks), failures=tuple(failures))
