@@ -75,7 +75,9 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
     ),
     "secretsmanager": frozenset({"GetRandomPassword", "ListSecrets"}),
     "ssm": frozenset(),
-    "sts": frozenset({"GetCallerIdentity", "GetSessionToken"}),
+    "sts": frozenset(
+        {"DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity", "GetSessionToken"}
+    ),
 }
 """Operations whose IAM action is about no ARN in particular. Another one belongs here, or says its ARNs."""
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 
 from homeport.core.clock import SystemClock
 from homeport.core.sigv4 import sign_headers
-from homeport.gateway.chain import Anonymous
+from homeport.gateway.stages import Anonymous
 from tests.kit.server import Live, live_server
 
 AGENT_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceforEC2Role"
@@ -178,7 +178,7 @@ def test_bad_bodies_get_a_modelled_answer_that_helps(live: Live, body: bytes, co
 
 def test_an_operation_that_is_not_served_says_so(live: Live) -> None:
     with pytest.raises(ClientError) as caught:
-        live.client("ecs").register_daemon_task_definition(family="x", containerDefinitions=[])
+        live.client("ecs").execute_command(task="x", command="ls", interactive=True)
     assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
     assert "not supported by Homeport yet" in caught.value.response["Error"]["Message"]
 

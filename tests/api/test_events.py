@@ -15,7 +15,7 @@ from homeport.app.connection import write_connection
 from homeport.cli.client import ApiError
 from homeport.cli.events import events as show_events
 from homeport.cli.events import followed
-from homeport.policy.managed import AGENT_POLICY_ARN
+from homeport.services.iam.manifest import AGENT_POLICY_ARN
 from tests.api.test_explain import client, key_with
 from tests.api.test_tasks import register, waiter
 from tests.kit.server import ACCOUNT, REGION, Live, Node

@@ -8,7 +8,7 @@ import pytest
 
 from homeport.app.connection import Connection
 from homeport.cli.client import ApiError, AwsClient
-from homeport.policy.managed import ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN
+from homeport.services.iam.manifest import ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN
 from tests.api.test_tasks import register, waiter
 from tests.kit.server import ACCOUNT, REGION, Live, Node
 

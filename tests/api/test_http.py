@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 
 import pytest
 
-from homeport.gateway.chain import Anonymous
+from homeport.gateway.stages import Anonymous
 from homeport.wire.http import MAX_BODY_BYTES
 from tests.kit.attacker import Attacker, envelope
 from tests.kit.server import Live, live_server

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from homeport.policy.managed import MANAGED_ACTIONS
+from homeport.services.iam.manifest import ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN
 from tests.kit.server import Live
 
 
@@ -18,7 +18,7 @@ def iam(live: Live) -> Any:
         client.create_user(UserName=name)
     for _ in range(2):
         client.create_access_key(UserName="ann")
-    for arn in MANAGED_ACTIONS:
+    for arn in (ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN):
         client.attach_user_policy(UserName="ann", PolicyArn=arn)
     return client
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from homeport.app.keyring import StoredKeys
 from homeport.app.wiring import MANIFESTS, build_chain
 from homeport.core.sigv4 import Credentials, sign_headers
-from homeport.gateway.chain import Chain, Outcome
+from homeport.gateway.chain import Chain
+from homeport.gateway.stages import Outcome
 from homeport.wire.http import HttpRequest
 from homeport.wire.model import service_api
 from tests.kit.server import Live

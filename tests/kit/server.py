@@ -20,6 +20,7 @@ import uvicorn
 from botocore.config import Config
 
 from homeport.app.bootstrap import Keys, ensure_keys
+from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.server import AGENT_FRAME_BYTES_MAX
 from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
@@ -28,7 +29,7 @@ from homeport.core.ids import SystemIds
 from homeport.core.sigv4 import Credentials
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
-from homeport.gateway.chain import Anonymous
+from homeport.gateway.stages import Anonymous
 from homeport.node.agent import NodeAgent
 from homeport.node.settings import ImageGcSettings, NodeSettings
 from homeport.node.state import VolatileDisk
@@ -202,11 +203,17 @@ class _Server(uvicorn.Server):
 
 
 async def _serve(
-    ready: Callable[[Live], None], stopping: asyncio.Event, store: Store, anonymous: Anonymous | None
+    ready: Callable[[Live], None],
+    stopping: asyncio.Event,
+    store: Store,
+    anonymous: Anonymous | None,
+    issuers: Issuers,
 ) -> None:
     clock, ids = SystemClock(), SystemIds()
     keys = await ensure_keys(store, clock, ids, account_id=ACCOUNT)
-    plane = build_control_plane(store, clock, ids, page_key=keys.pages, vault=Vault(bytes(32), ids))
+    plane = build_control_plane(
+        store, clock, ids, page_key=keys.pages, vault=Vault(bytes(32), ids), issuers=issuers
+    )
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     ring = StoredKeys(store, clock, store.feed.subscribe)
@@ -254,6 +261,7 @@ def live_server(
     open_store: Callable[[], Store | Awaitable[Store]] = open_memory_store,
     *,
     anonymous: Anonymous | None = None,
+    issuers: Issuers = NO_ISSUERS,
 ) -> Iterator[Live]:
     """Serve in a thread while the block runs."""
     started = threading.Event()
@@ -268,7 +276,7 @@ def live_server(
 
         opened = open_store()
         store = await opened if isinstance(opened, Awaitable) else opened
-        await _serve(ready, held["stopping"], store, anonymous)
+        await _serve(ready, held["stopping"], store, anonymous, issuers)
 
     def serve() -> None:
         try:

@@ -283,6 +283,7 @@ async def test_sessions_are_found_until_they_are_purged(store: Store) -> None:
             account_id=ACCOUNT,
             principal_arn=f"arn:aws:iam::{ACCOUNT}:root",
             user_id=ACCOUNT,
+            issued_at=NOON,
             expires_at=NOON + timedelta(hours=number),
         )
 

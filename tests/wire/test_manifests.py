@@ -14,7 +14,7 @@ from homeport.core.errors import AwsError
 from homeport.core.operations import any_resource
 from homeport.wire.model import service_api
 
-COMMON = {"AccessDenied", "AccessDeniedException", "ValidationError"}
+COMMON = {"AccessDenied", "AccessDeniedException", "ValidationError", "ValidationException"}
 """Source: "Common errors" of the API references: no model has them."""
 ERRORS = [
     (manifest.name, error)
@@ -25,6 +25,16 @@ ERRORS = [
     if issubclass(error, AwsError) and error is not AwsError
 ]
 OPERATIONS = [(m.name, name) for m in MANIFESTS for name in sorted(m.operations.names())]
+NAMED = {
+    "resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/c",
+    "RoleArn": "arn:aws:iam::000000000000:role/r",
+    "Name": "x",
+    "Names": ["x"],
+    "Path": "/x",
+    "ResourceId": "x",
+    "daemonArn": "arn:aws:ecs:us-east-1:000000000000:daemon/c/d",
+}
+"""Required members that resources are made of."""
 CALL = Call(
     request_id="r",
     service="ecs",
@@ -55,7 +65,7 @@ def test_every_operation_is_the_models_and_has_an_action_and_resources(service: 
     assert operation is not None
     assert name in service_api(service).operation_names
     assert re.fullmatch(rf"{service}:[A-Za-z]+", operation.action)
-    resources = operation.resources(CALL, {"resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/c"})
+    resources = operation.resources(CALL, NAMED)
     assert resources
     assert all(arn == "*" or arn.startswith("arn:aws:") for arn in resources)
     if operation.resources is any_resource:

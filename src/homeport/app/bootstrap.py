@@ -7,8 +7,15 @@ import msgspec
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids, access_key_id, secret_key, unique_id
 from homeport.core.sigv4 import Credentials
-from homeport.policy.managed import AGENT_POLICY_ARN
-from homeport.services.iam.manifest import AccessKey, AttachmentRepo, EntityRepo, KeyRepo, Usage, User
+from homeport.services.iam.manifest import (
+    AGENT_POLICY_ARN,
+    AccessKey,
+    AttachmentRepo,
+    EntityRepo,
+    KeyRepo,
+    Usage,
+    User,
+)
 from homeport.store.base import Store
 from homeport.store.secrets import installation_secret
 from homeport.store.tx import Tx

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 
+from homeport.app import principals
 from homeport.app.last_uses import LastUses
-from homeport.core.call import Call, Principal
+from homeport.core.call import Call
 from homeport.core.clock import Clock
-from homeport.gateway.ports import KeyRecord
+from homeport.gateway.ports import CallerPolicies, KeyRecord
 from homeport.runtime.changes import Subscription
-from homeport.services.iam.manifest import (
-    AccessKey,
-    KeyRepo,
-    PrincipalPolicies,
-    policies_of_id,
-    policies_of_user,
-)
+from homeport.services.iam.manifest import AccessKey, KeyRepo, policies_of_user
 from homeport.services.sts.manifest import SessionRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
@@ -37,18 +31,23 @@ class StoredKeys:
     ) -> None:
         self._store = store
         self._clock = clock
-        self._subscribe = subscribe
+        self._news = subscribe(KINDS)
+        self._generation = 0
         self._cache: dict[str, KeyRecord] = {}
+        self._book = principals.PolicyBook()
         self.uses = LastUses(store, clock)
 
     async def find(self, access_key_id: str) -> KeyRecord | None:
-        """The key's owner and secret; `None`: there is no such key."""
-        if access_key_id.startswith("ASIA"):
-            return await self._store.read(lambda tx: self._session(tx, access_key_id))
-        record = self._cache.get(access_key_id)
+        """The key's owner, its secret and its policies; `None`: there is no such key.
+
+        What is remembered counts only while no news of users, keys or policies waits: who was deleted is
+        out with the next request.
+        """
+        record = self._cache.get(access_key_id) if self._news.is_current() else None
         if record is None:
-            record = await self._store.read(lambda tx: _long_term(tx, access_key_id))
-            if record is not None:
+            generation = self._generation
+            record = await self._store.read(lambda tx: self._record(tx, access_key_id))
+            if record is not None and generation == self._generation and self._news.is_current():
                 if len(self._cache) >= CACHED_MAX:
                     self._cache.clear()
                 self._cache[access_key_id] = record
@@ -65,59 +64,38 @@ class StoredKeys:
             await self._forget()
 
     async def _forget(self) -> None:
-        async for _ in self._subscribe(KINDS):
+        async for _ in self._news:
+            self._generation += 1
             self._cache.clear()
+
+    def _record(self, tx: Tx, access_key_id: str) -> KeyRecord | None:
+        if access_key_id.startswith("ASIA"):
+            return self._session(tx, access_key_id)
+        key: AccessKey | None = KeyRepo(tx).find(access_key_id)
+        if key is None:
+            return None
+        if not key.user_name:
+            who, policies = principals.root(key.account_id), CallerPolicies()
+        elif found := policies_of_user(tx, key.account_id, key.user_name):
+            who, policies = principals.user(found), self._book.of(found)
+        else:
+            return None
+        return KeyRecord(
+            secret_access_key=key.secret_access_key,
+            principal=who,
+            policies=policies,
+            active=key.status == "Active",
+        )
 
     def _session(self, tx: Tx, access_key_id: str) -> KeyRecord | None:
         session = SessionRepo(tx).find(access_key_id)
-        if session is None:
-            return None
-        if session.user_id == session.account_id:
-            principal = _root(session.account_id)
-        elif found := policies_of_id(tx, session.user_id):
-            principal = _principal(found)
-        else:
+        found = None if session is None else principals.of_session(tx, session, self._book)
+        if session is None or found is None:
             return None
         return KeyRecord(
             secret_access_key=session.secret_access_key,
             session_token=session.session_token,
-            principal=principal,
-            expired=session.expires_at <= self._clock.now(),
+            principal=found[0],
+            policies=found[1],
+            expires_at=session.expires_at,
         )
-
-
-def _long_term(tx: Tx, access_key_id: str) -> KeyRecord | None:
-    key: AccessKey | None = KeyRepo(tx).find(access_key_id)
-    if key is None:
-        return None
-    if not key.user_name:
-        principal = _root(key.account_id)
-    elif found := policies_of_user(tx, key.account_id, key.user_name):
-        principal = _principal(found)
-    else:
-        return None
-    return KeyRecord(
-        secret_access_key=key.secret_access_key, principal=principal, active=key.status == "Active"
-    )
-
-
-def _root(account_id: str) -> Principal:
-    return Principal(arn=f"arn:aws:iam::{account_id}:root", account_id=account_id, user_id=account_id)
-
-
-def _principal(found: PrincipalPolicies) -> Principal:
-    """A user, by the policies that the gateway knows. Whom one denies anything may do nothing yet."""
-    who = found.principal
-    limited = found.boundary is not None or any(_denies(policy.document) for policy in found.identity)
-    return Principal(
-        arn=who.arn,
-        account_id=who.account_id,
-        user_id=who.unique_id,
-        policies=() if limited else tuple(policy.arn for policy in found.identity if policy.arn),
-    )
-
-
-def _denies(document: str) -> bool:
-    statements = json.loads(document)["Statement"]
-    listed = statements if isinstance(statements, list) else [statements]
-    return any(statement["Effect"] == "Deny" for statement in listed)

@@ -24,8 +24,8 @@ from homeport.core.ids import SystemIds
 from homeport.core.log import configure, get_logger
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
-from homeport.gateway.chain import Anonymous
 from homeport.gateway.loop_metrics import LoopCollector
+from homeport.gateway.stages import Anonymous
 from homeport.runtime.supervisor import LoopState, Supervisor
 from homeport.store.opening import open_store
 from homeport.store.vault import Vault, master_key

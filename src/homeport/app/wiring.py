@@ -8,14 +8,19 @@ from typing import Any, Protocol
 
 import msgspec
 
+from homeport.app.denials import SealedDenials
+from homeport.app.issuers import NO_ISSUERS, Issuers
+from homeport.app.principals import IamRoles
 from homeport.app.settings import TASKS_PER_SERVICE
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
-from homeport.gateway.chain import Anonymous, Chain, MountedService
+from homeport.gateway.audit import AuditTrail
+from homeport.gateway.chain import Chain
 from homeport.gateway.ports import AgentConnection, AgentRefusedError, AgentSession, KeyRing, Outbox, OwnPage
+from homeport.gateway.stages import Anonymous, MountedService
 from homeport.runtime.pump import FeedPump, Route
 from homeport.runtime.queue import WorkQueue
 from homeport.runtime.runner import Runner
@@ -117,6 +122,7 @@ class ControlPlane:
     daemons: ecs.DaemonController
     zones: ecs.ZoneWatch
     reaper: ecs.Reaper
+    denials: SealedDenials
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
     queues: dict[str, WorkQueue[str]] = field(
@@ -190,10 +196,12 @@ def build_control_plane(
     *,
     page_key: bytes,
     vault: Vault,
+    issuers: Issuers = NO_ISSUERS,
     tasks_per_service: int = TASKS_PER_SERVICE,
     target_groups: ecs.TargetGroups | None = None,
 ) -> ControlPlane:
     """All services over one store. Without `target_groups` services have no load balancers."""
+    denials = SealedDenials(vault)
     placer, zones = ecs.Placer(store, clock, ids), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     contexts: dict[str, Any] = {
@@ -211,7 +219,7 @@ def build_control_plane(
             store=store, clock=clock, ids=ids, pages=pages, vault=vault
         ),
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
-        "sts": sts.Sts(store=store, clock=clock, ids=ids),
+        "sts": sts.Sts(store=store, clock=clock, ids=ids, roles=IamRoles(), denials=denials, issuers=issuers),
     }
     return ControlPlane(
         store=store,
@@ -224,6 +232,7 @@ def build_control_plane(
         daemons=ecs.DaemonController(store, clock, placer),
         reaper=ecs.Reaper(store, clock),
         targets=None if target_groups is None else ecs.TargetController(store, clock, ids, target_groups),
+        denials=denials,
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )
 
@@ -235,12 +244,27 @@ def _mounted(manifest: Manifest, context: Any) -> MountedService:
         context=context,
         invalid_input=manifest.invalid_input,
         internal_error=INTERNAL_ERRORS.get(manifest.name, "InternalFailure"),
+        facts=getattr(manifest, "facts", None),
     )
 
 
-def build_chain(plane: ControlPlane, keys: KeyRing, *, anonymous: Anonymous | None = None) -> Chain:
+def build_chain(
+    plane: ControlPlane,
+    keys: KeyRing,
+    *,
+    anonymous: Anonymous | None = None,
+    trail: AuditTrail | None = None,
+) -> Chain:
     """The gateway's chain over a control plane's services."""
-    return Chain(plane.services, keys, plane.clock, plane.ids, anonymous=anonymous)
+    return Chain(
+        plane.services,
+        keys,
+        plane.clock,
+        plane.ids,
+        anonymous=anonymous,
+        trail=trail,
+        denials=plane.denials,
+    )
 
 
 def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:

@@ -7,15 +7,18 @@ botocore's model but not in the table answers 501 by itself.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from homeport.core.access import Access, Keys, tag_keys
 from homeport.core.call import Call
 
 Handler = Callable[[Call, Any, Any], Awaitable[Mapping[str, Any] | None]]
 _H = TypeVar("_H", bound=Handler)
 ResourcesOf = Callable[[Call, Mapping[str, Any]], tuple[str, ...]]
+KeysOf = Callable[[Call, Mapping[str, Any]], Keys]
+NeedsOf = Callable[[Call, Any, Mapping[str, Any]], Awaitable[Sequence[Access]]]
 
 
 def any_resource(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:
@@ -24,20 +27,45 @@ def any_resource(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:
     return ("*",)
 
 
+def request_tags(call: Call, request: Mapping[str, Any]) -> Keys:
+    """The keys of the request's own tags, whichever way the service spells them."""
+    del call
+    given = request.get("tags") or request.get("Tags") or ()
+    if not isinstance(given, Sequence):
+        return {}
+    tags = {str(tag.get("key", tag.get("Key", ""))): tag.get("value", tag.get("Value", "")) for tag in given}
+    keys = tag_keys({key: str(value or "") for key, value in tags.items() if key})
+    removed = request.get("tagKeys") or request.get("TagKeys")
+    return {**keys, "aws:TagKeys": tuple(map(str, removed))} if removed else keys
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One served operation.
 
     `action` is its IAM action (`ecs:RunTask`), `resources` derives the ARNs
-    it acts on, `invalid_input` is the error code for input that the model
-    refuses (`None`: the service's default).
+    it acts on, `keys` the condition keys that the request gives all of them,
+    `needs` what else must be allowed, read from the service's state (roles that are
+    handed on). `open` operations need no permission, `unsigned` ones not even a caller.
+    `invalid_input` is the error code for input that the model refuses (`None`: the
+    service's default).
     """
 
     name: str
     handler: Handler
     action: str
     resources: ResourcesOf
+    keys: KeysOf = request_tags
+    needs: NeedsOf | None = None
+    open: bool = False
+    unsigned: bool = False
     invalid_input: str | None = None
+
+    def accesses(self, call: Call, request: Mapping[str, Any]) -> tuple[Access, ...]:
+        """What the request itself says that it needs: its action, once for each resource."""
+        keys = self.keys(call, request)
+        named = dict.fromkeys(self.resources(call, request)) or ("*",)
+        return tuple(Access(action=self.action, resource=resource, keys=keys) for resource in named)
 
 
 class Operations:
@@ -53,7 +81,11 @@ class Operations:
         name: str,
         *,
         resources: ResourcesOf = any_resource,
+        keys: KeysOf = request_tags,
+        needs: NeedsOf | None = None,
         action: str | None = None,
+        open: bool = False,  # noqa: A002 - a word of the table, not of Python
+        unsigned: bool = False,
         invalid_input: str | None = None,
     ) -> Callable[[_H], _H]:
         """Register the decorated handler under the model's operation name."""
@@ -66,6 +98,10 @@ class Operations:
                 handler=handler,
                 action=action or f"{self._action_prefix}:{name}",
                 resources=resources,
+                keys=keys,
+                needs=needs,
+                open=open or unsigned,
+                unsigned=unsigned,
                 invalid_input=invalid_input,
             )
             return handler

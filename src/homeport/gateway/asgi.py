@@ -15,9 +15,10 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 
 from homeport.core.log import get_logger
 from homeport.gateway.agent_sockets import AgentSockets
-from homeport.gateway.chain import Chain, Outcome
+from homeport.gateway.chain import Chain
 from homeport.gateway.ports import OwnPage
 from homeport.gateway.refusals import RefusedError
+from homeport.gateway.stages import Outcome
 from homeport.wire.http import MAX_BODY_BYTES, HttpRequest
 
 log = get_logger("gateway")
@@ -213,6 +214,8 @@ def _request(scope: Scope, body: bytes) -> HttpRequest:
         raw_query=scope["query_string"].decode("latin-1"),
         headers=headers,
         body=body,
+        peer=(scope.get("client") or ("",))[0],
+        is_secure=scope["scheme"] in ("https", "wss"),
     )
 
 

@@ -9,21 +9,30 @@ an answer needs. The access log and the counters see every request (`asgi`).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+import dataclasses
 from urllib.parse import parse_qsl
 
-from homeport.core.call import Call, Principal
+from homeport.core.access import Access
+from homeport.core.call import NOBODY, Call, Principal
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError, UnavailableError, UnstorableError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
-from homeport.core.operations import Operation, Operations
-from homeport.gateway.ports import KeyRecord, KeyRing, OwnPage
+from homeport.gateway.audit import AuditTrail, Note
+from homeport.gateway.authority import Authority, Decided, circumstances, is_unlimited
+from homeport.gateway.ports import DenialSeal, KeyRecord, KeyRing, OwnPage
 from homeport.gateway.refusals import RefusedError, denied, too_large, unproven, unserved
-from homeport.policy.managed import is_allowed
+from homeport.gateway.stages import (
+    Anonymous,
+    Arrived,
+    Authenticated,
+    Authorised,
+    MountedService,
+    Outcome,
+    Parsed,
+    RoutedRequest,
+)
+from homeport.policy.denial import explanation
 from homeport.runtime.retry import decide_again
 from homeport.wire.codec import parse, serialise
 from homeport.wire.errors import (
@@ -39,89 +48,10 @@ from homeport.wire.sigv4 import Claim, FailureKind, SignatureError, claim, verif
 log = get_logger("gateway")
 
 STALE_TRIES = 10
+UNSIGNED_REGION = "us-east-1"
+"""Where a request is that names no region because nobody signed it; only STS has such."""
 MESSAGE_CHARS = 1024
 """A service's refusal repeats what it was asked for; nobody reads more of it than this."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountedService:
-    """A service as the gateway serves it.
-
-    `context` is what its handlers get as their second argument; the two codes
-    are its words for input that the model refuses and for our own failures.
-    """
-
-    name: str
-    operations: Operations
-    context: Any
-    invalid_input: str
-    internal_error: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Anonymous:
-    """`--auth=off`: whom a caller is taken for. A 12-digit key id selects the account."""
-
-    account_id: str
-    region: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arrived:
-    """A request that has an id."""
-
-    request_id: str
-    http: HttpRequest
-    base_url: str
-    at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoutedRequest:
-    """A request whose operation is known; its caller is only claimed."""
-
-    arrived: Arrived
-    routed: Routed
-    claim: Claim | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authenticated:
-    """A request whose caller is proven; `http.body` is what was signed, decoded."""
-
-    routed: Routed
-    call: Call
-    http: HttpRequest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parsed:
-    """A request whose input the model allows, and the operation that serves it."""
-
-    routed: Routed
-    call: Call
-    service: MountedService
-    operation: Operation
-    input: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Authorised:
-    """A request that may be done."""
-
-    parsed: Parsed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What became of a request; for the log and the counters."""
-
-    answer: HttpAnswer
-    request_id: str
-    service: str = "-"
-    operation: str = "-"
-    account_id: str = "-"
-    error: str | None = None
 
 
 class Chain:
@@ -135,8 +65,15 @@ class Chain:
         ids: Ids,
         *,
         anonymous: Anonymous | None = None,
+        trail: AuditTrail | None = None,
+        denials: DenialSeal | None = None,
     ) -> None:
         self._services = {service.name: service for service in services}
+        self._authority = Authority(
+            {one.name: (one.facts, one.context) for one in services if one.facts is not None}
+        )
+        self._trail = trail
+        self._denials = denials
         self._router = Router(self._services)
         self._keys = keys
         self._clock = clock
@@ -147,16 +84,18 @@ class Chain:
         """The answer to a request; never raises for anything that a caller can send."""
         arrived = Arrived(request_id=uuid(self._ids), http=http, base_url=base_url, at=self._clock.now())
         routed: RoutedRequest | None = None
-        account_id = "-"
+        note = Note(request_id=arrived.request_id, at=arrived.at, http=http)
+        message = ""
         try:
             routed = self._route(arrived)
+            note.routed, note.claim = routed.routed, routed.claim
             proven = await self._authenticate(routed)
-            account_id = proven.call.account_id
-            allowed = self._authorise(self._parse(proven))
+            note.call = proven.call
+            allowed = await self._authorise(self._parse(proven), note)
             answer = await self._dispatch(allowed)
             error = None
         except RefusedError as refusal:
-            answer, error = refusal.answer(arrived.request_id), refusal.code
+            answer, error, message = refusal.answer(arrived.request_id), refusal.code, refusal.message
         except UnavailableError as reason:
             log.error("request.unavailable", request_id=arrived.request_id, reason=str(reason))  # noqa: TRY400
             fault = self._our_fault(routed, f"{reason.message} Try again later.", status=503)
@@ -167,12 +106,14 @@ class Chain:
                 routed, "An internal error occurred; the server's log has it under this request id."
             )
             answer, error = fault.answer(arrived.request_id), fault.code
+        if self._trail is not None:
+            self._trail.write(note.entry(answer.status, error, message))
         return Outcome(
             answer=answer,
             request_id=arrived.request_id,
             service=routed.routed.service if routed else "-",
             operation=routed.routed.operation if routed else "-",
-            account_id=account_id,
+            account_id=note.call.account_id if note.call else "-",
             error=error,
         )
 
@@ -184,23 +125,31 @@ class Chain:
 
     async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
         """Prove an agent's websocket upgrade and that it may `action`. Raise `RefusedError`."""
-        return await self._prove(http, base_url, f"ecs:{action}", uuid(self._ids))
+        given = dict(parse_qsl(http.raw_query))
+        access = Access(
+            action=f"ecs:{action}",
+            resource=given.get("containerInstance") or "*",
+            keys={"ecs:cluster": given["cluster"]} if "cluster" in given else {},
+        )
+        return await self._prove(http, base_url, access, uuid(self._ids))
 
-    async def _prove(self, http: HttpRequest, base_url: str, action: str, request_id: str) -> Call:
+    async def _prove(self, http: HttpRequest, base_url: str, access: Access, request_id: str) -> Call:
         """Prove a request that is signed for ECS but is none of its operations."""
         arrived = Arrived(request_id=request_id, http=http, base_url=base_url, at=self._clock.now())
-        routed = Routed(service="ecs", operation=action.partition(":")[2], protocol="json", params={})
+        routed = Routed(service="ecs", operation=access.action.partition(":")[2], protocol="json", params={})
         said = _claimed(http, routed)
         proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
-        if not is_allowed(proven.call.principal.policies, action):
-            raise denied(proven.call, routed, action, ("*",))
+        if not is_unlimited(proven.call.principal):
+            how = circumstances(http, arrived.at)
+            decided = await self._authority.ask(proven.call, access, proven.policies, how)
+            self._refuse_denied(proven.call, routed, (decided,))
         return proven.call
 
     async def read_own(self, http: HttpRequest, base_url: str, page: OwnPage) -> HttpAnswer:
         """The answer to a signed request for a page of Homeport's own; refusals are ECS's."""
         request_id = uuid(self._ids)
         try:
-            call = await self._prove(http, base_url, page.action, request_id)
+            call = await self._prove(http, base_url, Access(action=page.action), request_id)
             body = await page.read(call, dict(parse_qsl(http.raw_query)))
         except RefusedError as refusal:
             return refusal.answer(request_id)
@@ -238,6 +187,8 @@ class Chain:
         arrived, said = request.arrived, request.claim
         if self._anonymous is not None:
             return self._take_word(request, self._anonymous)
+        if said is None and self._is_unsigned(request.routed):
+            return self._unsigned(request)
         if said is None:
             raise unproven(FailureKind.MISSING, "Missing Authentication Token", request.routed)
         record = await self._keys.find(said.access_key_id)
@@ -251,7 +202,7 @@ class Chain:
             body = verify(arrived.http, said, record.secret_access_key, record.session_token, arrived.at)
         except SignatureError as error:
             raise unproven(error.kind, error.message, request.routed) from None
-        if record.expired:
+        if record.expires_at is not None and record.expires_at <= arrived.at:
             raise unproven(
                 FailureKind.EXPIRED_TOKEN,
                 "The security token included in the request is expired",
@@ -269,6 +220,7 @@ class Chain:
         return Authenticated(
             routed=request.routed,
             http=_with_body(arrived.http, body),
+            policies=record.policies,
             call=Call(
                 request_id=arrived.request_id,
                 service=request.routed.service,
@@ -293,6 +245,15 @@ class Chain:
         region = said.scope.region if said else default.region
         return self._authenticated(request, record, region, request.arrived.http.body)
 
+    def _is_unsigned(self, routed: Routed) -> bool:
+        operation = self._services[routed.service].operations.find(routed.operation)
+        return operation is not None and operation.unsigned
+
+    def _unsigned(self, request: RoutedRequest) -> Authenticated:
+        """An operation whose input proves the caller, if anything does."""
+        record = KeyRecord(secret_access_key="", principal=NOBODY)
+        return self._authenticated(request, record, UNSIGNED_REGION, request.arrived.http.body)
+
     def _parse(self, request: Authenticated) -> Parsed:
         routed = request.routed
         service = self._services[routed.service]
@@ -306,14 +267,41 @@ class Chain:
             raise RefusedError(routed.protocol, routed.service, code, error.message) from None
         except UnsupportedOperationError:
             raise unserved(routed) from None
-        return Parsed(routed=routed, call=request.call, service=service, operation=operation, input=given)
+        return Parsed(
+            routed=routed,
+            call=request.call,
+            http=request.http,
+            policies=request.policies,
+            service=service,
+            operation=operation,
+            input=given,
+        )
 
-    def _authorise(self, request: Parsed) -> Authorised:
-        policies, action = request.call.principal.policies, request.operation.action
-        if not is_allowed(policies, action):
-            resources = request.operation.resources(request.call, request.input)
-            raise denied(request.call, request.routed, action, resources)
-        return Authorised(parsed=request)
+    async def _authorise(self, request: Parsed, note: Note) -> Authorised:
+        if request.operation.open or is_unlimited(request.call.principal):
+            return Authorised(parsed=request)
+        note.decided = await self._decide(request, note)
+        self._refuse_denied(request.call, request.routed, note.decided)
+        return Authorised(parsed=request, decided=note.decided)
+
+    async def _decide(self, request: Parsed, note: Note) -> tuple[Decided, ...]:
+        try:
+            return await self._authority.decide(
+                request.call,
+                request.operation,
+                request.service.context,
+                request.input,
+                request.policies,
+                circumstances(request.http, note.at),
+            )
+        except AwsError as error:
+            raise _refused(request, error) from None
+
+    def _refuse_denied(self, call: Call, routed: Routed, decided: tuple[Decided, ...]) -> None:
+        last = decided[-1] if decided else None
+        if last is not None and not last.decision.is_allowed:
+            told = explanation(last.request, last.decision)
+            raise denied(routed, last, self._denials.seal(call.account_id, told) if self._denials else "")
 
     async def _dispatch(self, request: Authorised) -> HttpAnswer:
         parsed = request.parsed
@@ -324,16 +312,7 @@ class Chain:
                 tries=STALE_TRIES,
             )
         except AwsError as error:
-            text = error.message
-            raise RefusedError(
-                parsed.routed.protocol,
-                parsed.routed.service,
-                error.code,
-                text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}...",
-                status=error.status,
-                fault=error.fault,
-                members=error.members,
-            ) from None
+            raise _refused(parsed, error) from None
         except UnstorableError as error:
             code = parsed.operation.invalid_input or parsed.service.invalid_input
             raise RefusedError(parsed.routed.protocol, parsed.routed.service, code, str(error)) from None
@@ -362,16 +341,21 @@ class Chain:
         )
 
 
-def _with_body(http: HttpRequest, body: bytes) -> HttpRequest:
-    if body is http.body:
-        return http
-    return HttpRequest(
-        method=http.method,
-        raw_path=http.raw_path,
-        raw_query=http.raw_query,
-        headers=http.headers,
-        body=body,
+def _refused(parsed: Parsed, error: AwsError) -> RefusedError:
+    text = error.message
+    return RefusedError(
+        parsed.routed.protocol,
+        parsed.routed.service,
+        error.code,
+        text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}...",
+        status=error.status,
+        fault=error.fault,
+        members=error.members,
     )
+
+
+def _with_body(http: HttpRequest, body: bytes) -> HttpRequest:
+    return http if body is http.body else dataclasses.replace(http, body=body)
 
 
 def _claimed(http: HttpRequest, routed: Routed) -> Claim | None:

@@ -3,24 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
 
 from homeport.agentproto.messages import Frame
 from homeport.core.call import Call, Principal
+from homeport.policy.decision import Policies
+from homeport.policy.resource import ResourcePolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallerPolicies:
+    """A caller's policies, compiled. `reads_resource_tags`: one of them depends on the resource's tags."""
+
+    policies: Policies = field(default_factory=Policies)
+    reads_resource_tags: bool = False
+
+
+class ResourceFacts(Protocol):
+    """What a service knows of its resources that policies may depend on; `context` is its handlers'."""
+
+    async def tags(self, call: Call, context: Any, arn: str) -> dict[str, str]:
+        """A resource's tags; none when there is no such resource."""
+        ...
+
+    async def policy(self, call: Call, context: Any, arn: str) -> ResourcePolicy | None:
+        """A resource's own policy."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRecord:
-    """An access key that exists: whose it is, and what proves it.
+    """An access key that exists: whose it is, what proves it, and what its owner may do.
 
     `session_token` must accompany the key when it is set.
     """
 
     secret_access_key: str
     principal: Principal
+    policies: CallerPolicies = field(default_factory=CallerPolicies)
     session_token: str | None = None
-    expired: bool = False
+    expires_at: datetime | None = None
     active: bool = True
 
 
@@ -31,6 +55,14 @@ class KeyRing(Protocol):
 
     def used(self, call: Call) -> None:
         """A request was proven by a key."""
+        ...
+
+
+class DenialSeal(Protocol):
+    """Encodes why somebody was denied, so that only an account's own may read it."""
+
+    def seal(self, account_id: str, explanation: Mapping[str, Any]) -> str:
+        """The encoded message."""
         ...
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from homeport.core.call import Call
+from homeport.gateway.authority import Decided
+from homeport.policy.denial import denial_message
 from homeport.wire.codec import serialise_error
 from homeport.wire.disbelief import FailureKind, auth_failure
 from homeport.wire.http import MAX_BODY_BYTES, HttpAnswer
 from homeport.wire.model import service_api
 from homeport.wire.route import Routed
 
+DENIAL_HEADER = "x-homeport-authorization-message"
+"""Where a denial carries its encoded message when the service's own text has no place for it."""
 XML = frozenset({"query", "ec2", "rest-xml"})
 
 
@@ -28,6 +32,7 @@ class RefusedError(Exception):
         status: int = 400,
         fault: str = "Sender",
         members: Mapping[str, Any] | None = None,
+        headers: tuple[tuple[str, str], ...] = (),
     ) -> None:
         super().__init__(f"{code}: {message}")
         self.protocol = protocol
@@ -37,10 +42,11 @@ class RefusedError(Exception):
         self.status = status
         self.fault = fault
         self.members = members or {}
+        self.headers = headers
 
     def answer(self, request_id: str) -> HttpAnswer:
         """The refusal on the wire."""
-        return serialise_error(
+        answer = serialise_error(
             self.protocol,
             None if self.service is None else service_api(self.service),
             self.code,
@@ -49,6 +55,9 @@ class RefusedError(Exception):
             fault=self.fault,
             members=self.members,
             request_id=request_id,
+        )
+        return (
+            dataclasses.replace(answer, headers=(*answer.headers, *self.headers)) if self.headers else answer
         )
 
 
@@ -70,16 +79,21 @@ def unserved(routed: Routed) -> RefusedError:
     )
 
 
-def denied(call: Call, routed: Routed, action: str, resources: tuple[str, ...]) -> RefusedError:
-    """The caller is known, and may not."""
+def denied(routed: Routed, decided: Decided, encoded: str) -> RefusedError:
+    """The caller is known, and may not. `encoded`: all about it, for DecodeAuthorizationMessage."""
     xml = routed.protocol in XML
+    text = denial_message(decided.request, decided.decision)
+    if routed.protocol == "ec2":
+        code, text = "UnauthorizedOperation", f"{text} Encoded authorization failure message: {encoded}"
+    else:
+        code = "AccessDenied" if xml else "AccessDeniedException"
     return RefusedError(
         routed.protocol,
         routed.service,
-        "AccessDenied" if xml else "AccessDeniedException",
-        f"User: {call.principal.arn} is not authorized to perform: {action} on resource: {resources[0]} "
-        f"because no identity-based policy allows the {action} action",
+        code,
+        text,
         status=403 if xml else 400,
+        headers=((DENIAL_HEADER, encoded),) if encoded else (),
     )
 
 

@@ -251,6 +251,11 @@ class Feed:
         """The number of the next row to come."""
         return self._first + len(self._rows)
 
+    @property
+    def is_read(self) -> bool:
+        """Whether all news that this process was told of is in memory."""
+        return self._seen_signals == self._signals and not self._reading.locked()
+
     async def start(self) -> int:
         """Where a new or resyncing subscriber begins: what is committed later comes after it."""
         async with self._reading:
@@ -332,6 +337,19 @@ class FeedSubscription:
 
     def __aiter__(self) -> Self:
         return self
+
+    def is_current(self) -> bool:
+        """Whether nothing of its kinds is known to this process and not yet taken here.
+
+        For those who may not act on what they remember while news waits. Never waits itself.
+        """
+        if self._next is None or not self._feed.is_read:
+            return False
+        while rows := self._feed.taken(self._next):
+            if any(self._kinds is None or row.kind in self._kinds for row in rows):
+                return False
+            self._next += len(rows)
+        return rows is not None
 
     async def __anext__(self) -> Batch:
         """The next changes. Cancelling it loses nothing."""

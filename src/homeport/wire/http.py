@@ -15,7 +15,8 @@ class HttpRequest:
 
     `raw_path` and `raw_query` are still percent-encoded: signatures cover them
     as sent. Header names are lower case, values decoded as latin-1; repeated
-    headers are joined with a comma.
+    headers are joined with a comma. `peer` is the address that the connection
+    came from (empty: unknown), `is_secure` whether it came over TLS.
     """
 
     method: str
@@ -23,6 +24,8 @@ class HttpRequest:
     raw_query: str
     headers: Mapping[str, str]
     body: bytes
+    peer: str = ""
+    is_secure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,6 @@ have the version; AdministratorAccess and PowerUserAccess from the latter.
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 
 import pytest
@@ -14,7 +13,6 @@ import pytest
 from homeport.policy.compiled import AttachedPolicy, Compiler, PolicySet
 from homeport.policy.decision import Policies, decide
 from homeport.policy.document import VARIABLES_SINCE, canonical_json
-from homeport.policy.managed import MANAGED_ACTIONS
 from homeport.policy.parse import parse_policy
 from homeport.services.iam.plan.linked_roles import LINKED_ROLES
 from homeport.services.iam.repo.managed import PREFIX, aws_policies
@@ -107,11 +105,3 @@ def test_the_full_access_to_ecs_passes_roles_to_tasks_only(service: str, verdict
     assert decided(
         f"{PREFIX}AmazonECS_FullAccess", "iam:PassRole", ROLE, **{"iam:PassedToService": service}
     ) == (verdict)
-
-
-def test_what_the_gateway_allows_today_is_what_the_documents_allow() -> None:
-    for arn, actions in MANAGED_ACTIONS.items():
-        for action in actions:
-            on = {"resource": TASK} if action == "ecs:ListTagsForResource" else {}
-            assert decided(arn, action.replace("*", "Any"), **on) == "allowed", action
-    assert json.loads(POLICIES[f"{PREFIX}AdministratorAccess"].default.document)["Statement"]

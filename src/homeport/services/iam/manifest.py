@@ -20,18 +20,35 @@ from homeport.services.iam.api import (  # noqa: F401  fill the table
     users,
 )
 from homeport.services.iam.api.context import Iam, ops
-from homeport.services.iam.model import AccessKey, AppliedPolicy, LastUse, PrincipalPolicies, Usage, User
+from homeport.services.iam.model import (
+    AccessKey,
+    AppliedPolicy,
+    LastUse,
+    OidcProvider,
+    PrincipalPolicies,
+    Role,
+    Usage,
+    User,
+)
 from homeport.services.iam.repo import tables  # noqa: F401  defines the tables
-from homeport.services.iam.repo.applied import policies_of_id, policies_of_role, policies_of_user
+from homeport.services.iam.repo.applied import (
+    managed_policy,
+    policies_of_id,
+    policies_of_role,
+    policies_of_user,
+)
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
+from homeport.services.iam.repo.managed import ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN
 
 name = "iam"
 operations = ops
 invalid_input = "ValidationError"
 
 __all__ = [
+    "ADMINISTRATOR_POLICY_ARN",
+    "AGENT_POLICY_ARN",
     "AccessKey",
     "AppliedPolicy",
     "AttachmentRepo",
@@ -40,10 +57,13 @@ __all__ = [
     "KeyRepo",
     "LastUse",
     "LastUseRepo",
+    "OidcProvider",
     "PrincipalPolicies",
+    "Role",
     "Usage",
     "User",
     "invalid_input",
+    "managed_policy",
     "name",
     "operations",
     "policies_of_id",

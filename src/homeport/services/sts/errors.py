@@ -1,4 +1,4 @@
-"""STS's modelled errors. Source: botocore sts 2011-06-15."""
+"""STS's modelled errors. Source: botocore sts 2011-06-15; codes as the error traits say."""
 
 from __future__ import annotations
 
@@ -16,3 +16,39 @@ class AccessDenied(AwsError):
 
     code = "AccessDenied"
     status = 403
+
+
+class MalformedPolicyDocumentException(AwsError):
+    """The session policy is none."""
+
+    code = "MalformedPolicyDocument"
+
+
+class PackedPolicyTooLargeException(AwsError):
+    """Session policies and tags are too much together."""
+
+    code = "PackedPolicyTooLarge"
+
+
+class InvalidIdentityTokenException(AwsError):
+    """The web identity's token proves nobody."""
+
+    code = "InvalidIdentityToken"
+
+
+class ExpiredTokenException(AwsError):
+    """The web identity's token was good once."""
+
+    code = "ExpiredTokenException"
+
+
+class IDPCommunicationErrorException(AwsError):
+    """The issuer's keys are not known here."""
+
+    code = "IDPCommunicationError"
+
+
+class InvalidAuthorizationMessageException(AwsError):
+    """The encoded message is not ours."""
+
+    code = "InvalidAuthorizationMessageException"

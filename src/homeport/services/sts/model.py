@@ -8,7 +8,13 @@ import msgspec
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Temporary credentials of a principal; `policies` as the principal's (`None`: root)."""
+    """Temporary credentials.
+
+    Of a role when `role` is its name: `user_id` is `AROA...:name` then, and `principal_arn` the assumed-role
+    ARN. Else of a user or the root, whose own ARN and id these are; `federated` makes them a federated
+    user's, whose `issuer_id` is the user's id. `policies` are session policies, documents, and
+    `policy_arns` managed ones; both empty: none limits it.
+    """
 
     access_key_id: str
     secret_access_key: str
@@ -16,5 +22,15 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     account_id: str
     principal_arn: str
     user_id: str
-    policies: tuple[str, ...] | None = None
+    role: str = ""
+    name: str = ""
+    federated: bool = False
+    issuer_id: str = ""
+    policies: tuple[str, ...] = ()
+    policy_arns: tuple[str, ...] = ()
+    tags: dict[str, str] = {}
+    transitive: tuple[str, ...] = ()
+    source_identity: str = ""
+    provider: str = ""
+    issued_at: datetime
     expires_at: datetime

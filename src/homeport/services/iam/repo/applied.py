@@ -18,8 +18,8 @@ from homeport.services.iam.model import (
     Usage,
     User,
 )
-from homeport.services.iam.repo.entities import entity_of
-from homeport.services.iam.repo.managed import aws_policies
+from homeport.services.iam.repo.entities import EntityRepo, entity_of
+from homeport.services.iam.repo.managed import aws_policies, is_aws_managed
 from homeport.services.iam.repo.tables import attachments, entities, members
 from homeport.store.tx import Tx
 
@@ -106,6 +106,14 @@ def _decided(
             attached[holder.id].append(managed(holder, row[2], policy))
     identity = [applied for holder in holders.values() for applied in (*inline(holder), *attached[holder.id])]
     return tuple(identity), boundary
+
+
+def managed_policy(tx: Tx, account_id: str, arn: str) -> Policy | None:
+    """A managed policy that the account may use: AWS's own, or one of its own."""
+    if is_aws_managed(arn):
+        return aws_policies().get(arn)
+    found = EntityRepo(tx).find(Policy, account_id, arn.rpartition("/")[2])
+    return found if found is not None and found.arn == arn else None
 
 
 def inline(holder: User | Role | Group) -> tuple[AppliedPolicy, ...]:

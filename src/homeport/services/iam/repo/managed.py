@@ -12,6 +12,8 @@ import orjson
 from homeport.services.iam.model import AWS, Policy, PolicyVersion
 
 PREFIX = f"arn:aws:iam::{AWS}:policy/"
+AGENT_POLICY_ARN = f"{PREFIX}service-role/AmazonEC2ContainerServiceforEC2Role"
+ADMINISTRATOR_POLICY_ARN = f"{PREFIX}AdministratorAccess"
 FOLDER = "managed"
 """Beside the service's modules: a file per policy, with its ARN, its default version and that one's date."""
 

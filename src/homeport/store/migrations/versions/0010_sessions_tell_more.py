@@ -1,0 +1,20 @@
+"""Sessions of earlier versions did not tell when they were issued: their holders ask for new ones."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Go from 0009 to 0010."""
+    op.execute("DELETE FROM sts_session")
+
+
+def downgrade() -> None:
+    """There is no way back: restore a backup."""
+    raise NotImplementedError

@@ -1,0 +1,357 @@
+"""Roles are taken on by whom they trust, and sessions are worth what their roles are.
+
+Source: STS API Reference.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jwt
+import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from homeport.app.issuers import Issuers
+from tests.kit.server import ACCOUNT, Live, live_server
+
+ISSUER = "https://issuer.example/pool"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role"
+
+
+def document(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
+def allow(action: str | list[str], resource: str | list[str] = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": action, "Resource": resource, **more}
+
+
+def trust(principal: Any, action: str | list[str] = "sts:AssumeRole", **more: Any) -> str:
+    return document({"Effect": "Allow", "Principal": principal, "Action": action, **more})
+
+
+def keys(given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "aws_access_key_id": given["AccessKeyId"],
+        "aws_secret_access_key": given["SecretAccessKey"],
+        "aws_session_token": given.get("SessionToken"),
+    }
+
+
+def refused(work: Callable[[], Any]) -> str:
+    with pytest.raises(ClientError) as caught:
+        work()
+    return str(caught.value.response["Error"]["Code"])
+
+
+class World:
+    """An account with a user who may assume roles."""
+
+    def __init__(self, live: Live) -> None:
+        self.live = live
+        self.iam = live.client("iam")
+        self.iam.create_user(UserName="ann", Tags=[{"Key": "team", "Value": "blue"}])
+        self.iam.put_user_policy(
+            UserName="ann",
+            PolicyName="p",
+            PolicyDocument=document(allow(["sts:AssumeRole", "sts:TagSession"])),
+        )
+        self.ann = keys(self.iam.create_access_key(UserName="ann")["AccessKey"])
+        self.sts = live.client("sts", **self.ann)
+        self.number = 0
+
+    def role(self, *statements: dict[str, Any], trust_policy: str = "", **more: Any) -> str:
+        """A fresh role's name."""
+        self.number += 1
+        name = f"role-{self.number}"
+        trusted = trust_policy or trust({"AWS": f"arn:aws:iam::{ACCOUNT}:user/ann"})
+        self.iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusted, **more)
+        if statements:
+            self.iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=document(*statements))
+        return name
+
+    def assume(self, name: str, sts: Any = None, **more: Any) -> dict[str, Any]:
+        asked = {"RoleArn": f"{ROLE}/{name}", "RoleSessionName": "session", **more}
+        return dict((sts or self.sts).assume_role(**asked))
+
+    def client(self, service: str, name: str, **more: Any) -> Any:
+        return self.live.client(service, **keys(self.assume(name, **more)["Credentials"]))
+
+
+@pytest.fixture(scope="module")
+def world(live: Live) -> World:
+    return World(live)
+
+
+def test_an_assumed_role_is_somebody_else_who_may_what_the_role_may(world: World) -> None:
+    name = world.role(allow("ecs:ListClusters"))
+    given = world.assume(name)
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/session"
+    assert given["AssumedRoleUser"]["Arn"] == arn
+    assert given["AssumedRoleUser"]["AssumedRoleId"].startswith("AROA")
+    session = keys(given["Credentials"])
+    who = world.live.client("sts", **session).get_caller_identity()
+    assert (who["Arn"], who["UserId"]) == (arn, given["AssumedRoleUser"]["AssumedRoleId"])
+    ecs = world.live.client("ecs", **session)
+    ecs.list_clusters()
+    with pytest.raises(ClientError) as caught:
+        ecs.list_task_definitions()
+    error = caught.value.response["Error"]
+    assert error["Code"] == "AccessDeniedException"
+    assert error["Message"] == (
+        f"User: {arn} is not authorized to perform: ecs:ListTaskDefinitions on resource: * because no "
+        "identity-based policy allows the ecs:ListTaskDefinitions action"
+    )
+
+
+@pytest.mark.parametrize(
+    ("trusted", "lets_in"),
+    [
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:user/ann"}, True),
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, True),
+        ({"AWS": ACCOUNT}, True),
+        ({"AWS": f"arn:aws:iam::{ACCOUNT}:user/bob"}, False),
+        ({"AWS": "111122223333"}, False),
+        ({"Service": "ecs-tasks.amazonaws.com"}, False),
+    ],
+)
+def test_a_role_lets_in_whom_its_trust_policy_names(world: World, trusted: Any, lets_in: bool) -> None:
+    if "user/bob" in str(trusted):
+        world.iam.create_user(UserName="bob")
+    name = world.role(trust_policy=trust(trusted))
+    if lets_in:
+        world.assume(name)
+    else:
+        assert refused(lambda: world.assume(name)) == "AccessDenied"
+
+
+def test_without_a_permission_only_a_role_that_names_the_user_itself_opens(world: World) -> None:
+    world.iam.create_user(UserName="cleo")
+    sts = world.live.client("sts", **keys(world.iam.create_access_key(UserName="cleo")["AccessKey"]))
+    by_account = world.role(trust_policy=trust({"AWS": ACCOUNT}))
+    by_name = world.role(trust_policy=trust({"AWS": f"arn:aws:iam::{ACCOUNT}:user/cleo"}))
+    assert refused(lambda: world.assume(by_account, sts)) == "AccessDenied"
+    world.assume(by_name, sts)
+
+
+def test_a_role_that_is_not_there_is_denied_like_one_that_does_not_trust(world: World) -> None:
+    assert refused(lambda: world.assume("no-such-role")) == "AccessDenied"
+    assert refused(lambda: world.sts.assume_role(RoleArn="arn:aws:iam::x:role/y", RoleSessionName="ab")) == (
+        "AccessDenied"
+    )
+
+
+def test_the_root_assumes_no_role(world: World) -> None:
+    name = world.role(trust_policy=trust({"AWS": ACCOUNT}))
+    assert refused(lambda: world.assume(name, world.live.client("sts"))) == "AccessDenied"
+
+
+def test_an_external_id_must_be_the_one_that_the_role_wants(world: World) -> None:
+    wants = {"StringEquals": {"sts:ExternalId": "secret-id"}}
+    name = world.role(trust_policy=trust({"AWS": ACCOUNT}, Condition=wants))
+    assert refused(lambda: world.assume(name)) == "AccessDenied"
+    assert refused(lambda: world.assume(name, ExternalId="other")) == "AccessDenied"
+    world.assume(name, ExternalId="secret-id")
+
+
+def test_a_session_lasts_no_longer_than_its_role_allows_and_a_chained_one_an_hour(world: World) -> None:
+    long = world.role(MaxSessionDuration=7200)
+    assert refused(lambda: world.assume(world.role(), DurationSeconds=3601)) == "ValidationError"
+    world.assume(long, DurationSeconds=7200)
+    first = world.role(allow("sts:AssumeRole"))
+    second = world.role(trust_policy=trust({"AWS": ACCOUNT}), MaxSessionDuration=7200)
+    chained = world.client("sts", first)
+    assert refused(lambda: world.assume(second, chained, DurationSeconds=3601)) == "ValidationError"
+    world.assume(second, chained, DurationSeconds=3600)
+
+
+def test_session_policies_only_take_away(world: World) -> None:
+    name = world.role(allow(["ecs:ListClusters", "ecs:ListTaskDefinitions"]))
+    less = world.client("ecs", name, Policy=document(allow(["ecs:ListClusters", "ecs:ListAccountSettings"])))
+    less.list_clusters()
+    assert refused(less.list_task_definitions) == "AccessDeniedException"
+    assert refused(less.list_account_settings) == "AccessDeniedException"
+    read = "arn:aws:iam::aws:policy/AmazonSSMReadOnlyAccess"
+    assert (
+        refused(world.client("ecs", name, PolicyArns=[{"arn": read}]).list_clusters)
+        == "AccessDeniedException"
+    )
+    assert refused(lambda: world.assume(name, Policy="{}")) == "MalformedPolicyDocument"
+    nowhere = [{"arn": "arn:aws:iam::aws:policy/None"}]
+    assert refused(lambda: world.assume(name, PolicyArns=nowhere)) == "ValidationError"
+
+
+def test_session_tags_speak_in_conditions_and_transitive_ones_go_on(world: World) -> None:
+    blue = {"StringEquals": {"aws:PrincipalTag/color": "blue"}}
+    both = {"AWS": ACCOUNT}
+    first = world.role(
+        allow("ecs:ListClusters", Condition=blue),
+        allow(["sts:AssumeRole", "sts:TagSession"]),
+        trust_policy=trust(both, ["sts:AssumeRole", "sts:TagSession"]),
+    )
+    tags = [{"Key": "color", "Value": "blue"}]
+    given = world.assume(first, Tags=tags, TransitiveTagKeys=["color"])
+    world.live.client("ecs", **keys(given["Credentials"])).list_clusters()
+    assert refused(world.client("ecs", first).list_clusters) == "AccessDeniedException"
+    second = world.role(allow("ecs:ListClusters", Condition=blue), trust_policy=trust(both))
+    chained = world.live.client("sts", **keys(given["Credentials"]))
+    world.live.client("ecs", **keys(world.assume(second, chained)["Credentials"])).list_clusters()
+    red = [{"Key": "color", "Value": "red"}]
+    assert refused(lambda: world.assume(second, chained, Tags=red)) == "ValidationError"
+
+
+def test_a_change_of_the_role_counts_with_the_next_request(world: World) -> None:
+    name = world.role(allow("ecs:ListClusters"))
+    ecs = world.client("ecs", name)
+    ecs.list_clusters()
+    world.iam.put_role_policy(
+        RoleName=name, PolicyName="p", PolicyDocument=document(allow("ecs:ListServices"))
+    )
+    assert refused(ecs.list_clusters) == "AccessDeniedException"
+
+
+def test_the_session_of_a_deleted_role_proves_nobody_even_when_the_name_is_used_again(world: World) -> None:
+    name = world.role()
+    sts = world.client("sts", name)
+    sts.get_caller_identity()
+    world.iam.delete_role(RoleName=name)
+    assert refused(sts.get_caller_identity) == "InvalidClientTokenId"
+    world.iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust({"AWS": ACCOUNT}))
+    assert refused(sts.get_caller_identity) == "InvalidClientTokenId"
+
+
+def test_sessions_issued_before_an_instant_can_be_denied_all(world: World) -> None:
+    name = world.role(allow("ecs:ListClusters"))
+    ecs = world.client("ecs", name)
+    later = {"DateLessThan": {"aws:TokenIssueTime": "2999-01-01T00:00:00Z"}}
+    deny = {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": later}
+    world.iam.put_role_policy(RoleName=name, PolicyName="revoked", PolicyDocument=document(deny))
+    assert refused(ecs.list_clusters) == "AccessDeniedException"
+
+
+def test_a_federated_user_may_what_both_its_issuer_and_its_policy_allow(world: World) -> None:
+    world.iam.create_user(UserName="fed")
+    allowed = [allow(["sts:GetFederationToken", "ecs:ListClusters", "ecs:ListServices"])]
+    world.iam.put_user_policy(UserName="fed", PolicyName="p", PolicyDocument=document(*allowed))
+    sts = world.live.client("sts", **keys(world.iam.create_access_key(UserName="fed")["AccessKey"]))
+    given = sts.get_federation_token(
+        Name="guest", Policy=document(allow(["ecs:ListClusters", "ecs:ListTasks"]))
+    )
+    session = keys(given["Credentials"])
+    arn = f"arn:aws:sts::{ACCOUNT}:federated-user/guest"
+    assert world.live.client("sts", **session).get_caller_identity()["Arn"] == arn
+    ecs = world.live.client("ecs", **session)
+    ecs.list_clusters()
+    assert refused(ecs.list_tasks) == "AccessDeniedException"
+    bare = world.live.client("ecs", **keys(sts.get_federation_token(Name="nobody")["Credentials"]))
+    assert refused(bare.list_clusters) == "AccessDeniedException"
+
+
+def test_a_denial_can_be_decoded_by_its_account(world: World) -> None:
+    ecs = world.live.client("ecs", **world.ann)
+    with pytest.raises(ClientError) as caught:
+        ecs.list_clusters()
+    encoded = caught.value.response["ResponseMetadata"]["HTTPHeaders"]["x-homeport-authorization-message"]
+    told = json.loads(
+        world.live.client("sts").decode_authorization_message(EncodedMessage=encoded)["DecodedMessage"]
+    )
+    assert (told["allowed"], told["explicitDeny"]) == (False, False)
+    assert told["context"]["action"] == "ecs:ListClusters"
+    assert told["context"]["principal"]["arn"] == f"arn:aws:iam::{ACCOUNT}:user/ann"
+    sts = world.live.client("sts")
+    assert refused(lambda: sts.decode_authorization_message(EncodedMessage=encoded[:-4] + "AAAA")) == (
+        "InvalidAuthorizationMessageException"
+    )
+
+
+def test_the_account_of_a_key_is_told(world: World) -> None:
+    sts = world.live.client("sts")
+    assert sts.get_access_key_info(AccessKeyId=world.ann["aws_access_key_id"])["Account"] == ACCOUNT
+    assert refused(lambda: sts.get_access_key_info(AccessKeyId="AKIAUNKNOWNUNKNOWNUN")) == "ValidationError"
+
+
+# Web identities
+
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+WRONG_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def key_set() -> dict[str, Any]:
+    public = json.loads(jwt.algorithms.RSAAlgorithm.to_jwk(KEY.public_key()))
+    return {"keys": [{**public, "kid": "one", "alg": "RS256"}]}
+
+
+def token(key: Any = KEY, kid: str = "one", **changes: Any) -> str:
+    now = int(time.time())
+    claims = {"iss": ISSUER, "sub": "repo:mine", "aud": "client", "iat": now, "exp": now + 600, **changes}
+    return jwt.encode({k: v for k, v in claims.items() if v is not None}, key, "RS256", {"kid": kid})
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    path: Path = tmp_path_factory.mktemp("keys") / "jwks.json"
+    path.write_text(json.dumps(key_set()))
+    with live_server(issuers=Issuers({ISSUER: path})) as live:
+        iam = live.client("iam")
+        iam.create_open_id_connect_provider(Url=ISSUER, ClientIDList=["client"], ThumbprintList=["0" * 40])
+        provider = {"Federated": f"arn:aws:iam::{ACCOUNT}:oidc-provider/issuer.example/pool"}
+        mine = {"StringEquals": {"issuer.example/pool:sub": "repo:mine", "issuer.example/pool:aud": "client"}}
+        trusted = trust(provider, "sts:AssumeRoleWithWebIdentity", Condition=mine)
+        iam.create_role(RoleName="web", AssumeRolePolicyDocument=trusted)
+        iam.put_role_policy(
+            RoleName="web", PolicyName="p", PolicyDocument=document(allow("ecs:ListClusters"))
+        )
+        yield live
+
+
+def assume_web(live: Live, text: str, role: str = "web") -> dict[str, Any]:
+    sts = live.client("sts", config=Config(signature_version=UNSIGNED, retries={"max_attempts": 0}))
+    asked = {"RoleArn": f"{ROLE}/{role}", "RoleSessionName": "web", "WebIdentityToken": text}
+    return dict(sts.assume_role_with_web_identity(**asked))
+
+
+def test_a_web_identity_takes_on_the_role_that_trusts_it(outside: Live) -> None:
+    given = assume_web(outside, token())
+    assert given["SubjectFromWebIdentityToken"] == "repo:mine"
+    ecs = outside.client("ecs", **keys(given["Credentials"]))
+    ecs.list_clusters()
+    assert refused(ecs.list_services) == "AccessDeniedException"
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("not a token", "InvalidIdentityToken"),
+        (token(key=WRONG_KEY), "InvalidIdentityToken"),
+        (token(kid="two"), "InvalidIdentityToken"),
+        (token(exp=1), "ExpiredTokenException"),
+        (token(exp=None), "InvalidIdentityToken"),
+        (token(nbf=4_000_000_000), "InvalidIdentityToken"),
+        (token(aud="another"), "InvalidIdentityToken"),
+        (token(sub="repo:theirs"), "AccessDenied"),
+        (token(iss="https://other.example"), "IDPCommunicationError"),
+        (
+            jwt.encode({"iss": ISSUER, "sub": "repo:mine", "aud": "client"}, "x" * 32, "HS256"),
+            "InvalidIdentityToken",
+        ),
+        (
+            jwt.encode({"iss": ISSUER, "sub": "repo:mine", "aud": "client"}, None, "none"),
+            "InvalidIdentityToken",
+        ),
+    ],
+)
+def test_a_token_that_does_not_prove_it_opens_nothing(outside: Live, text: str, code: str) -> None:
+    assert refused(lambda: assume_web(outside, text)) == code
+
+
+def test_a_web_identity_opens_only_roles_that_name_its_provider(outside: Live) -> None:
+    outside.client("iam").create_role(RoleName="ours", AssumeRolePolicyDocument=trust({"AWS": ACCOUNT}))
+    assert refused(lambda: assume_web(outside, token(), "ours")) == "AccessDenied"
+    assert refused(lambda: assume_web(outside, token(), "none")) == "AccessDenied"
