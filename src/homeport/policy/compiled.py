@@ -14,8 +14,10 @@ from homeport.policy.principals import Grant, Naming, naming_of
 from homeport.policy.request import Context, Request
 from homeport.policy.templates import Matcher, Template, tokens_of
 
-NARROWED_MAX = 1024
+NARROWED_MAX = 512
 """(action, resource) pairs that a set remembers."""
+VALUES_MAX = 16
+"""Combinations of variables' values that such a pair remembers."""
 COMPILED_MAX = 4096
 """Documents that a compiler remembers."""
 
@@ -47,6 +49,11 @@ class CompiledStatement:
         self.naming: Naming | None = None
         if statement.principals is not None:
             self.naming = naming_of(statement.principals, negated=statement.not_principals)
+
+    @property
+    def variable_keys(self) -> set[str]:
+        """Keys of the variables in its resources, in lower case."""
+        return {key for template in self._resources for key in template.variable_keys}
 
     def takes_action(self, folded: str) -> bool:
         """Whether the statement is about this action, whose name is in lower case."""
@@ -151,24 +158,47 @@ class Applying(NamedTuple):
 
 NOTHING_APPLIES = Applying()
 
-Open = tuple[CompiledStatement, StatementRef, bool]
-"""A statement that may apply, its name, and whether its resources hold variables."""
+Candidate = tuple[CompiledStatement, StatementRef]
 
 
-@dataclass(slots=True)
 class Narrowed:
     """What is known about one action on one resource, and what is left to ask."""
 
-    settled: Applying
-    open: tuple[Open, ...]
+    __slots__ = ("_by_values", "_keys", "conditional", "settled", "unknown")
+
+    def __init__(self, taking: Iterable[Candidate], unknown: Iterable[Candidate] = ()) -> None:
+        """`taking` are about the resource; of `unknown` it depends on the values of variables."""
+        self.conditional: list[Candidate] = []
+        allows: list[StatementRef] = []
+        denies: list[StatementRef] = []
+        for one, ref in taking:
+            if not one.is_unconditional:
+                self.conditional.append((one, ref))
+            else:
+                (denies if ref.statement.effect is Effect.DENY else allows).append(ref)
+        self.settled = Applying(tuple(allows), tuple(denies), Grant.DIRECT if allows else Grant.NONE)
+        self.unknown = tuple(unknown)
+        self._keys = tuple({key for one, _ in self.unknown for key in one.variable_keys})
+        self._by_values: dict[tuple[tuple[str, ...], ...], Narrowed] = {}
+
+    def known(self, request: Request, taking: Callable[[], Iterable[Candidate]]) -> Narrowed:
+        """The same with what the request's variables say; `taking` gives those that do not depend on them."""
+        values = tuple([request.context.get(key) for key in self._keys])
+        found = self._by_values.get(values)
+        if found is None:
+            if len(self._by_values) >= VALUES_MAX:
+                self._by_values.clear()
+            more = [(one, ref) for one, ref in self.unknown if one.takes_resource_of(request)]
+            found = self._by_values[values] = Narrowed([*taking(), *more])
+        return found
 
 
 class PolicySet:
     """Policies that count as one: those of a user and its groups, of a role, of a session, of a resource.
 
     What does not depend on the context is decided once per (action, resource) and kept: which statements
-    apply, and which may. A later question about the same two looks at conditions, variables and
-    principals only.
+    apply, and which may; and below that, what the values of variables make of it. A later question about
+    the same looks at conditions and principals only.
     """
 
     __slots__ = ("_narrowed", "policies")
@@ -186,23 +216,20 @@ class PolicySet:
         if narrowed is None:
             if len(self._narrowed) >= NARROWED_MAX:
                 self._narrowed.clear()
-            narrowed = self._narrowed[key] = self._narrow(folded_action, request.resource)
-        return _opened(narrowed, request) if narrowed.open else narrowed.settled
+            taking, unknown = (self._candidates(*key, takes=takes) for takes in (True, None))
+            narrowed = self._narrowed[key] = Narrowed(taking, unknown)
+        if narrowed.unknown:
+            narrowed = narrowed.known(request, lambda: self._candidates(*key, takes=True))
+        return _opened(narrowed, request) if narrowed.conditional else narrowed.settled
 
-    def _narrow(self, action: str, resource: str) -> Narrowed:
-        settled: list[StatementRef] = []
-        unsettled: list[Open] = []
-        for attached in self.policies:
-            for one, ref in zip(attached.compiled.statements, attached.refs, strict=True):
-                takes = one.takes_action(action) and one.takes_resource(resource)
-                if takes and one.is_unconditional:
-                    settled.append(ref)
-                elif takes is not False:
-                    unsettled.append((one, ref, takes is None))
-        allows = tuple(ref for ref in settled if ref.statement.effect is Effect.ALLOW)
-        denies = tuple(ref for ref in settled if ref.statement.effect is Effect.DENY)
-        grant = Grant.DIRECT if allows else Grant.NONE
-        return Narrowed(Applying(allows, denies, grant), tuple(unsettled))
+    def _candidates(self, action: str, resource: str, *, takes: bool | None) -> list[Candidate]:
+        """Statements about the action that take the resource, or of which it cannot be known yet (`None`)."""
+        return [
+            (one, ref)
+            for attached in self.policies
+            for one, ref in zip(attached.compiled.statements, attached.refs, strict=True)
+            if one.takes_action(action) and one.takes_resource(resource) is takes
+        ]
 
 
 NO_POLICIES = PolicySet()
@@ -212,9 +239,7 @@ def _opened(narrowed: Narrowed, request: Request) -> Applying:
     allows, denies, grant = narrowed.settled
     more_allows: list[StatementRef] = []
     more_denies: list[StatementRef] = []
-    for one, ref, has_variables in narrowed.open:
-        if has_variables and not one.takes_resource_of(request):
-            continue
+    for one, ref in narrowed.conditional:
         granted = Grant.DIRECT if one.naming is None else one.naming(request.caller)
         if granted is Grant.NONE or not one.holds(request.context):
             continue

@@ -101,6 +101,11 @@ class Template:
         else:
             self._widest = self.static = matcher_of(_without_variables(tokens))
 
+    @property
+    def variable_keys(self) -> set[str]:
+        """What its matcher depends on, in lower case."""
+        return {variable.key for variable in self._variables}
+
     def may_match(self, text: str) -> bool:
         """Whether some values of the variables would match."""
         return bool(self._widest(text))
