@@ -32,6 +32,8 @@ WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "managed-daemons": managed_drama,
     "targets": target_drama,
 }
+TOLD_EVERY = 500
+"""Worlds, where there is no terminal for a progress bar."""
 AHEAD = 4
 """So many seeds wait for each process."""
 
@@ -83,8 +85,11 @@ def main() -> int:
     )  # fmt: skip
     with ProcessPoolExecutor(options.jobs) as pool, bar:
         line = bar.add_task("", total=len(range_) * len(worlds), bad=0)
-        for world, seed, violations in played(pool, wanted, jobs=options.jobs, level=options.log):
+        results = played(pool, wanted, jobs=options.jobs, level=options.log)
+        for number, (world, seed, violations) in enumerate(results, 1):
             bad += bool(violations)
+            if number % TOLD_EVERY == 0 and not console.is_terminal:
+                print(f"{number} worlds played, {bad} bad", flush=True)
             bar.update(line, advance=1, bad=bad)
             if violations:
                 print(f"{world}: {again(world, seed)}", *violations, sep="\n  ", flush=True)
