@@ -112,6 +112,14 @@ def test_without_a_load_balancer_there_is_nothing_to_shift_and_the_stages_pass()
     assert world.stages == ["SCALE_UP", "BAKE_TIME", "CLEAN_UP"]
 
 
+def test_a_service_without_tasks_is_at_the_last_stage_before_its_deployment_ends() -> None:
+    world = steady(0)
+    world.deploy(2, msgspec.structs.replace(BLUE_GREEN, bake_minutes=0))
+    world.run()
+    succeeded(world)
+    assert world.stages[-1] == "CLEAN_UP", "what its history shows of it"
+
+
 def test_a_first_deployment_has_no_blue_and_nothing_to_bake_beside() -> None:
     world = StagedWorld(service(2))
     first = world.service

@@ -216,6 +216,7 @@ async def test_traffic_that_is_late_or_refused_is_asked_for_until_it_is_in_force
     assert ended.status == "SUCCESSFUL"
     service, _, _ = await world.look()
     told = [event.message for event in service.events if "shift traffic" in event.message]
+    assert [dict(s.production)[BOTH[0]] for s in traffic.shares] == [0.0, 0.0, 0.0, 0.0, 5.0, 100.0]
     assert told == ["(service web) was unable to shift traffic: no such rule"]
     await world.store.close()
 
