@@ -348,3 +348,16 @@ def test_starts_that_keep_failing_are_paused_and_told_for_their_task_set() -> No
     )
     assert plan.steps[0].start == 0
     assert plan.wake_at == NOW + timedelta(seconds=4)
+
+
+def test_protected_tasks_of_a_task_set_that_shrinks_are_told() -> None:
+    """Source: recorded service events; developer guide, "Amazon ECS service action events"."""
+    shrunk = task_set(1, 50.0, computed_desired_count=2)
+    live = tuple(task(n, protection=protected()) for n in (1, 2))
+    plan = plan_task_sets(TaskSetsSnapshot(service=external(2), task_sets=(shrunk,), live=live), NOW)
+    assert plan.steps[0].stop == ()
+    assert plan.events == (
+        "(service web) updated computedDesiredCount for taskSet ecs-svc/1 to 1.",
+        "(service web) was unable to reach steady state because (taskSet ecs-svc/1) was unable to scale in "
+        "due to (reason 2 tasks under protection)",
+    )
