@@ -11,7 +11,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Go from 0009 to 0010."""
+    """Go from 0010 to 0011."""
     op.execute("DELETE FROM sts_session")
 
 
