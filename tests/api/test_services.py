@@ -207,6 +207,8 @@ def test_no_room_is_told_in_an_event_and_cured_by_room(live: Live, ecs: Any) -> 
         ({"deploymentConfiguration": {"deploymentCircuitBreaker": {
             "enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 0}}}},
          "must be at least 1"),
+        ({"deploymentConfiguration": {"alarms": {"alarmNames": ["a"], "enable": True, "rollback": True}}},
+         "deploymentConfiguration.alarms is not supported by Homeport yet"),
         ({"deploymentConfiguration": {"earlySuccessCriteria": {"enable": True, "healthyPercent": 100}}},
          "sourceServiceRevisionCleanup is required"),
         ({"deploymentConfiguration": {"minimumHealthyPercent": 60, "earlySuccessCriteria": {

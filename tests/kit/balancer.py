@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from random import Random
 
 from homeport.services.ecs.ports import (
+    ALARMS_CHANGED,
     TARGETS_CHANGED,
+    AlarmsError,
+    AlarmState,
     TargetAddress,
     TargetGroup,
     TargetGroupMissingError,
     TargetGroupsError,
     TargetState,
+    alarm_key,
 )
 from homeport.store.base import Store
 
@@ -161,3 +165,24 @@ class FakeTargetGroups:
     def _answer(self, lost: bool) -> None:
         if lost:
             raise TargetGroupsError("The simulated load balancer's answer was lost.")
+
+
+@dataclass
+class FakeAlarms:
+    """Alarms by name; news of them go to the change feed."""
+
+    store: Store
+    states: dict[str, AlarmState] = field(default_factory=dict)
+    down: str = ""
+
+    async def find(self, account_id: str, region: str, names: Collection[str]) -> Mapping[str, AlarmState]:
+        del account_id, region
+        if self.down:
+            raise AlarmsError(self.down)
+        return {name: self.states[name] for name in names if name in self.states}
+
+    async def set(self, name: str, *, in_alarm: bool) -> None:
+        """An alarm changes its state."""
+        self.states[name] = AlarmState(in_alarm=in_alarm, window_seconds=120.0)
+        key = alarm_key("000000000000", "us-east-1", name)
+        await self.store.write(lambda tx: tx.touch(ALARMS_CHANGED, key))

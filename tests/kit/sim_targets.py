@@ -24,7 +24,7 @@ from homeport.services.ecs.repo.targets import TargetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store import Tx
 from homeport.store.vault import Vault
-from tests.kit.balancer import DRAINS, FakeTargetGroups
+from tests.kit.balancer import DRAINS, FakeAlarms, FakeTargetGroups
 from tests.kit.sim_node import SimNode, SimTask
 from tests.kit.sim_services import World
 from tests.kit.sim_store import MoodyStore, Watch
@@ -107,12 +107,19 @@ class TargetWorld(World):
         self.violations = self.watch.violations
         self.balancer = FakeTargetGroups(store=self.inner, answers=self._answers, dice=self.dice)
         self.arns = [self.balancer.add(name, delay_seconds=DRAIN_SECONDS) for name in ("one", "two")]
+        self.alarms = FakeAlarms(store=self.inner)
         self.balancer.slow_seconds = self.dice.choice((0.0, 0.1, 5.0))
 
     def build(self, store: MoodyStore, ids: SeededIds) -> ControlPlane:
         vault = Vault(bytes(32), ids)
         return build_control_plane(
-            store, self.clock, ids, page_key=bytes(32), vault=vault, target_groups=self.balancer
+            store,
+            self.clock,
+            ids,
+            page_key=bytes(32),
+            vault=vault,
+            target_groups=self.balancer,
+            alarms=self.alarms,
         )
 
     def machine(self, registered: Any) -> SimNode:

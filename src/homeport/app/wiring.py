@@ -125,9 +125,11 @@ class ControlPlane:
     denials: SealedDenials
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
+    alarms: ecs.AlarmController | None = None
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {
-            name: WorkQueue[str]() for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets")
+            name: WorkQueue[str]()
+            for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets", "alarms")
         }
     )
     runners: list[Runner[str]] = field(default_factory=list)
@@ -147,6 +149,8 @@ class ControlPlane:
         if self.targets is not None:
             targets = Runner(self.targets, self.queues["targets"], self.clock, workers=REPLICA_WORKERS)
             runners["targets"] = targets
+        if self.alarms is not None:
+            runners["alarms"] = Runner(self.alarms, self.queues["alarms"], self.clock)
         supervisor.start("feed-pump", pump.run)
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
@@ -169,6 +173,19 @@ class ControlPlane:
                 ),
             )
         )
+        alarms = self.alarms
+        watches = (
+            ()
+            if alarms is None
+            else (
+                Route(
+                    kinds=frozenset({"ecs.service", ecs.ALARMS_CHANGED}),
+                    queue=self.queues["alarms"],
+                    list_keys=alarms.keys,
+                    keys_of=alarms.keys_of,
+                ),
+            )
+        )
         return (
             Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
             Route(
@@ -186,6 +203,7 @@ class ControlPlane:
             Route(kinds=frozenset({"ecs.reaper"}), queue=self.queues["reaper"], list_keys=self.reaper.keys),
             Route(kinds=frozenset({"ecs.instances"}), queue=self.queues["zones"], list_keys=self.zones.keys),
             *routes,
+            *watches,
         )
 
 
@@ -199,8 +217,9 @@ def build_control_plane(
     issuers: Issuers = NO_ISSUERS,
     tasks_per_service: int = TASKS_PER_SERVICE,
     target_groups: ecs.TargetGroups | None = None,
+    alarms: ecs.AlarmStates | None = None,
 ) -> ControlPlane:
-    """All services over one store. Without `target_groups` services have no load balancers."""
+    """All services over one store. Without `target_groups` and `alarms` services have none."""
     denials = SealedDenials(vault)
     placer, zones = ecs.Placer(store, clock, ids), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
@@ -213,6 +232,7 @@ def build_control_plane(
             pages=pages,
             tasks_per_service=tasks_per_service,
             target_groups=target_groups,
+            alarms=alarms,
         ),
         "iam": iam.Iam(store=store, clock=clock, ids=ids),
         "secretsmanager": secretsmanager.SecretsManager(
@@ -233,6 +253,7 @@ def build_control_plane(
         reaper=ecs.Reaper(store, clock),
         targets=None if target_groups is None else ecs.TargetController(store, clock, ids, target_groups),
         denials=denials,
+        alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )
 

@@ -22,6 +22,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
 from homeport.services.ecs.api.context import Ecs, ops
 from homeport.services.ecs.control.agents import AgentHub
+from homeport.services.ecs.control.alarms import AlarmController
 from homeport.services.ecs.control.event_bus import EventBus
 from homeport.services.ecs.control.explainer import Explainer
 from homeport.services.ecs.control.fleet_feed import FleetFeed
@@ -31,7 +32,14 @@ from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.ports import TARGETS_CHANGED, AgentHello, RefusedAgentError, TargetGroups
+from homeport.services.ecs.ports import (
+    ALARMS_CHANGED,
+    TARGETS_CHANGED,
+    AgentHello,
+    AlarmStates,
+    RefusedAgentError,
+    TargetGroups,
+)
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ecs.repo.events import EventPosition
 
@@ -41,10 +49,13 @@ invalid_input = "InvalidParameterException"
 
 __all__ = [
     "ACS_PATH",
+    "ALARMS_CHANGED",
     "TARGETS_CHANGED",
     "TCS_PATH",
     "AgentHello",
     "AgentHub",
+    "AlarmController",
+    "AlarmStates",
     "DaemonController",
     "Ecs",
     "EventBus",

@@ -238,6 +238,35 @@ class TargetGroups(Protocol):
         ...
 
 
+ALARMS_CHANGED = "cloudwatch.alarm"
+"""The change feed's kind for news of an alarm's state; the key is its `alarm_key`."""
+
+
+def alarm_key(account_id: str, region: str, name: str) -> str:
+    """An alarm in the change feed."""
+    return f"{account_id}/{region}/{name}"
+
+
+class AlarmsError(Exception):
+    """The alarms' states cannot be had now; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmState:
+    """An alarm. `window_seconds`: its period times its evaluation periods."""
+
+    in_alarm: bool
+    window_seconds: float
+
+
+class AlarmStates(Protocol):
+    """CloudWatch's alarms as ECS watches them; news come over the change feed (`ALARMS_CHANGED`)."""
+
+    async def find(self, account_id: str, region: str, names: Collection[str]) -> Mapping[str, AlarmState]:
+        """Those of the alarms that exist, by name. Raise `AlarmsError`."""
+        ...
+
+
 class Pages(Protocol):
     """Opaque page tokens."""
 

@@ -16,7 +16,7 @@ from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import Cluster, TaskDefinition
 from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, cluster_name
 from homeport.services.ecs.plan.launch import Launches
-from homeport.services.ecs.ports import TargetGroups, TaskPlacer
+from homeport.services.ecs.ports import AlarmStates, TargetGroups, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.base import Store
@@ -43,6 +43,7 @@ class Ecs:
     launches: Launches = field(default_factory=Launches)
     views: TaskViews = field(default_factory=TaskViews)
     target_groups: TargetGroups | None = None
+    alarms: AlarmStates | None = None
 
 
 def home(call: Call) -> Home:

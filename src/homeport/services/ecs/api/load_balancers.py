@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from homeport.core.call import Call
+from homeport.services.ecs.api.alarms import check_alarms
 from homeport.services.ecs.api.context import Ecs, Request
 from homeport.services.ecs.errors import ServerException
 from homeport.services.ecs.plan.load_balancers import SERVICE_MOST, named_groups
@@ -26,3 +27,9 @@ async def target_groups(
         return await ecs.target_groups.find(call.account_id, call.region, names)
     except TargetGroupsError as error:
         raise ServerException(f"The target groups cannot be looked up: {error}") from None
+
+
+async def looked_up(call: Call, ecs: Ecs, req: Request) -> Mapping[str, TargetGroup]:
+    """The target groups of a service's request, once its alarms are known to exist as well."""
+    await check_alarms(call, ecs, req)
+    return await target_groups(call, ecs, req)

@@ -18,7 +18,7 @@ from homeport.services.ecs.api.context import (
     ops,
 )
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
-from homeport.services.ecs.api.load_balancers import target_groups
+from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import (
     InvalidParameterException,
@@ -136,7 +136,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     check_create(req)
     check_count(req, ecs.tasks_per_service)
     tags, token = checked(req.get("tags")), req.get("clientToken")
-    groups = await target_groups(call, ecs, req)
+    groups = await looked_up(call, ecs, req)
     asked = {key: value for key, value in req.items() if key not in ("clientToken", "cluster")}
     digest = request_digest(asked)
 
@@ -235,6 +235,7 @@ def _changes(req: Request, service: Service) -> dict[str, Any]:
         service.breaker,
         service.early_success,
         service.deployment_strategy,
+        service.alarms,
     )
     settings = rollout_settings(req.get("deploymentConfiguration"), current, daemon=service.is_daemon)
     return changes | settings._asdict()
@@ -251,7 +252,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition, other load balancers or force start a deployment."""
     check_common(req)
     check_count(req, ecs.tasks_per_service)
-    groups = await target_groups(call, ecs, req)
+    groups = await looked_up(call, ecs, req)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))

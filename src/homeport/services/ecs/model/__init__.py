@@ -29,6 +29,8 @@ from homeport.services.ecs.model.daemons import (
 )
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.model.services import (
+    Alarms,
+    AlarmWatch,
     Breaker,
     Deployment,
     EarlySuccess,
@@ -54,6 +56,8 @@ __all__ = [
     "OPEN_DAEMON_DEPLOYMENTS",
     "OPEN_DEPLOYMENTS",
     "TASK_DEFINITION",
+    "AlarmWatch",
+    "Alarms",
     "Attribute",
     "Breaker",
     "CapacityProvider",

@@ -72,6 +72,7 @@ class ServiceDeployment(Noun, frozen=True, kw_only=True):
     updated_at: datetime
     failures: int = 0
     threshold: int = 0
+    triggered_alarms: tuple[str, ...] = ()
     rollback: Rollback | None = None
     staging: Staging | None = None
     """Where it is, or was last, among its stages."""

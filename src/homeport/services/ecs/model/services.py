@@ -11,6 +11,19 @@ from homeport.services.ecs.model.strategies import DeploymentStrategy, Staging
 from homeport.services.ecs.model.targets import LoadBalancer, TargetPlace
 
 
+class AlarmWatch(Noun, frozen=True, kw_only=True):
+    """What was seen of a deployment's alarms.
+
+    `ignored`: those in ALARM when it began; `problem`: why the last look saw nothing.
+    """
+
+    has_looked: bool = False
+    ignored: tuple[str, ...] = ()
+    triggered: tuple[str, ...] = ()
+    bake_seconds: float = 0.0
+    problem: str = ""
+
+
 class Deployment(Noun, frozen=True, kw_only=True):
     """One deployment of a service; the newest is PRIMARY.
 
@@ -45,6 +58,9 @@ class Deployment(Noun, frozen=True, kw_only=True):
     failing_on: tuple[int, ...] = ()
     staging: Staging | None = None
     """Where it is, while it goes through stages with two revisions side by side."""
+    alarm_watch: AlarmWatch | None = None
+    baking_since: datetime | None = None
+    """Since when nothing is left to do but to watch its alarms."""
     load_balancers: tuple[LoadBalancer, ...] = ()
 
     @property
@@ -69,6 +85,15 @@ class Breaker(Noun, frozen=True, kw_only=True):
     reset_on_healthy: bool = True
     threshold_type: str = "BOUNDED_PERCENT"
     threshold_value: int = 50
+
+
+class Alarms(Noun, frozen=True, kw_only=True):
+    """Alarms that fail a deployment. `given` is what was asked for, as it is shown again."""
+
+    names: tuple[str, ...] = ()
+    enable: bool = False
+    rollback: bool = False
+    given: Document = msgspec.field(default_factory=dict)
 
 
 class EarlySuccess(Noun, frozen=True, kw_only=True):
@@ -119,6 +144,7 @@ class Service(Noun, frozen=True, kw_only=True):
     maximum_percent: int = 200
     breaker: Breaker = Breaker()
     early_success: EarlySuccess = EarlySuccess()
+    alarms: Alarms = Alarms()
     deployment_strategy: DeploymentStrategy = DeploymentStrategy()
     health_check_grace_seconds: int = 0
     az_rebalancing: bool = False

@@ -14,6 +14,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.plan.alarms import baked
 from homeport.services.ecs.plan.daemon_hosts import Host
 from homeport.services.ecs.plan.rebalancing import plan_with_zones
 from homeport.services.ecs.plan.rollout import (
@@ -281,6 +282,14 @@ class _Step:
         settled = self._is_settled()
         counts = self._counts_for_success()
         if (settled and self._primary.rollout_state == "IN_PROGRESS") or completes_early(service, **counts):
+            service, done, wake_at, bakes = baked(service, self._now)
+            if not done:
+                settled = False
+                self._waits += bakes
+                self._wakes += filter(None, [wake_at])
+        else:
+            done = False
+        if done:
             service = complete_deployment(service, self._now)
             events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
         if settled and not self._has_failed:

@@ -6,11 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from homeport.services.ecs.errors import InvalidParameterException
-from homeport.services.ecs.model import Breaker, DeploymentStrategy, EarlySuccess
+from homeport.services.ecs.model import Alarms, Breaker, DeploymentStrategy, EarlySuccess
 from homeport.services.ecs.plan.strategy_request import deployment_strategy
-from homeport.services.ecs.plan.support import refuse
-
-_UNSUPPORTED_DEPLOYMENT = ("alarms",)
 
 
 class RolloutSettings(NamedTuple):
@@ -21,6 +18,7 @@ class RolloutSettings(NamedTuple):
     breaker: Breaker = Breaker()
     early_success: EarlySuccess = EarlySuccess()
     deployment_strategy: DeploymentStrategy = DeploymentStrategy()
+    alarms: Alarms = Alarms()
 
 
 DAEMON_DEFAULTS = RolloutSettings(minimum_healthy_percent=0, maximum_percent=100)
@@ -33,7 +31,6 @@ def rollout_settings(
     current = current or (DAEMON_DEFAULTS if daemon else RolloutSettings())
     if not given:
         return current
-    refuse(given, "deploymentConfiguration", _UNSUPPORTED_DEPLOYMENT)
     minimum = given.get("minimumHealthyPercent", current.minimum_healthy_percent)
     maximum = given.get("maximumPercent", current.maximum_percent)
     if not 0 <= minimum <= 100:
@@ -57,6 +54,16 @@ def rollout_settings(
         current.breaker if breaker is None else _breaker(breaker),
         early,
         strategy,
+        current.alarms if given.get("alarms") is None else _alarms(given["alarms"]),
+    )
+
+
+def _alarms(given: Mapping[str, Any]) -> Alarms:
+    return Alarms(
+        names=tuple(dict.fromkeys(given["alarmNames"])),
+        enable=given["enable"],
+        rollback=given["rollback"],
+        given=dict(given),
     )
 
 

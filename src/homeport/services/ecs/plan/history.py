@@ -86,7 +86,10 @@ def advanced(
         after = msgspec.structs.replace(after, status="IN_PROGRESS", started_at=now)
     if mine is not None:
         limit = threshold(service.breaker, service.desired_count) if service.breaker.enable else 0
-        after = msgspec.structs.replace(after, failures=mine.failed_tasks, threshold=limit)
+        triggered = () if mine.alarm_watch is None else mine.alarm_watch.triggered
+        after = msgspec.structs.replace(
+            after, failures=mine.failed_tasks, threshold=limit, triggered_alarms=triggered
+        )
     if primary.staging is not None and primary.staging.green == record.deployment_id:
         after = msgspec.structs.replace(after, staging=primary.staging)
     if primary.id != record.deployment_id and service.status == "ACTIVE":

@@ -16,6 +16,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
+from homeport.services.ecs.plan.alarms import ALARM, baked, is_alarmed
 from homeport.services.ecs.plan.capacity_strategy import by_provider, surplus, to_start
 from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
 from homeport.services.ecs.plan.rollout_endings import (
@@ -119,6 +120,9 @@ def judged(snapshot: ServiceSnapshot, now: datetime) -> tuple[Service, Deploymen
         service, failed, told = fail_deployment(
             service, now, texts=BREAKER, roll_back=service.breaker.rollback
         )
+        events += told
+    elif is_alarmed(service):
+        service, failed, told = fail_deployment(service, now, texts=ALARM, roll_back=service.alarms.rollback)
         events += told
     return service, failed, events
 
@@ -320,6 +324,14 @@ class _Step:
         settled = self._is_settled()
         counts = self._counts_for_success()
         if (settled and self._primary.rollout_state == "IN_PROGRESS") or completes_early(service, **counts):
+            service, done, wake_at, bakes = baked(service, self._now)
+            if not done:
+                settled = False
+                self._waits += bakes
+                self._wakes += filter(None, [wake_at])
+        else:
+            done = False
+        if done:
             service = complete_deployment(service, self._now)
             events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
         if settled and self._primary.rollout_state != "FAILED":

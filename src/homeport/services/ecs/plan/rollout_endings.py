@@ -73,6 +73,8 @@ def fail_deployment(
         short_lives=0,
         counted_until=now,
         retry_at=None,
+        alarm_watch=None,
+        baking_since=None,
     )
     if failed.staging is not None:
         again = msgspec.structs.replace(again, staging=turned_back(failed.staging, now))

@@ -38,6 +38,16 @@ def _breaker_state(record: ServiceDeployment) -> Wire:
     return {"status": status, "failureCount": record.failures, "threshold": record.threshold}
 
 
+def _alarms_state(record: ServiceDeployment) -> Wire:
+    alarms = record.configuration.get("alarms") or {}
+    status = _MONITORS.get(record.status, "MONITORING") if alarms.get("enable") else "DISABLED"
+    return {
+        "status": "TRIGGERED" if record.triggered_alarms else status,
+        "alarmNames": list(alarms.get("alarmNames") or ()),
+        "triggeredAlarmNames": list(record.triggered_alarms),
+    }
+
+
 def service_deployment_view(record: ServiceDeployment, service: Service, tasks: Standings) -> Wire:
     """A service deployment. `tasks`: where the live ones of its service stand."""
     head = f"arn:aws:ecs:{record.region}:{record.account_id}"
@@ -69,7 +79,7 @@ def service_deployment_view(record: ServiceDeployment, service: Service, tasks: 
                 "serviceRevisionArn": f"{revisions}/{rollback.revision}",
             },
             "deploymentCircuitBreaker": _breaker_state(record),
-            "alarms": {"status": "DISABLED", "alarmNames": [], "triggeredAlarmNames": []},
+            "alarms": _alarms_state(record),
         }
     )
 

@@ -44,6 +44,8 @@ def deployment_configuration(service: Service) -> Wire:
         "minimumHealthyPercent": service.minimum_healthy_percent,
         **strategy_view(service.deployment_strategy),
     }
+    if service.alarms.given:
+        view["alarms"] = dict(service.alarms.given)
     if service.early_success.given:
         view["earlySuccessCriteria"] = dict(service.early_success.given)
     return view
