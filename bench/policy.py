@@ -20,8 +20,8 @@ from homeport.policy.request import Caller, CallerKind, Context, Request, caller
 
 POLICIES = 10
 STATEMENTS = 20
-ROUNDS = 30
-DECISIONS = 1000
+ROUNDS = 150
+DECISIONS = 200
 ACCOUNT = "111122223333"
 SERVICES = ("ecs", "ecr", "logs", "s3", "iam", "ssm", "ec2", "sqs", "sns", "secretsmanager")
 CALLER = Caller(

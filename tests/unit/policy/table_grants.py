@@ -22,6 +22,13 @@ from tests.kit.policy_layers import (
 )
 
 RESOURCE_SAME_ACCOUNT = (
+    case(
+        "to the account's number, with which a federated user's id begins",
+        FEDERATED,
+        "implicitDeny identity",
+        resource=[to(aws(ACCOUNT))],
+        session=[ALLOW],
+    ),
     case("to the user", USER, "allowed", resource=[to(aws(USER_ARN))]),
     case("to the user by id", USER, "allowed", resource=[to(aws(USER.user_id))]),
     case("to another user", USER, "implicitDeny identity", resource=[to(aws(f"{ROOT_ARN[:-4]}user/bob"))]),

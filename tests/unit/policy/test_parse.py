@@ -129,7 +129,8 @@ VALID = (
 )
 
 UNSEEN = (
-    '{"Version":"2012-10-17","Version":"2012-10-17","Statement":[]}',
+    '{"Statement":{"Effect":"Allow","Effect":"Deny","Action":"*","Resource":"*"}}',
+    '{"Statement":[],"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}',
     "[]",
     "null",
     "[" * 100_000,
