@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 from homeport.core.call import Call, Principal
 from homeport.services.ecs.manifest import operations
 from tests.api.test_events import end, since
+from tests.api.test_explain import explained
 from tests.kit.server import ACCOUNT, REGION, Live, Node
 
 Described = dict[str, Any]
@@ -495,6 +496,28 @@ def test_a_service_waits_for_the_daemon_and_starts_behind_it(
     until(live, lambda: [task["lastStatus"] for task in of_service()] == ["RUNNING"])
     on_group = [one for one in tasks_of(ecs, cluster) if one["lastStatus"] == "RUNNING"]
     assert len(on_group) == 1
+
+
+def test_explain_says_which_instance_waits_for_its_daemon(
+    ecs: Any, live: Live, cluster: str, provider: str, nodes: Callable[..., Node]
+) -> None:
+    node = nodes(cluster)
+    broken = register(ecs, BROKEN, family="broken")
+    create(ecs, cluster, provider, daemonTaskDefinitionArn=broken)
+    ecs.register_task_definition(family="app", containerDefinitions=[AGENT])
+    web = ecs.create_service(cluster=cluster, serviceName="web", taskDefinition="app", desiredCount=1)
+    told = explained(live, web["service"]["serviceArn"])
+    assert "DAEMON" in str(told)
+    assert node.agent.instance_arn.rpartition("/")[2] in str(told)
+    stopped: list[str] = []
+
+    def has_failed() -> bool:
+        listed = ecs.list_tasks(cluster=cluster, daemonName="agent", desiredStatus="STOPPED")
+        stopped[:] = listed["taskArns"]
+        return bool(stopped)
+
+    until(live, has_failed)
+    assert "nowhere:1" in str(explained(live, stopped[0]))
 
 
 def test_a_daemon_leaves_a_draining_instance_last(

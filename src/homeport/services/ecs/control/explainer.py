@@ -21,11 +21,13 @@ from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import fleet_demand, hold, instance_state, pool_of, service_placement
 from homeport.services.ecs.plan.rebalancing import zones_of
+from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
+from homeport.services.ecs.repo.hosts import reserved_room
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -193,4 +195,7 @@ def _fleet(tx: Tx, cluster: Cluster) -> tuple[Fleet, Around]:
         fleet.upsert_instance(instance_state(instance))
     for task in tasks:
         hold(fleet, task)
+    closed = Reservations()
+    closed.learn({}, reserved_room(tx, cluster.id).closing)
+    closed.hold(fleet)  # where a critical daemon does not run yet, nothing else is placed
     return fleet, Around.of(instances, tasks)
