@@ -260,6 +260,21 @@ def test_a_new_deployment_stops_the_rebalancing() -> None:
     assert [stop.task.id for stop in plan.stop] == [3]
 
 
+def test_a_count_that_is_lowered_meanwhile_stops_the_rebalancing() -> None:
+    lowered = steady(2, rebalancing=Rebalancing(surplus=1))
+    plan = look(lowered, spread_out({A: 3, B: 1}))
+    assert plan.events[0] == "(service web) stopped AZ Rebalancing."
+    assert [stop.reason for stop in plan.stop] == ["Scaling activity initiated by (deployment ecs-svc/1)"] * 2
+
+
+def test_starts_that_keep_failing_are_paused_like_those_of_a_rollout() -> None:
+    paused = steady(2)
+    later = NOW + timedelta(seconds=8)
+    primary = msgspec.structs.replace(paused.primary, retry_at=later, failed_starts=4)
+    plan = look(msgspec.structs.replace(paused, deployments=(primary,)), spread_out({A: 2}))
+    assert (plan.start, plan.wake_at) == (0, later)
+
+
 def test_protected_tasks_stay_where_they_are_and_that_is_told() -> None:
     live = spread_out({A: 2}, protection=protected(60))
     plan = look(steady(2), live)
