@@ -13,11 +13,12 @@ from msgspec.structs import replace
 from homeport.core.errors import StaleWriteError
 from homeport.runtime import Change
 from homeport.runtime.retry import decide_again
-from homeport.services.ecs.model import Cluster
+from homeport.services.ecs.model import GROUP_ATTRIBUTE, Attribute, Cluster
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
+from homeport.services.ecs.repo.memberships import providers_of
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import SettingRepo, TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -133,6 +134,58 @@ async def test_a_group_belongs_to_one_provider_until_that_is_deleted(store: Stor
     assert await store.read(of_group) == "b"
     listed = await store.read(lambda tx: CapacityProviderRepo(tx).listed(ACCOUNT, REGION))
     assert [provider.name for provider in listed] == ["b"]
+
+
+async def test_what_uses_a_capacity_provider_is_found(store: Store) -> None:
+    """Underscores in names are no wildcards; what has stopped or ended uses nothing."""
+    strategy = ({"capacityProvider": "a_b", "weight": 1, "base": 0},)
+
+    def fill(tx: Tx) -> int:
+        cluster = ClusterRepo(tx).add(nouns.cluster(capacity_providers=("a_b",)))
+        ClusterRepo(tx).add(nouns.cluster("gone", status="INACTIVE", capacity_providers=("a_b",)))
+        tasks = [nouns.task(cluster.id, n, capacity_provider=p) for n, p in ((1, "a_b"), (2, "done"))]
+        _, done = TaskRepo(tx).add_all(tasks)
+        TaskRepo(tx).save(replace(done, stopped_at=NOON))
+        deployment = replace(nouns.deployment(), strategy=strategy)
+        ServiceRepo(tx).add(nouns.service(cluster.id, "web", deployments=(deployment,)))
+        ended = replace(deployment, strategy=({**strategy[0], "capacityProvider": "done"},))
+        ServiceRepo(tx).add(nouns.service(cluster.id, "old", deployments=(ended,), status="INACTIVE"))
+        CapacityProviderRepo(tx).add(nouns.capacity_provider("a_b", group="g"))
+        CapacityProviderRepo(tx).add(nouns.capacity_provider("done", group="h", status="INACTIVE"))
+        return cluster.id
+
+    cluster_id = await store.write(fill)
+
+    def look(tx: Tx) -> tuple[Any, ...]:
+        tasks, clusters = TaskRepo(tx), ClusterRepo(tx).of_provider(ACCOUNT, REGION, "a_b")
+        uses = [tasks.any_of_provider(cluster_id, name) for name in ("a_b", "axb", "a", "done")]
+        groups = CapacityProviderRepo(tx).groups(ACCOUNT, REGION, ["a_b", "done", "ghost"])
+        return uses, [one.id for one in clusters], ServiceRepo(tx).providers_in_use(cluster_id), groups
+
+    assert await store.read(look) == ([True, False, False, False], [cluster_id], {"a_b"}, {"a_b": "g"})
+
+
+async def test_an_instance_belongs_to_the_provider_of_its_group(store: Store) -> None:
+    def work(tx: Tx) -> dict[int, str]:
+        cluster = ClusterRepo(tx).add(nouns.cluster(capacity_providers=("mine",)))
+        CapacityProviderRepo(tx).add(nouns.capacity_provider("mine", group="g"))
+        CapacityProviderRepo(tx).add(nouns.capacity_provider("others", group="h"))
+        groups = (("g",), ("h",), ())
+        return providers_of(
+            tx,
+            [
+                InstanceRepo(tx).add(
+                    nouns.instance(
+                        cluster.id,
+                        number,
+                        attributes=tuple(Attribute(name=GROUP_ATTRIBUTE, value=name) for name in names),
+                    )
+                )
+                for number, names in enumerate(groups, 1)
+            ],
+        )
+
+    assert list((await store.write(work)).values()) == ["mine"]
 
 
 async def test_a_cluster_or_a_token_that_is_there_already_is_a_stale_write(store: Store) -> None:

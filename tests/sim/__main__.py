@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from homeport.core.log import configure
+from tests.kit.sim_capacity import capacity_drama
 from tests.kit.sim_daemons import daemon_drama
 from tests.kit.sim_managed_daemons import managed_drama
 from tests.kit.sim_services import drama
@@ -27,6 +28,7 @@ from tests.sim import again
 
 WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "services": drama,
+    "capacity": capacity_drama,
     "daemons": daemon_drama,
     "task-sets": task_set_drama,
     "managed-daemons": managed_drama,

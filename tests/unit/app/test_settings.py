@@ -16,6 +16,7 @@ from homeport.app.settings import (
     UpSettings,
     default_data_dir,
     is_loopback,
+    parse_attributes,
     refuse_unknown,
 )
 
@@ -114,3 +115,24 @@ def test_a_misspelt_variable_is_refused_and_the_known_ones_named() -> None:
 )
 def test_the_data_directory_is_where_the_standards_say(environ, is_root: bool, expected: str) -> None:
     assert default_data_dir(environ, is_root=is_root) == Path(expected)
+
+
+@pytest.mark.parametrize("group", ["", "a b ", "x" * 129])
+def test_a_group_of_instances_has_a_name_that_an_attribute_can_have(group: str) -> None:
+    with pytest.raises(SettingsError):
+        up(auto_scaling_groups=(group,))
+    assert up(auto_scaling_groups=("spare", "steady")).auto_scaling_groups == ("spare", "steady")
+
+
+def test_attributes_are_names_and_values() -> None:
+    assert parse_attributes(["stack=prod", "homeport.auto-scaling-group=a"]) == {
+        "stack": "prod",
+        "homeport.auto-scaling-group": "a",
+    }
+    assert parse_attributes([]) == {}
+
+
+@pytest.mark.parametrize("text", ["stack", "=prod", "stack=", "st ack=prod", "ecs.os-type=linux", "a=b "])
+def test_what_is_no_attribute_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_attributes([text])
