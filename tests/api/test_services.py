@@ -202,7 +202,7 @@ def test_no_room_is_told_in_an_event_and_cured_by_room(live: Live, ecs: Any) -> 
         ({"schedulingStrategy": "DAEMON", "desiredCount": 1}, "daemon scheduling strategy does not support"),
         ({"launchType": "FARGATE"}, "does not support launch_type FARGATE"),
         ({"loadBalancers": [{"containerName": "app", "containerPort": 80}]}, "loadBalancers is not"),
-        ({"deploymentController": {"type": "CODE_DEPLOY"}}, "CODE_DEPLOY is not supported"),
+        ({"deploymentController": {"type": "CODE_DEPLOY"}}, "CODE_DEPLOY deployment controller needs"),
         ({"enableExecuteCommand": True}, "enableExecuteCommand is not supported"),
         ({"deploymentConfiguration": {"deploymentCircuitBreaker": {
             "enable": True, "rollback": True, "thresholdConfiguration": {"type": "COUNT", "value": 0}}}},
@@ -272,3 +272,22 @@ def test_an_image_that_never_starts_backs_off_and_counts(ecs: Any, live: Live) -
 
     live.wait_until(has_failed)
     remove(ecs, "broken")
+
+
+@pytest.mark.parametrize(
+    ("members", "text"),
+    [
+        ({"loadBalancers": [{"containerName": "app", "containerPort": 80}]}, "loadBalancers is not"),
+        ({"deploymentConfiguration": {"alarms": {"alarmNames": [], "enable": True, "rollback": False}}},
+         "deploymentConfiguration.alarms is not supported"),
+    ],
+)  # fmt: skip
+def test_an_update_that_needs_what_is_not_there_is_refused(
+    ecs: Any, members: dict[str, Any], text: str
+) -> None:
+    off = {"alarms": {"alarmNames": ["a"], "enable": False, "rollback": False}}
+    create(ecs, "bare", count=0, loadBalancers=[], deploymentConfiguration=off)
+    assert described(ecs, "bare")["deploymentConfiguration"]["alarms"] == off["alarms"]
+    with pytest.raises(ClientError, match=text):
+        ecs.update_service(service="bare", **members)
+    remove(ecs, "bare")

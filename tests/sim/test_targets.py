@@ -12,6 +12,7 @@ import pytest
 
 from homeport.agentproto.messages import Frame, PayloadMessage, TaskManifestMessage
 from homeport.core.errors import AwsError
+from homeport.services.ecs.control.explainer import Explainer
 from homeport.services.ecs.ports import AgentHello, TargetGroup
 from homeport.services.ecs.repo.targets import TargetRepo
 from tests.kit.balancer import DRAINS, UNHEALTHY
@@ -46,6 +47,10 @@ async def test_tasks_are_registered_and_a_deployment_drains_the_older_ones() -> 
         assert len(world.balancer.serving(arn)) >= 2, "the new ones serve"
         draining = [task for task in await world.live() if task.is_held]
         assert {task.last_status for task in draining} == {"DEACTIVATING"}
+        explainer = Explainer(world.inner, world.clock)
+        told = await explainer.explain(world.account_id, world.region, draining[0].arn)
+        assert "once it has drained" in told.verdict
+        assert f"it was registered in {arn}" in told.because
         began = asyncio.get_running_loop().time()
 
         async def is_over() -> bool:
@@ -229,6 +234,9 @@ async def test_what_cannot_be_balanced_is_refused() -> None:
         assert "given once for a container port" in await refused(world, loadBalancers=[good, good])
         many = [{**good, "containerPort": port} for port in range(6)]
         assert "can have at most 5 items" in await refused(world, loadBalancers=many)
+        staged = {"strategy": "BLUE_GREEN"}
+        text = await refused(world, loadBalancers=[good], deploymentConfiguration=staged)
+        assert "loadBalancers with the deployment strategy BLUE_GREEN is not supported" in text
         world.balancer.down = "away"
         assert "cannot be looked up: away" in await refused(world, loadBalancers=[good])
 

@@ -43,7 +43,7 @@ from homeport.services.ecs.plan.service_request import (
     check_definition,
 )
 from homeport.services.ecs.plan.strategy_begin import begun
-from homeport.services.ecs.plan.strategy_request import check_strategy_of
+from homeport.services.ecs.plan.strategy_request import check_shifts, check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.repo.history import HistoryRepo
@@ -192,12 +192,15 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
 
 def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Service:
     """The service, if it can be deployed as it asks to. `is_new`: its primary deployment begins now."""
+    balanced = bool(service.deployments and service.primary.load_balancers)
+    if balanced:
+        check_shifts(service.deployment_strategy)
     if req.get("deploymentConfiguration"):
         check_strategy_of(
             service.deployment_strategy,
             daemon=service.is_daemon,
             controller=service.controller,
-            balanced=bool(req.get("loadBalancers")),
+            balanced=balanced,
             functions=ecs.runs_functions,
         )
     return begun(service, ecs.clock.now()) if is_new else service
