@@ -16,6 +16,8 @@ ON_BOTH = {
     "test_agent_reports",
     "test_auth",
     "test_clusters",
+    "test_iam_members",
+    "test_iam_races",
     "test_nothing_is_ignored",
     "test_pages",
     "test_parameters",

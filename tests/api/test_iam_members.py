@@ -216,15 +216,19 @@ def iam(live: Live) -> Any:
     return live.client("iam")
 
 
+def call_of(operation: str) -> Call:
+    """The root asks."""
+    root = Principal(arn=f"arn:aws:iam::{ACCOUNT}:root", account_id=ACCOUNT, user_id=ACCOUNT)
+    return Call(
+        request_id="r", service="iam", operation=operation, account_id=ACCOUNT, region=REGION, principal=root
+    )
+
+
 def do(live: Live, operation: str, request: Mapping[str, Any]) -> Any:
     mounted = next(service for service in live.plane.services if service.name == "iam")
-    call = Call(
-        request_id="r", service="iam", operation=operation, account_id=ACCOUNT, region=REGION,
-        principal=Principal(arn=f"arn:aws:iam::{ACCOUNT}:root", account_id=ACCOUNT, user_id=ACCOUNT),
-    )  # fmt: skip
     found = mounted.operations.find(operation)
     assert found is not None
-    return live.run(found.handler(call, mounted.context, request))
+    return live.run(found.handler(call_of(operation), mounted.context, request))
 
 
 def placed(value: Any, world: Mapping[str, str]) -> Any:

@@ -118,7 +118,7 @@ def policy_view(policy: Policy, counts: Mapping[tuple[str, str], int], *, whole:
     """A managed policy; `counts` are of holders by ARN and usage."""
     shown: View = {
         "PolicyName": policy.name,
-        "PolicyId": policy.unique_id,
+        **({"PolicyId": policy.unique_id} if policy.unique_id else {}),
         "Arn": policy.arn,
         "Path": policy.path,
         "DefaultVersionId": policy.default.id,

@@ -25,7 +25,6 @@ from homeport.services.iam.errors import (
 )
 from homeport.services.iam.model import AccessKey, Kind, LastUse, User
 from homeport.services.iam.plan.quotas import KEYS_PER_USER
-from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
 from homeport.services.iam.view import key_view
 from homeport.store.tx import Tx
@@ -59,7 +58,6 @@ async def create_access_key(call: Call, iam: Iam, req: Request) -> Answer:
             raise LimitExceededException(f"Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}")
         owned = replace(key, user_name=name)
         keys.add(owned)
-        EntityRepo(tx).save(find(tx, call, User, name))  # two at once must not both find room
         return owned
 
     made = await iam.store.write(work)

@@ -137,7 +137,6 @@ async def add_user_to_group(call: Call, iam: Iam, req: Request) -> Answer:
         if len(joined) >= GROUPS_PER_USER:
             raise LimitExceededException(f"Cannot exceed quota for GroupsPerUser: {GROUPS_PER_USER}")
         EntityRepo(tx).join(group, user)
-        EntityRepo(tx).save(user)  # two at once must not both find room
 
     await iam.store.write(work)
     return {}

@@ -120,7 +120,6 @@ async def add_role_to_instance_profile(call: Call, iam: Iam, req: Request) -> An
                 f"Cannot exceed quota for InstanceSessionsPerInstanceProfile: {ROLES_PER_PROFILE}"
             )
         repo.join(profile, role)
-        repo.save(profile)  # two at once must not both find room
 
     await iam.store.write(work)
     return {}
@@ -136,7 +135,6 @@ async def remove_role_from_instance_profile(call: Call, iam: Iam, req: Request) 
             raise NoSuchEntityException(
                 f"The role {role.name} is not in the instance profile {profile.name}."
             )
-        EntityRepo(tx).save(profile)
 
     await iam.store.write(work)
     return {}
