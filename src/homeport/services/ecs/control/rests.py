@@ -1,7 +1,7 @@
 """How long a large service is left alone between two looks.
 
-A look reads all live tasks of the service, and every report of one of them asks for a look: without rest
-a rollout of n tasks would cost n times n. The rest grows with the tasks, so that looking stays a fixed share
+A look compares the versions of all live tasks of the service and decides about all of them, and every report
+of one asks for a look: without rest a rollout of n tasks would cost n times n. The rest grows with the tasks, so that looking stays a fixed share
 of the time.
 """
 
