@@ -1,8 +1,8 @@
 """How long a large service is left alone between two looks.
 
 A look compares the versions of all live tasks of the service and decides about all of them, and every report
-of one asks for a look: without rest a rollout of n tasks would cost n times n. The rest grows with the tasks, so that looking stays a fixed share
-of the time.
+of one asks for a look: without rest a rollout of n tasks would cost n times n. The rest grows with the tasks,
+so that looking stays a fixed share of the time.
 """
 
 from __future__ import annotations
