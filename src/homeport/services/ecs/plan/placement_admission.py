@@ -95,9 +95,16 @@ def location_mask(fleet: Fleet, azs: frozenset[str]) -> Bools:
 
 
 def pool_rows(fleet: Fleet, demand: Demand) -> Longs:
-    """The rows that are there for the demand's tasks, whatever their status, in the order of uids."""
-    rows = fleet.rows.by_uid.astype(np.int64)
-    return rows[attribute_mask(fleet, demand.pool)[rows]] if demand.pool else rows
+    """The rows that are there for the demand's tasks, whatever their status, in the order of uids.
+
+    Do not write to them.
+    """
+
+    def build() -> Longs:
+        rows = fleet.rows.by_uid.astype(np.int64)
+        return rows[attribute_mask(fleet, demand.pool)[rows]] if demand.pool else rows
+
+    return fleet.cached(("pool", demand.pool), build)
 
 
 def _fixed_mask(fleet: Fleet, demand: Demand, fixed: tuple[Query, ...]) -> Bools | None:
