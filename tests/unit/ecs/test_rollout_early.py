@@ -12,9 +12,11 @@ import msgspec
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from tests.kit.daemons import daemon, host
 from tests.kit.rollout import NOW, Behaviour, World, deployment, protected, service, task
 
 from homeport.services.ecs.model import EarlySuccess, Service
+from homeport.services.ecs.plan.daemon import DaemonSnapshot, plan_daemon
 from homeport.services.ecs.plan.rollout import ServiceSnapshot, count_ceiling, healthy_floor, plan_service
 from homeport.services.ecs.plan.rollout_early import healthy_for_success
 from homeport.services.ecs.plan.rollout_health import verdict
@@ -144,3 +146,17 @@ def test_a_rollout_completes_at_the_first_step_that_meets_its_criteria_and_then_
         active = sum(t.desired_status == "RUNNING" for t in snapshot.live)
         assert not plan.start or active + plan.start <= count_ceiling(snapshot.service)
         assert healthy_floor(snapshot.service) == -(-desired * minimum // 100)
+
+
+@pytest.mark.parametrize(("cleanup", "state"), [("BLOCKING", "IN_PROGRESS"), ("DEFERRED", "COMPLETED")])
+def test_a_daemons_deployment_completes_early_as_well(cleanup: str, state: str) -> None:
+    old = deployment(1, status="ACTIVE", rollout_state="COMPLETED")
+    of = daemon(deployment(2), old, minimum_healthy_percent=50, early_success=early(50, cleanup))
+    hosts = tuple(host(number) for number in (1, 2, 3))
+    new = tuple(task(10 + number, of=2, instance_id=number) for number in (1, 2))
+    held = task(1, instance_id=3, protection=protected())
+    plan = plan_daemon(DaemonSnapshot(service=of, live=(*new, held), hosts=hosts), NOW)
+    assert plan.service.primary.rollout_state == state
+    after = plan_daemon(DaemonSnapshot(service=plan.service, live=new, hosts=hosts), NOW)
+    assert after.service.primary.rollout_state == "COMPLETED"
+    assert after.start_on == (hosts[2].uid,)
