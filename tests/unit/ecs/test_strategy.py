@@ -365,6 +365,20 @@ def test_a_blue_that_a_rolling_update_has_half_replaced_is_made_whole_first() ->
     succeeded(world, 3)
 
 
+def test_a_blue_that_is_never_whole_does_not_keep_its_cure_away() -> None:
+    world = steady()
+    reach(world, "BAKE_TIME")
+    world.behaviours["ecs-svc/1"] = Behaviour(fails=True)
+    crash(world, 1)
+    began = world.now
+    world.deploy(3, BLUE_GREEN)
+    world.step()
+    assert world.traffic == 100.0, "nothing goes to a blue that is not whole"
+    world.run()
+    succeeded(world, 3)
+    assert timedelta(minutes=10) < world.now - began < timedelta(hours=1)
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 @pytest.mark.parametrize(
     "stage", ["SCALE_UP", "POST_SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP"]

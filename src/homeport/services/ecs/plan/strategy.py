@@ -33,7 +33,12 @@ from homeport.services.ecs.plan.rollout_endings import (
 )
 from homeport.services.ecs.plan.rollout_failures import counted
 from homeport.services.ecs.plan.rollout_health import is_protected, verdict
-from homeport.services.ecs.plan.strategy_stages import Course, Sides, advanced_stages
+from homeport.services.ecs.plan.strategy_stages import (
+    RECONCILE_PATIENCE,
+    Course,
+    Sides,
+    advanced_stages,
+)
 
 
 def plan_staged(snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn = newest_first) -> ServicePlan:
@@ -164,12 +169,19 @@ class _Hands:
             start_in=first[1].start_in if first else (),
             start_of=first[0].id if first else "",
             replaces=first[1].replaces if first else 0,
-            shift=not halted and staging.shifts and not staging.live,
+            shift=not halted and staging.shifts and not staging.live and not self._waits_for_blue(),
             calls=course.calls,
             events=events,
             wake_at=min(wakes, default=None),
             waits_for=tuple(dict.fromkeys((*course.waits, *self._waits))),
         )
+
+    def _waits_for_blue(self) -> bool:
+        """Whether traffic may not go (back) to blue yet, because it is not whole."""
+        staging = self._staging
+        if staging.stage != "RECONCILE_SERVICE" or self._now >= staging.since + RECONCILE_PATIENCE:
+            return False
+        return not _sides(self._snapshot, staging, self._now).blue_whole
 
     def _is_left_alone(self, deployment: Deployment) -> bool:
         """A green that failed keeps its tasks as they are until its traffic has gone back."""

@@ -20,6 +20,8 @@ from homeport.services.ecs.plan.rollout_endings import FailureTexts
 from homeport.services.ecs.plan.strategy_hooks import broken, due, opened, timed_out
 
 STAGE_LIMIT = timedelta(hours=24)
+RECONCILE_PATIENCE = timedelta(minutes=10)
+"""How long a blue that is not whole is waited for [our choice]."""
 WHOLE_LIMIT = timedelta(days=30)
 ROLLING_BACK = "Service deployment failed: rolling back to deploymentId {id}."
 
@@ -109,15 +111,21 @@ def _works(course: Course, sides: Sides, now: datetime) -> bool:
 
 
 def _reconciled(course: Course, sides: Sides, now: datetime) -> bool:
-    """Blue as it was: all its tasks, all the traffic, and nothing beside it."""
-    del now
+    """Blue as it was: all its tasks, all the traffic, and nothing beside it.
+
+    A blue whose tasks do not last must not keep its cure away: then what is beside it stays until the end.
+    """
     if not course.staging.blue:
         return True
-    if not sides.blue_whole:
+    end = course.staging.since + RECONCILE_PATIENCE
+    if not sides.blue_whole and now < end:
         course.waits.append("the revision that is in production must be whole again first")
+        course.wakes.append(end)
         return False
     if not _is_live(course):
         return False
+    if not sides.blue_whole:
+        return True
     if sides.others:
         course.waits.append(f"{sides.others} tasks of interrupted deployments end first")
     return not sides.others
