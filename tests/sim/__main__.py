@@ -22,6 +22,7 @@ from tests.kit.sim_capacity import capacity_drama
 from tests.kit.sim_daemons import daemon_drama
 from tests.kit.sim_managed_daemons import managed_drama
 from tests.kit.sim_services import drama
+from tests.kit.sim_strategies import staged_drama
 from tests.kit.sim_targets import target_drama
 from tests.kit.sim_task_sets import task_set_drama
 from tests.sim import again
@@ -33,6 +34,7 @@ WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "task-sets": task_set_drama,
     "managed-daemons": managed_drama,
     "targets": target_drama,
+    "strategies": staged_drama,
 }
 TOLD_EVERY = 500
 """Worlds, where there is no terminal for a progress bar."""
