@@ -53,11 +53,17 @@ class Attacker:
     live: Live
     chain: Chain = field(init=False)
     ring: StoredKeys = field(init=False)
+    trail: list[dict[str, Any]] = field(default_factory=list)
+    """The audit log's entries."""
 
     def __post_init__(self) -> None:
         plane = self.live.plane
         self.ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe)
-        self.chain = build_chain(plane, self.ring)
+        self.chain = build_chain(plane, self.ring, trail=self)
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Keep an entry of the audit log."""
+        self.trail.append(entry)
 
     @property
     def host(self) -> str:
@@ -94,10 +100,12 @@ class Attacker:
         """A signed request with this body."""
         return self.send(self.sign(envelope(service, operation, body, headers or {}), service=service))
 
-    def ask(self, service: str, operation: str, value: dict[str, Any]) -> Outcome:
+    def ask(
+        self, service: str, operation: str, value: dict[str, Any], *, key: Credentials | None = None
+    ) -> Outcome:
         """What botocore would send for `value`, signed."""
         request = sent(service, operation, PROTOCOLS[service], value)
-        return self.send(self.sign(request, service=service))
+        return self.send(self.sign(request, service=service, key=key))
 
 
 def changed(request: HttpRequest, **changes: Any) -> HttpRequest:

@@ -66,7 +66,7 @@ def test_every_operation_is_the_models_and_has_an_action_and_resources(service: 
     assert name in service_api(service).operation_names
     assert re.fullmatch(rf"{service}:[A-Za-z]+", operation.action)
     resources = operation.resources(CALL, NAMED)
-    assert resources
+    assert resources or operation.needs
     assert all(arn == "*" or arn.startswith("arn:aws:") for arn in resources)
     if operation.resources is any_resource:
         assert not {"cluster", "service", "task"} & set(service_api(service).operation(name).input.required)

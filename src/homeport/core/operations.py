@@ -46,7 +46,8 @@ class Operation:
     `action` is its IAM action (`ecs:RunTask`), `resources` derives the ARNs
     it acts on, `keys` the condition keys that the request gives all of them,
     `needs` what else must be allowed, read from the service's state (roles that are
-    handed on). `open` operations need no permission, `unsigned` ones not even a caller.
+    handed on), `tagging` the action that tags in the request need as well. `open`
+    operations need no permission, `unsigned` ones not even a caller.
     `invalid_input` is the error code for input that the model refuses (`None`: the
     service's default).
     """
@@ -57,6 +58,7 @@ class Operation:
     resources: ResourcesOf
     keys: KeysOf = request_tags
     needs: NeedsOf | None = None
+    tagging: str | None = None
     open: bool = False
     unsigned: bool = False
     invalid_input: str | None = None
@@ -64,15 +66,26 @@ class Operation:
     def accesses(self, call: Call, request: Mapping[str, Any]) -> tuple[Access, ...]:
         """What the request itself says that it needs: its action, once for each resource."""
         keys = self.keys(call, request)
-        named = dict.fromkeys(self.resources(call, request)) or ("*",)
-        return tuple(Access(action=self.action, resource=resource, keys=keys) for resource in named)
+        named = dict.fromkeys(self.resources(call, request))
+        if not named and self.needs is None:
+            named = {"*": None}
+        actions = [self.action]
+        if self.tagging is not None and request_tags(call, request):
+            actions.append(self.tagging)
+        return tuple(
+            Access(action=action, resource=resource, keys=keys) for action in actions for resource in named
+        )
 
 
 class Operations:
     """The operations that one service serves."""
 
-    def __init__(self, service: str, *, action_prefix: str | None = None) -> None:
+    def __init__(
+        self, service: str, *, action_prefix: str | None = None, keys: KeysOf = request_tags
+    ) -> None:
+        """`keys`: the condition keys of all of them, unless an operation says its own."""
         self.service = service
+        self._keys = keys
         self._action_prefix = action_prefix or service
         self._table: dict[str, Operation] = {}
 
@@ -81,8 +94,9 @@ class Operations:
         name: str,
         *,
         resources: ResourcesOf = any_resource,
-        keys: KeysOf = request_tags,
+        keys: KeysOf | None = None,
         needs: NeedsOf | None = None,
+        tagging: str | None = None,
         action: str | None = None,
         open: bool = False,  # noqa: A002 - a word of the table, not of Python
         unsigned: bool = False,
@@ -98,8 +112,9 @@ class Operations:
                 handler=handler,
                 action=action or f"{self._action_prefix}:{name}",
                 resources=resources,
-                keys=keys,
+                keys=keys or self._keys,
                 needs=needs,
+                tagging=tagging,
                 open=open or unsigned,
                 unsigned=unsigned,
                 invalid_input=invalid_input,

@@ -41,6 +41,8 @@ class Note:
     claim: Claim | None = None
     call: Call | None = None
     decided: tuple[Decided, ...] = ()
+    may: bool = False
+    """Nothing forbade it; what came of it is another matter."""
 
     def entry(self, status: int, error: str | None, message: str) -> Entry:
         """The request's line."""
@@ -79,7 +81,9 @@ class Note:
     def _outcome(self) -> str:
         if self.call is None:
             return "unproven"
-        return "allowed" if all(one.decision.is_allowed for one in self.decided) else "denied"
+        if self.may:
+            return "allowed"
+        return "denied" if any(not one.decision.is_allowed for one in self.decided) else "refused"
 
 
 def _decision(one: Decided) -> Entry:

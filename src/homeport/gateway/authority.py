@@ -120,6 +120,8 @@ class Authority:
             if not ask_more or operation.needs is None or is_unlimited(call.principal):
                 break
             accesses = await operation.needs(call, context, given)
+        if not decided:  # nothing was asked, so nothing was allowed
+            decided.append(await self.ask(call, Access(action=operation.action), policies, how))
         return tuple(decided)
 
     async def ask(self, call: Call, access: Access, policies: CallerPolicies, how: Circumstances) -> Decided:

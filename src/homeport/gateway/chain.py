@@ -92,6 +92,7 @@ class Chain:
             proven = await self._authenticate(routed)
             note.call = proven.call
             allowed = await self._authorise(self._parse(proven), note)
+            note.may = True
             answer = await self._dispatch(allowed)
             error = None
         except RefusedError as refusal:

@@ -21,6 +21,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
 )
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
 from homeport.services.ecs.api.context import Ecs, ops
+from homeport.services.ecs.api.facts import Facts
 from homeport.services.ecs.control.agents import AgentHub
 from homeport.services.ecs.control.alarms import AlarmController
 from homeport.services.ecs.control.event_bus import EventBus
@@ -46,6 +47,7 @@ from homeport.services.ecs.repo.events import EventPosition
 name = "ecs"
 operations = ops
 invalid_input = "InvalidParameterException"
+facts = Facts()
 
 __all__ = [
     "ACS_PATH",
@@ -69,6 +71,7 @@ __all__ = [
     "TargetController",
     "TargetGroups",
     "ZoneWatch",
+    "facts",
     "invalid_input",
     "name",
     "operations",

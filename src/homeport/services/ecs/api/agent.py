@@ -9,8 +9,10 @@ from typing import Any
 
 from homeport.core.call import Call
 from homeport.core.ids import hex32
+from homeport.services.ecs.api.access import tags_on
 from homeport.services.ecs.api.container_instances import instance_views
-from homeport.services.ecs.api.context import Answer, Ecs, Request, cluster_resource, find_cluster, home, ops
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
+from homeport.services.ecs.api.resources import cluster_resource
 from homeport.services.ecs.errors import ClusterNotFoundException, InvalidParameterException
 from homeport.services.ecs.model import Cluster, Task
 from homeport.services.ecs.plan.identifiers import cluster_name, instance_uid, task_uid
@@ -40,7 +42,7 @@ def _registration_cluster(tx: Tx, call: Call, reference: str | None, now: dateti
     return clusters.add(fresh) if old is None else clusters.revive(old, fresh)
 
 
-@ops.operation("RegisterContainerInstance", resources=cluster_resource)
+@ops.operation("RegisterContainerInstance", resources=cluster_resource, needs=tags_on("container-instance"))
 async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Register an instance, or renew the registration of `containerInstanceArn`."""
     token = req.get("clientToken")
@@ -74,7 +76,7 @@ async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Ans
     return {"containerInstance": await ecs.store.write(work)}
 
 
-@ops.operation("DiscoverPollEndpoint", resources=cluster_resource)
+@ops.operation("DiscoverPollEndpoint")
 async def discover_poll_endpoint(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Where the agent's sockets are: under the address that it reached us at."""
     await ecs.store.read(lambda tx: find_cluster(tx, call, req.get("cluster")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from homeport.core.call import Call
+from homeport.services.ecs.api.access import tags_on
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import (
@@ -46,7 +47,7 @@ def provider_resource(call: Call, request: Request) -> tuple[str, ...]:
     return (f"arn:aws:ecs:{call.region}:{call.account_id}:capacity-provider/{reference}",)
 
 
-@ops.operation("CreateCapacityProvider", resources=provider_resource)
+@ops.operation("CreateCapacityProvider", resources=provider_resource, needs=tags_on("capacity-provider"))
 async def create_capacity_provider(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a capacity provider on an Auto Scaling group that no other provider has.
 

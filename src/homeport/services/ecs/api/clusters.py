@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from homeport.core.call import Call
+from homeport.services.ecs.api.access import tags_on
 from homeport.services.ecs.api.capacity_providers import association, check_detached
-from homeport.services.ecs.api.context import Answer, Ecs, Request, cluster_resource, find_cluster, home, ops
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.resources import cluster_resource, clusters_resource
 from homeport.services.ecs.errors import (
     ClusterContainsContainerInstancesException,
     ClusterContainsServicesException,
@@ -85,7 +87,7 @@ def _check_repeat(req: Request, cluster: Cluster, providers: tuple[str, ...], st
         )
 
 
-@ops.operation("CreateCluster", resources=cluster_resource)
+@ops.operation("CreateCluster", resources=cluster_resource, needs=tags_on("cluster"))
 async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a cluster, or return the ACTIVE one of that name."""
     name = req.get("clusterName") or "default"
@@ -124,7 +126,7 @@ async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
     return {"cluster": await ecs.store.write(work)}
 
 
-@ops.operation("DescribeClusters")
+@ops.operation("DescribeClusters", resources=clusters_resource)
 async def describe_clusters(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Describe up to 100 clusters; without names, `default`."""
     references = req.get("clusters") or ["default"]

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 
 from homeport.core.call import Call
-from homeport.services.ecs.api.context import Answer, Ecs, Request, cluster_resource, find_cluster, home, ops
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.resources import attributes_resource, cluster_resource, instances_resource
 from homeport.services.ecs.errors import (
     AttributeLimitExceededException,
     ClientException,
@@ -71,7 +72,7 @@ def find_instances(
     return found, failures
 
 
-@ops.operation("DescribeContainerInstances", resources=cluster_resource)
+@ops.operation("DescribeContainerInstances", resources=instances_resource)
 async def describe_container_instances(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Describe up to 100 instances."""
     references = req["containerInstances"]
@@ -164,7 +165,7 @@ async def deregister_container_instance(call: Call, ecs: Ecs, req: Request) -> A
     return {"containerInstance": await ecs.store.write(work)}
 
 
-@ops.operation("UpdateContainerInstancesState", resources=cluster_resource)
+@ops.operation("UpdateContainerInstancesState", resources=instances_resource)
 async def update_container_instances_state(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Drain up to ten instances, or make them ACTIVE again."""
     status = req["status"]
@@ -190,7 +191,7 @@ async def update_container_instances_state(call: Call, ecs: Ecs, req: Request) -
     return await ecs.store.write(work)
 
 
-@ops.operation("UpdateContainerAgent", resources=cluster_resource)
+@ops.operation("UpdateContainerAgent", resources=instances_resource)
 async def update_container_agent(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Refused: agents are updated with the package they came in."""
 
@@ -275,13 +276,13 @@ def _without_attribute(instance: ContainerInstance, given: Answer) -> ContainerI
     return msgspec.structs.replace(instance, attributes=kept)
 
 
-@ops.operation("PutAttributes", resources=cluster_resource)
+@ops.operation("PutAttributes", resources=attributes_resource)
 async def put_attributes(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Set custom attributes."""
     return await _change_attributes(call, ecs, req, _with_attribute)
 
 
-@ops.operation("DeleteAttributes", resources=cluster_resource)
+@ops.operation("DeleteAttributes", resources=attributes_resource)
 async def delete_attributes(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Remove custom attributes."""
     return await _change_attributes(call, ecs, req, _without_attribute)

@@ -11,6 +11,7 @@ from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
 from homeport.core.pages import Pages
+from homeport.services.ecs.api.resources import ecs_keys
 from homeport.services.ecs.api.task_views import TaskViews
 from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import Cluster, TaskDefinition
@@ -22,7 +23,7 @@ from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
-ops = Operations("ecs")
+ops = Operations("ecs", keys=ecs_keys)
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -70,11 +71,3 @@ def find_task_definition(tx: Tx, call: Call, name: TaskDefinitionName) -> TaskDe
     if name.revision is None:
         return repo.latest_active(call.account_id, call.region, name.family)
     return repo.exact(call.account_id, call.region, name.family, name.revision)
-
-
-def cluster_resource(call: Call, request: Request) -> tuple[str, ...]:
-    """IAM: the cluster that a request names."""
-    reference = request.get("cluster") or "default"
-    if reference.startswith("arn:"):
-        return (reference,)
-    return (f"arn:aws:ecs:{call.region}:{call.account_id}:cluster/{reference}",)

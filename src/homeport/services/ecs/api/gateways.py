@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import NoReturn
 
 from homeport.core.call import Call
-from homeport.services.ecs.api.context import Answer, Ecs, Request, cluster_resource, find_cluster, home, ops
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
-from homeport.services.ecs.api.services import find_service, service_resource
+from homeport.services.ecs.api.resources import cluster_resource, services_resource
+from homeport.services.ecs.api.services import find_service
 from homeport.services.ecs.errors import (
     GatewayNotFoundException,
     InvalidParameterException,
@@ -36,7 +37,7 @@ def _express_resource(call: Call, request: Request) -> tuple[str, ...]:
     """IAM: the Express service that a request names."""
     if request.get("serviceArn"):
         return (str(request["serviceArn"]),)
-    return service_resource(call, request)
+    return services_resource(call, request)
 
 
 def _gateway_resource(call: Call, request: Request) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import msgspec
 from homeport.core.call import Call
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.resources import services_resource
 from homeport.services.ecs.errors import (
     ConflictException,
     InvalidParameterException,
@@ -98,7 +99,7 @@ async def describe_service_revisions(call: Call, ecs: Ecs, req: Request) -> Answ
     return await ecs.store.read(work)
 
 
-@ops.operation("ListServiceDeployments", resources=named_resources("service"))
+@ops.operation("ListServiceDeployments", resources=services_resource)
 async def list_service_deployments(call: Call, ecs: Ecs, req: Request) -> Answer:
     """A service's deployments, newest first."""
     created = req.get("createdAt") or {}

@@ -8,11 +8,11 @@ import msgspec
 
 from homeport.core.call import Call
 from homeport.core.ids import token
+from homeport.services.ecs.api.access import deploying
 from homeport.services.ecs.api.context import (
     Answer,
     Ecs,
     Request,
-    cluster_resource,
     find_cluster,
     home,
     ops,
@@ -20,6 +20,7 @@ from homeport.services.ecs.api.context import (
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.resources import services_resource
 from homeport.services.ecs.errors import (
     InvalidParameterException,
     ServiceNotActiveException,
@@ -57,15 +58,6 @@ from homeport.services.ecs.view import Standings, deployment_configuration, serv
 from homeport.store.tx import Tx
 
 _TAGS = frozenset({"TAGS"})
-
-
-def service_resource(call: Call, request: Request) -> tuple[str, ...]:
-    """IAM: the service that a request names."""
-    reference = request.get("service") or request.get("serviceName") or "*"
-    if reference.startswith("arn:"):
-        return (reference,)
-    cluster = (request.get("cluster") or "default").rpartition("/")[2]
-    return (f"arn:aws:ecs:{call.region}:{call.account_id}:service/{cluster}/{reference}",)
 
 
 def _view(tx: Tx, service: Service, include: frozenset[str], *, created: bool = False) -> Answer:
@@ -130,7 +122,7 @@ def _remember(tx: Tx, ecs: Ecs, cluster: Cluster, token: str, *, digest: str, re
     )
 
 
-@ops.operation("CreateService", resources=service_resource)
+@ops.operation("CreateService", resources=services_resource, needs=deploying)
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
@@ -250,7 +242,7 @@ def _zoned(req: Request, changed: Service) -> Service:
     return msgspec.structs.replace(changed, az_rebalancing=zones)
 
 
-@ops.operation("UpdateService", resources=service_resource)
+@ops.operation("UpdateService", resources=services_resource, needs=deploying)
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition, other load balancers or force start a deployment."""
     check_common(req)
@@ -305,7 +297,7 @@ def _is_deployed(tx: Tx, service: Service) -> bool:
     return any(task_set.status != "DRAINING" for task_set in task_sets)
 
 
-@ops.operation("DeleteService", resources=service_resource)
+@ops.operation("DeleteService", resources=services_resource)
 async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Drain a service; above 0 only by force."""
 
@@ -325,7 +317,7 @@ async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     return {"service": await ecs.store.write(work)}
 
 
-@ops.operation("DescribeServices", resources=cluster_resource)
+@ops.operation("DescribeServices", resources=services_resource)
 async def describe_services(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Describe up to ten services, INACTIVE ones too."""
     references = req["services"]
@@ -342,7 +334,7 @@ async def describe_services(call: Call, ecs: Ecs, req: Request) -> Answer:
             name = service_name(home(call), cluster.name, reference)
             service = None if name is None else repo.find(cluster.id, name)
             if service is None:
-                arn = service_resource(call, {"cluster": cluster.name, "service": reference})[0]
+                arn = services_resource(call, {"cluster": cluster.name, "service": reference})[0]
                 failures.append({"arn": arn, "reason": "MISSING"})
             else:
                 found.append(_view(tx, service, include))
@@ -351,7 +343,7 @@ async def describe_services(call: Call, ecs: Ecs, req: Request) -> Answer:
     return await ecs.store.read(work)
 
 
-@ops.operation("ListServices", resources=cluster_resource)
+@ops.operation("ListServices")
 async def list_services(call: Call, ecs: Ecs, req: Request) -> Answer:
     """ARNs of ACTIVE services, ten a page."""
     page = page_of(call, ecs, req, default=10)

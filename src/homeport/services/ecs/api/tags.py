@@ -145,6 +145,11 @@ def _retag_in_cluster(tx: Tx, call: Call, kind: str, path: list[str], change: Ch
     return instances.save(msgspec.structs.replace(instance, tags=change(instance.tags))).tags
 
 
+def tags_of(tx: Tx, call: Call, arn: str) -> Tags:
+    """The tags of what an ARN names. Raise `ResourceNotFoundException`, and others, when it names nothing."""
+    return _retag(tx, call, arn, None)
+
+
 @ops.operation("TagResource", resources=_resource)
 async def tag_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Add tags, or give them other values."""
@@ -169,5 +174,5 @@ async def untag_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
 @ops.operation("ListTagsForResource", resources=_resource)
 async def list_tags_for_resource(call: Call, ecs: Ecs, req: Request) -> Answer:
     """The tags of an ARN."""
-    tags = await ecs.store.read(lambda tx: _retag(tx, call, req["resourceArn"], None))
+    tags = await ecs.store.read(lambda tx: tags_of(tx, call, req["resourceArn"]))
     return {"tags": list(tags)}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from homeport.core.arn import is_arn
 from homeport.core.call import Call
+from homeport.services.ecs.api.access import registering
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_task_definition, home, ops
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.resources import definition_resource, definitions_resource
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import TaskDefinition
 from homeport.services.ecs.plan.identifiers import TaskDefinitionName, task_definition_name
@@ -19,15 +20,12 @@ from homeport.services.ecs.view import task_definition_view
 from homeport.store.tx import Tx
 
 
-def _resource(call: Call, request: Request) -> tuple[str, ...]:
-    reference = request.get("taskDefinition") or request.get("family") or "*"
-    if is_arn(reference):
-        return (reference,)
-    tail = reference if ":" in reference else f"{reference}:*"
-    return (f"arn:aws:ecs:{call.region}:{call.account_id}:task-definition/{tail}",)
-
-
-@ops.operation("RegisterTaskDefinition", resources=_resource, invalid_input="ClientException")
+@ops.operation(
+    "RegisterTaskDefinition",
+    resources=definition_resource,
+    needs=registering,
+    invalid_input="ClientException",
+)
 async def register_task_definition(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Register the next revision of a family."""
     tags = checked(req.get("tags"))
@@ -99,7 +97,7 @@ async def deregister_task_definition(call: Call, ecs: Ecs, req: Request) -> Answ
     return {"taskDefinition": task_definition_view(await ecs.store.write(work))}
 
 
-@ops.operation("DeleteTaskDefinitions")
+@ops.operation("DeleteTaskDefinitions", resources=definitions_resource)
 async def delete_task_definitions(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Delete up to ten INACTIVE revisions; they go once nothing uses them."""
     references = req["taskDefinitions"]

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from homeport.core.call import Call
+from homeport.services.ecs.api.access import deploying
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, ops
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import target_groups
-from homeport.services.ecs.api.services import find_service, service_resource
+from homeport.services.ecs.api.resources import services_resource
+from homeport.services.ecs.api.services import find_service
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
 from homeport.services.ecs.model import Service, TaskSet
 from homeport.services.ecs.plan.capacity_strategy import strategy_in_force
@@ -40,7 +42,7 @@ def _arn(call: Call, request: Request, reference: str) -> str:
     """The ARN of a task set, which is named by its id or its ARN."""
     if reference.startswith("arn:"):
         return reference
-    return f"{service_resource(call, request)[0].replace(':service/', ':task-set/')}/{reference}"
+    return f"{services_resource(call, request)[0].replace(':service/', ':task-set/')}/{reference}"
 
 
 def _resource(call: Call, request: Request) -> tuple[str, ...]:
@@ -83,7 +85,7 @@ def _repeated(tx: Tx, service: Service, task_sets: tuple[TaskSet, ...], req: Req
     return found
 
 
-@ops.operation("CreateTaskSet", resources=_resource)
+@ops.operation("CreateTaskSet", resources=_resource, needs=deploying)
 async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Add a task set to a service; the same request under the same client token returns it."""
     tags, scale = checked(req.get("tags")), scale_of(req.get("scale"))
@@ -155,7 +157,7 @@ async def update_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
     return {"taskSet": await ecs.store.write(work)}
 
 
-@ops.operation("UpdateServicePrimaryTaskSet", resources=service_resource)
+@ops.operation("UpdateServicePrimaryTaskSet", resources=services_resource)
 async def update_service_primary_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Make a task set the one whose values are the service's; the one before is ACTIVE again."""
 

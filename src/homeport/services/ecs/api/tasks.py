@@ -10,17 +10,18 @@ from datetime import timedelta
 import msgspec
 
 from homeport.core.call import Call
+from homeport.services.ecs.api.access import running
 from homeport.services.ecs.api.context import (
     Answer,
     Ecs,
     Request,
-    cluster_resource,
     find_cluster,
     find_task_definition,
     home,
     ops,
 )
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.resources import instances_resource, resolved_later, tasks_resource
 from homeport.services.ecs.api.settings import effective_settings
 from homeport.services.ecs.errors import (
     ClientException,
@@ -48,22 +49,6 @@ from homeport.services.ecs.view import task_view
 from homeport.store.tx import Tx
 
 _TAGS = frozenset({"TAGS"})
-
-
-def _definition_resource(call: Call, request: Request) -> tuple[str, ...]:
-    reference = request.get("taskDefinition") or "*"
-    if reference.startswith("arn:"):
-        return (reference,)
-    tail = reference if ":" in reference else f"{reference}:*"
-    return (f"arn:aws:ecs:{call.region}:{call.account_id}:task-definition/{tail}",)
-
-
-def _task_resource(call: Call, request: Request) -> tuple[str, ...]:
-    reference = request.get("task") or "*"
-    if reference.startswith("arn:"):
-        return (reference,)
-    cluster = (request.get("cluster") or "default").rpartition("/")[2]
-    return (f"arn:aws:ecs:{call.region}:{call.account_id}:task/{cluster}/{reference}",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +97,7 @@ def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
     return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
 
 
-@ops.operation("RunTask", resources=_definition_resource)
+@ops.operation("RunTask", resources=resolved_later, needs=running)
 async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Place and start 1 to 10 tasks; no room is no error but `failures`."""
     count = req.get("count", 1)
@@ -158,7 +143,7 @@ def _missing_instance(call: Call, cluster: Cluster, reference: str) -> Answer:
     }
 
 
-@ops.operation("StartTask", resources=_definition_resource)
+@ops.operation("StartTask", resources=resolved_later, needs=running)
 async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Start one task on each of 1 to 10 named instances."""
     references = req["containerInstances"]
@@ -192,7 +177,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     }
 
 
-@ops.operation("StopTask", resources=_task_resource)
+@ops.operation("StopTask", resources=tasks_resource)
 async def stop_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Ask a task to stop; a stopped one is returned as it is."""
     reason = req.get("reason") or "Task stopped by user"
@@ -235,7 +220,7 @@ def _missing(call: Call, cluster: Cluster, reference: str) -> Answer:
     }
 
 
-@ops.operation("DescribeTasks", resources=cluster_resource)
+@ops.operation("DescribeTasks", resources=tasks_resource)
 async def describe_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Describe up to 100 tasks."""
     references = req["tasks"]
@@ -259,7 +244,7 @@ async def describe_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
     return await ecs.store.read(work)
 
 
-@ops.operation("ListTasks", resources=cluster_resource)
+@ops.operation("ListTasks", resources=instances_resource)
 async def list_tasks(call: Call, ecs: Ecs, req: Request) -> Answer:
     """ARNs of tasks; those that should run, unless `desiredStatus` says otherwise."""
     filters = ("containerInstance", "family", "serviceName", "launchType", "daemonName")
@@ -317,7 +302,7 @@ def _protection_view(task: Task, now_timestamp: float) -> Answer:
     }
 
 
-@ops.operation("UpdateTaskProtection", resources=cluster_resource)
+@ops.operation("UpdateTaskProtection", resources=tasks_resource)
 async def update_task_protection(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Protect up to ten service tasks from scale-in, or stop doing so."""
     minutes = req.get("expiresInMinutes", 120)
@@ -349,7 +334,7 @@ async def update_task_protection(call: Call, ecs: Ecs, req: Request) -> Answer:
     return await ecs.store.write(work)
 
 
-@ops.operation("GetTaskProtection", resources=cluster_resource)
+@ops.operation("GetTaskProtection", resources=tasks_resource)
 async def get_task_protection(call: Call, ecs: Ecs, req: Request) -> Answer:
     """The protection of up to 100 service tasks."""
     references = req.get("tasks") or []

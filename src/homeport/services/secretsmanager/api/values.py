@@ -74,7 +74,7 @@ def _written(
     return secret, version_id
 
 
-@ops.operation("CreateSecret", resources=secret_resource)
+@ops.operation("CreateSecret", resources=secret_resource, tagging="secretsmanager:TagResource")
 async def create_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Create a secret, with its first value or without; the same request again returns it."""
     check_request(req)

@@ -35,7 +35,7 @@ from homeport.store.tx import Tx
 VERSIONS_MAX = 100
 
 
-@ops.operation("PutParameter", resources=one_resource)
+@ops.operation("PutParameter", resources=one_resource, tagging="ssm:AddTagsToResource")
 async def put_parameter(call: Call, ssm: Ssm, req: Request) -> Answer:
     """Create a parameter, or give it another version."""
     check_name(req["Name"], account_id=call.account_id, region=call.region)

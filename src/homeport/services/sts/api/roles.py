@@ -90,7 +90,7 @@ def _answer(session: Session, limit: Limits) -> Answer:
     } | ({"SourceIdentity": session.source_identity} if session.source_identity else {})
 
 
-@ops.operation("AssumeRole", resources=_role_resource, keys=_assume_keys)
+@ops.operation("AssumeRole", resources=_role_resource, keys=_assume_keys, tagging="sts:TagSession")
 async def assume_role(call: Call, sts: Sts, req: Request) -> Answer:
     """Take on a role. That the caller may, and that the role trusts it, was decided before."""
     refuse_unsupported(req, ("SerialNumber", "TokenCode", "ProvidedContexts"))

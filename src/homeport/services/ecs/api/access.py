@@ -1,0 +1,110 @@
+"""IAM: what a request needs beyond its own action: roles that it hands on, tags, the revision that is meant.
+
+Source: IAM User Guide, "Grant a user permissions to pass a role"; ECS developer guide, "Grant permission to
+tag resources on creation".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from homeport.core.access import Access
+from homeport.core.arn import is_arn
+from homeport.core.call import Call
+from homeport.core.operations import NeedsOf
+from homeport.services.ecs.api.context import Ecs, Request, find_cluster, find_task_definition, home
+from homeport.services.ecs.api.resources import ecs_keys, head_of
+from homeport.services.ecs.errors import ClientException
+from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
+from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.store.tx import Tx
+
+PASSED_TO = "ecs-tasks.amazonaws.com"
+
+
+def _role_arn(call: Call, role: str) -> str:
+    return role if is_arn(role) else f"arn:aws:iam::{call.account_id}:role/{role}"
+
+
+def passed_roles(call: Call, *documents: Mapping[str, Any]) -> list[Access]:
+    """`iam:PassRole` on each role that a definition or its overrides hand to tasks."""
+    roles = (one.get(member) for one in documents for member in ("taskRoleArn", "executionRoleArn"))
+    return [
+        Access(
+            action="iam:PassRole",
+            resource=_role_arn(call, str(role)),
+            keys={"iam:PassedToService": PASSED_TO},
+        )
+        for role in dict.fromkeys(filter(None, roles))
+    ]
+
+
+def tagging(call: Call, request: Request, kind: str) -> list[Access]:
+    """`ecs:TagResource` on what the operation makes, when it brings tags."""
+    if not request.get("tags"):
+        return []
+    keys = {**ecs_keys(call, request), "ecs:CreateAction": call.operation}
+    return [Access(action="ecs:TagResource", resource=f"{head_of(call)}:{kind}/*", keys=keys)]
+
+
+def tags_on(kind: str) -> NeedsOf:
+    """For operations that need no more than to tag what they make."""
+
+    async def needs(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+        del ecs
+        return tagging(call, request, kind)
+
+    return needs
+
+
+async def registering(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """RegisterTaskDefinition hands on the roles that it names."""
+    del ecs
+    return [*passed_roles(call, request), *tagging(call, request, "task-definition")]
+
+
+def _definition(tx: Tx, call: Call, reference: str) -> TaskDefinition:
+    found = find_task_definition(tx, call, task_definition_name(home(call), reference))
+    if found is None:
+        raise ClientException("TaskDefinition not found.")
+    return found
+
+
+async def running(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """RunTask and StartTask are about the revision that is meant, and hand on its roles or others instead."""
+    definition = await ecs.store.read(lambda tx: _definition(tx, call, request["taskDefinition"]))
+    overrides = request.get("overrides") or {}
+    roles = {
+        member: overrides.get(member) or definition.body.get(member)
+        for member in ("taskRoleArn", "executionRoleArn")
+    }
+    keys = {**ecs_keys(call, request), "ecs:task-definition": definition.arn}
+    return [
+        Access(action=f"ecs:{call.operation}", resource=definition.arn, keys=keys),
+        *passed_roles(call, roles),
+        *tagging(call, request, "task"),
+    ]
+
+
+def _deployed(tx: Tx, call: Call, request: Request) -> TaskDefinition | None:
+    """The definition that a service or task set will run; `None`: the one that it runs already."""
+    if request.get("taskDefinition"):
+        return _definition(tx, call, request["taskDefinition"])
+    if not request.get("forceNewDeployment"):
+        return None
+    cluster = find_cluster(tx, call, request.get("cluster"))
+    name = service_name(home(call), cluster.name, request["service"])
+    service = None if name is None else ServiceRepo(tx).find(cluster.id, name)
+    if service is None or not service.deployments:
+        return None
+    return _definition(tx, call, service.primary.task_definition)
+
+
+async def deploying(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """CreateService, UpdateService and CreateTaskSet hand on the roles of what they deploy."""
+    definition = await ecs.store.read(lambda tx: _deployed(tx, call, request))
+    kind = "task-set" if call.operation == "CreateTaskSet" else "service"
+    documents = [definition.body] if definition is not None else []
+    return [*passed_roles(call, *documents), *tagging(call, request, kind)]

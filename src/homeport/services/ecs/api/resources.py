@@ -1,0 +1,141 @@
+"""IAM: what each operation is about, and under which condition keys.
+
+Resources are spelt in one way only, whichever way the request spells them: a policy about
+`task/prod/*` must not be stepped round with a short ARN. Source: Service Authorization Reference, "Actions,
+resources, and condition keys for Amazon Elastic Container Service".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from homeport.core.access import Keys, KeyValue
+from homeport.core.arn import is_arn
+from homeport.core.call import Call
+from homeport.core.operations import request_tags
+
+Request = Mapping[str, Any]
+Resources = Callable[[Call, Request], tuple[str, ...]]
+
+
+def cluster_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """The cluster that a request names."""
+    reference = request.get("cluster") or "default"
+    return (reference if is_arn(reference) else f"{head_of(call)}:cluster/{reference}",)
+
+
+def head_of(call: Call) -> str:
+    """How ECS's ARNs of the caller's account and region begin."""
+    return f"arn:aws:ecs:{call.region}:{call.account_id}"
+
+
+def _cluster_of(request: Request) -> str:
+    return str(request.get("cluster") or "default").rpartition("/")[2]
+
+
+def in_cluster(call: Call, request: Request, kind: str, reference: str) -> str:
+    """The long ARN of what lives in a cluster. The short form of an ARN is of the request's cluster."""
+    if is_arn(reference):
+        if reference.partition("/")[2].count("/"):
+            return reference
+        reference = reference.rpartition("/")[2]
+    return f"{head_of(call)}:{kind}/{_cluster_of(request)}/{reference}"
+
+
+def _in_cluster(kind: str, *members: str) -> Resources:
+    def resources(call: Call, request: Request) -> tuple[str, ...]:
+        given = next((request[member] for member in members if request.get(member)), "*")
+        named: Iterable[str] = (given,) if isinstance(given, str) else given
+        return tuple(in_cluster(call, request, kind, reference) for reference in named)
+
+    return resources
+
+
+instances_resource = _in_cluster("container-instance", "containerInstances", "containerInstance")
+tasks_resource = _in_cluster("task", "tasks", "task")
+services_resource = _in_cluster("service", "services", "service", "serviceName")
+
+
+def attributes_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """The container instances that attributes are put on or taken from."""
+    targets = dict.fromkeys(str(one.get("targetId") or "*") for one in request.get("attributes") or ())
+    return tuple(in_cluster(call, request, "container-instance", target) for target in targets)
+
+
+def clusters_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """The clusters that are described."""
+    return tuple(
+        arn
+        for reference in request.get("clusters") or ("default",)
+        for arn in cluster_resource(call, {"cluster": reference})
+    )
+
+
+def definition_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """A task definition by ARN or name; without a revision it stands for all."""
+    reference = request.get("taskDefinition") or request.get("family") or "*"
+    if is_arn(reference):
+        return (reference,)
+    tail = reference if ":" in reference else f"{reference}:*"
+    return (f"{head_of(call)}:task-definition/{tail}",)
+
+
+def definitions_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """The task definitions that a request lists."""
+    return tuple(
+        arn
+        for reference in request["taskDefinitions"]
+        for arn in definition_resource(call, {"taskDefinition": reference})
+    )
+
+
+def resolved_later(call: Call, request: Request) -> tuple[str, ...]:
+    """Nothing by itself: the operation's `needs` name the revision that is meant."""
+    del call, request
+    return ()
+
+
+# Condition keys
+
+_FLAGS = {
+    "ecs:enable-execute-command": "enableExecuteCommand",
+    "ecs:enable-ecs-managed-tags": "enableECSManagedTags",
+}
+_SIZES = {"ecs:task-cpu": "cpu", "ecs:task-memory": "memory"}
+
+
+def ecs_keys(call: Call, request: Request) -> Keys:
+    """The condition keys that a request's members give, for every operation of ECS alike."""
+    keys: dict[str, KeyValue] = {**request_tags(call, request), **_named_keys(call, request)}
+    for key, member in _FLAGS.items():
+        if request.get(member) is not None:
+            keys[key] = "true" if request[member] else "false"
+    if request.get("propagateTags"):
+        keys["ecs:propagate-tags"] = request["propagateTags"]
+    for key, member in _SIZES.items():
+        size = request.get(member) or (request.get("overrides") or {}).get(member)
+        if isinstance(size, str) and size.isdecimal():
+            keys[key] = int(size)
+    if "AccountSetting" in call.operation and request.get("name"):
+        keys["ecs:account-setting"] = request["name"]
+    return keys
+
+
+def _named_keys(call: Call, request: Request) -> Keys:
+    """The keys that are ARNs of what the request names."""
+    keys: dict[str, KeyValue] = {"ecs:cluster": cluster_resource(call, request)[0]}
+    for member, resources in (("service", services_resource), ("task", tasks_resource)):
+        if isinstance(request.get(member), str):
+            keys[f"ecs:{member}"] = resources(call, request)[0]
+    if request.get("containerInstances"):
+        keys["ecs:container-instances"] = instances_resource(call, request)
+    if request.get("taskDefinition"):
+        keys["ecs:task-definition"] = definition_resource(call, request)[0]
+    strategy = request.get("capacityProviderStrategy") or request.get("defaultCapacityProviderStrategy") or ()
+    named = [*(request.get("capacityProviders") or ()), *(one["capacityProvider"] for one in strategy)]
+    if named:
+        keys["ecs:capacity-provider"] = tuple(
+            one if is_arn(one) else f"{head_of(call)}:capacity-provider/{one}" for one in dict.fromkeys(named)
+        )
+    return keys
