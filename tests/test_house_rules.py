@@ -35,15 +35,15 @@ REAL_CLOCK: Mapping[str, str] = {
 WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
     "ecs": frozenset(
         {
-            "DescribeClusters",
+            "DiscoverPollEndpoint",
             "ListClusters",
+            "ListServices",
             "PutAccountSetting",
             "PutAccountSettingDefault",
             "DeleteAccountSetting",
             "ListAccountSettings",
             "DescribeTaskDefinition",
             "DeregisterTaskDefinition",
-            "DeleteTaskDefinitions",
             "ListTaskDefinitions",
             "ListTaskDefinitionFamilies",
             "ListDaemonTaskDefinitions",

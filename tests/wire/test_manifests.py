@@ -32,6 +32,7 @@ NAMED = {
     "Names": ["x"],
     "Path": "/x",
     "ResourceId": "x",
+    "taskDefinitions": ["x:1"],
     "daemonArn": "arn:aws:ecs:us-east-1:000000000000:daemon/c/d",
 }
 """Required members that resources are made of."""

@@ -12,10 +12,10 @@ from typing import Any
 from homeport.core.access import Access
 from homeport.core.arn import is_arn
 from homeport.core.call import Call
+from homeport.core.errors import AwsError
 from homeport.core.operations import NeedsOf
 from homeport.services.ecs.api.context import Ecs, Request, find_cluster, find_task_definition, home
-from homeport.services.ecs.api.resources import ecs_keys, head_of
-from homeport.services.ecs.errors import ClientException
+from homeport.services.ecs.api.resources import definition_resource, ecs_keys, head_of
 from homeport.services.ecs.model import TaskDefinition
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -65,16 +65,20 @@ async def registering(call: Call, ecs: Ecs, request: Request) -> Sequence[Access
     return [*passed_roles(call, request), *tagging(call, request, "task-definition")]
 
 
-def _definition(tx: Tx, call: Call, reference: str) -> TaskDefinition:
-    found = find_task_definition(tx, call, task_definition_name(home(call), reference))
-    if found is None:
-        raise ClientException("TaskDefinition not found.")
-    return found
+def _definition(tx: Tx, call: Call, reference: str) -> TaskDefinition | None:
+    try:
+        return find_task_definition(tx, call, task_definition_name(home(call), reference))
+    except AwsError:
+        return None
 
 
 async def running(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
     """RunTask and StartTask are about the revision that is meant, and hand on its roles or others instead."""
     definition = await ecs.store.read(lambda tx: _definition(tx, call, request["taskDefinition"]))
+    if definition is None:  # who may not ask does not learn that it is not there
+        keys = ecs_keys(call, request)
+        named = definition_resource(call, request)
+        return [Access(action=f"ecs:{call.operation}", resource=arn, keys=keys) for arn in named]
     overrides = request.get("overrides") or {}
     roles = {
         member: overrides.get(member) or definition.body.get(member)

@@ -59,7 +59,8 @@ services_resource = _in_cluster("service", "services", "service", "serviceName")
 
 def attributes_resource(call: Call, request: Request) -> tuple[str, ...]:
     """The container instances that attributes are put on or taken from."""
-    targets = dict.fromkeys(str(one.get("targetId") or "*") for one in request.get("attributes") or ())
+    given: Iterable[Mapping[str, Any]] = request.get("attributes") or ({},)
+    targets = dict.fromkeys(str(one.get("targetId") or "*") for one in given)
     return tuple(in_cluster(call, request, "container-instance", target) for target in targets)
 
 
