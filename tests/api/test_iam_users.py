@@ -169,7 +169,8 @@ def test_a_key_is_found_at_its_own_user_only(iam: Any, user: str) -> None:
         iam.update_access_key(UserName=other, AccessKeyId=key, Status="Inactive")
     with refused("InvalidInput", "Status"):
         iam.update_access_key(UserName=user, AccessKeyId=key, Status="Expired")
-    with refused("NoSuchEntity"):
+    denied = "not authorized to perform iam:GetAccessKeyLastUsed on resource: access key AKIAAAAAAAAAAAAAAAAA"
+    with refused("AccessDenied", denied):
         iam.get_access_key_last_used(AccessKeyId="AKIAAAAAAAAAAAAAAAAA")
     for ask in (iam.list_access_keys, iam.create_access_key):
         with refused("NoSuchEntity", "The user with name nobody cannot be found."):

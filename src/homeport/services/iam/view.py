@@ -32,12 +32,15 @@ def tags_view(tags: Mapping[str, str]) -> list[View]:
 
 
 def boundary_view(arn: str | None) -> View:
-    """The member that tells of a boundary, when there is one."""
+    """The member that tells of a boundary, when there is one.
+
+    Its type is "Policy", whatever the model's enum says. Source: UserGuide; answers recorded by LocalStack.
+    """
     if arn is None:
         return {}
     return {
         "PermissionsBoundary": {
-            "PermissionsBoundaryType": "PermissionsBoundaryPolicy",
+            "PermissionsBoundaryType": "Policy",
             "PermissionsBoundaryArn": arn,
         }
     }
@@ -74,20 +77,27 @@ def group_view(group: Group) -> View:
     }
 
 
-def role_view(role: Role) -> View:
-    """A role as a listing shows it."""
-    shown: View = {
+def plain_role_view(role: Role) -> View:
+    """A role as it is shown in an instance profile."""
+    return {
         "Path": role.path,
         "RoleName": role.name,
         "RoleId": role.unique_id,
         "Arn": role.arn,
         "CreateDate": role.created_at,
         "AssumeRolePolicyDocument": document_view(role.trust),
-        "MaxSessionDuration": role.session_seconds_max,
     }
-    if role.description is not None:
-        shown["Description"] = role.description
-    return shown
+
+
+def created_role_view(role: Role, boundary: str | None) -> View:
+    """A role as it is shown when it is made: without its description. Source: recorded by LocalStack."""
+    return {**plain_role_view(role), **boundary_view(boundary), **_tags_member(role.tags)}
+
+
+def role_view(role: Role) -> View:
+    """A role as a listing shows it."""
+    described = {} if role.description is None else {"Description": role.description}
+    return {**plain_role_view(role), **described, "MaxSessionDuration": role.session_seconds_max}
 
 
 def whole_role_view(role: Role, boundary: str | None, used: LastUse | None) -> View:
@@ -109,8 +119,8 @@ def profile_view(profile: InstanceProfile, roles: Iterable[Role], *, whole: bool
         "InstanceProfileId": profile.unique_id,
         "Arn": profile.arn,
         "CreateDate": profile.created_at,
-        "Roles": [role_view(role) for role in roles],
-        **(_tags_member(profile.tags) if whole else {}),
+        "Roles": [plain_role_view(role) for role in roles],
+        **({"Tags": tags_view(profile.tags)} if whole else {}),
     }
 
 
@@ -131,8 +141,13 @@ def policy_view(policy: Policy, counts: Mapping[tuple[str, str], int], *, whole:
     if whole:
         if policy.description is not None:
             shown["Description"] = policy.description
-        shown.update(_tags_member(policy.tags))
+        shown["Tags"] = tags_view(policy.tags)
     return shown
+
+
+def created_policy_view(policy: Policy) -> View:
+    """A policy as it is shown when it is made: without its description. Source: recorded by LocalStack."""
+    return {**policy_view(policy, {}), **_tags_member(policy.tags)}
 
 
 def version_view(policy: Policy, version: PolicyVersion, *, document: bool = False) -> View:

@@ -19,6 +19,7 @@ from homeport.services.iam.api.context import (
     user_in,
 )
 from homeport.services.iam.errors import (
+    AccessDenied,
     InvalidInputException,
     LimitExceededException,
     NoSuchEntityException,
@@ -108,7 +109,10 @@ async def get_access_key_last_used(call: Call, iam: Iam, req: Request) -> Answer
     def work(tx: Tx) -> tuple[AccessKey, LastUse | None]:
         key = KeyRepo(tx).find(key_id)
         if key is None or key.account_id != call.account_id:
-            raise NoSuchEntityException(f"The Access Key with id {key_id} cannot be found.")
+            raise AccessDenied(
+                f"User: {call.principal.arn} is not authorized to perform iam:GetAccessKeyLastUsed "
+                f"on resource: access key {key_id}"
+            )
         return key, LastUseRepo(tx).find(key_id).get(key_id)
 
     key, used = await iam.store.read(work)

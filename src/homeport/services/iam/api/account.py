@@ -156,10 +156,11 @@ _QUOTAS = {
     "PolicySizeQuota": MANAGED_CHARS,
     "VersionsPerPolicyQuota": VERSIONS,
     "PolicyVersionsInUseQuota": VERSIONS_PER_ACCOUNT,
+    "GlobalEndpointTokenVersion": 1,
     # What an account cannot have here, it has none of.
     "ServerCertificates": 0,
-    "ServerCertificatesQuota": 0,
-    "SigningCertificatesPerUserQuota": 0,
+    "ServerCertificatesQuota": 20,
+    "SigningCertificatesPerUserQuota": 2,
     "AccountSigningCertificatesPresent": 0,
     "AccountPasswordPresent": 0,
     "AccountMFAEnabled": 0,

@@ -15,7 +15,6 @@ from homeport.core.operations import Operations, ResourcesOf
 from homeport.services.iam.errors import (
     AccessDenied,
     EntityAlreadyExistsException,
-    InvalidInputException,
     LimitExceededException,
     NoSuchEntityException,
     UnmodifiableEntityException,
@@ -123,7 +122,7 @@ def find_policy(tx: Tx, call: Call, arn: str, *, missing: str = "Policy {} was n
 
 def _local_policy(tx: Tx, call: Call, arn: str) -> Policy | None:
     if not arn.startswith("arn:aws:iam::") or ":policy/" not in arn:
-        raise InvalidInputException(f"ARN {arn} is not valid.")
+        raise ValidationError(f"ARN {arn} is not valid.")
     found = EntityRepo(tx).find(Policy, call.account_id, arn.rpartition("/")[2])
     return found if found is not None and found.arn == arn else None
 

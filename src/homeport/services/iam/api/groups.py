@@ -130,7 +130,7 @@ async def add_user_to_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Put a user into a group; again is nothing new."""
 
     def work(tx: Tx) -> None:
-        group, user = find(tx, call, Group, req["GroupName"]), find(tx, call, User, req["UserName"])
+        user, group = find(tx, call, User, req["UserName"]), find(tx, call, Group, req["GroupName"])
         joined = EntityRepo(tx).holders_of(user)
         if any(one.id == group.id for one in joined):
             return
@@ -147,7 +147,7 @@ async def remove_user_from_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Take a user out of a group."""
 
     def work(tx: Tx) -> None:
-        group, user = find(tx, call, Group, req["GroupName"]), find(tx, call, User, req["UserName"])
+        user, group = find(tx, call, User, req["UserName"]), find(tx, call, Group, req["GroupName"])
         if not EntityRepo(tx).leave(group, user):
             raise NoSuchEntityException(f"The user {user.name} is not in the group {group.name}.")
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from homeport.core.call import Call
 from homeport.core.ids import unique_id, uuid
 from homeport.services.iam.api.context import Answer, Iam, Request, find, ops, role_in
-from homeport.services.iam.api.roles import SERVICES_PATH, remove, shown
+from homeport.services.iam.api.roles import SERVICES_PATH, remove
 from homeport.services.iam.errors import InvalidInputException, NoSuchEntityException
 from homeport.services.iam.model import Role, RoleDeletion, Usage
 from homeport.services.iam.plan.linked_roles import linked_role, trust_of
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
+from homeport.services.iam.view import created_role_view
 from homeport.store.tx import Tx
 
 
@@ -30,7 +31,7 @@ async def create_service_linked_role(call: Call, iam: Iam, req: Request) -> Answ
     service = req["AWSServiceName"]
     name, known = linked_role(service, req.get("CustomSuffix", ""))
 
-    def work(tx: Tx) -> Answer:
+    def work(tx: Tx) -> Role:
         if EntityRepo(tx).find(Role, call.account_id, name) is not None:
             raise InvalidInputException(
                 f"Service role name {name} has been taken in this account, please try a different suffix."
@@ -48,9 +49,9 @@ async def create_service_linked_role(call: Call, iam: Iam, req: Request) -> Answ
             )
         )
         AttachmentRepo(tx).attach(role, Usage.PERMISSIONS, known.policy_arn, None)
-        return shown(tx, role)
+        return role
 
-    return {"Role": await iam.store.write(work)}
+    return {"Role": created_role_view(await iam.store.write(work), None)}
 
 
 @ops.operation("DeleteServiceLinkedRole", resources=role_in)

@@ -35,7 +35,7 @@ from homeport.services.iam.plan.tagging import tagged
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.managed import aws_policies
-from homeport.services.iam.view import policy_view
+from homeport.services.iam.view import created_policy_view, policy_view
 from homeport.store.tx import Tx
 
 _LISTED: Mapping[type[Entity], tuple[str, str, str]] = {
@@ -67,7 +67,7 @@ async def create_policy(call: Call, iam: Iam, req: Request) -> Answer:
             )
         )
 
-    return {"Policy": policy_view(await iam.store.write(work), {}, whole=True)}
+    return {"Policy": created_policy_view(await iam.store.write(work))}
 
 
 @ops.operation("GetPolicy", resources=policy_in)

@@ -35,13 +35,18 @@ def _version(policy: Policy, version_id: str) -> PolicyVersion:
     for one in policy.versions:
         if one.id == version_id:
             return one
-    raise NoSuchEntityException(
-        f"Policy {policy.arn} version {version_id} does not exist or is not attachable."
-    )
+    raise NoSuchEntityException((_MISSING % version_id).format(policy.arn))
 
 
-def _own(tx: Tx, call: Call, req: Request) -> Policy:
-    policy = find_policy(tx, call, req["PolicyArn"])
+_MISSING = "Policy {} version %s does not exist or is not attachable."
+
+
+def _versioned(tx: Tx, call: Call, req: Request) -> Policy:
+    """The policy whose version is asked for."""
+    return find_policy(tx, call, req["PolicyArn"], missing=_MISSING % req["VersionId"])
+
+
+def _own(policy: Policy) -> Policy:
     require_local(policy)
     return policy
 
@@ -52,7 +57,7 @@ async def create_policy_version(call: Call, iam: Iam, req: Request) -> Answer:
     check_managed(req["PolicyDocument"])
 
     def work(tx: Tx) -> Answer:
-        policy = _own(tx, call, req)
+        policy = _own(find_policy(tx, call, req["PolicyArn"]))
         if len(policy.versions) >= VERSIONS:
             raise LimitExceededException(
                 f"A managed policy can have up to {VERSIONS} versions. Before you create a new version, "
@@ -76,7 +81,7 @@ async def create_policy_version(call: Call, iam: Iam, req: Request) -> Answer:
 @ops.operation("GetPolicyVersion", resources=policy_in)
 async def get_policy_version(call: Call, iam: Iam, req: Request) -> Answer:
     """One text of a policy."""
-    policy = await iam.store.read(lambda tx: find_policy(tx, call, req["PolicyArn"]))
+    policy = await iam.store.read(lambda tx: _versioned(tx, call, req))
     return {"PolicyVersion": version_view(policy, _version(policy, req["VersionId"]), document=True)}
 
 
@@ -98,7 +103,7 @@ async def set_default_policy_version(call: Call, iam: Iam, req: Request) -> Answ
     """Choose the version that counts, for everybody on whom the policy hangs."""
 
     def work(tx: Tx) -> None:
-        policy = _own(tx, call, req)
+        policy = _own(_versioned(tx, call, req))
         chosen = _version(policy, req["VersionId"])
         EntityRepo(tx).save(replace(policy, default_number=chosen.number, updated_at=iam.clock.now()))
 
@@ -111,7 +116,7 @@ async def delete_policy_version(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a version that does not count."""
 
     def work(tx: Tx) -> None:
-        policy = _own(tx, call, req)
+        policy = _own(_versioned(tx, call, req))
         gone = _version(policy, req["VersionId"])
         if gone.number == policy.default_number:
             raise DeleteConflictException("Cannot delete the default version of a policy.")

@@ -30,7 +30,7 @@ from homeport.services.iam.errors import (
 from homeport.services.iam.model import InstanceProfile, Kind, Role
 from homeport.services.iam.plan.tagging import tagged
 from homeport.services.iam.repo.entities import EntityRepo
-from homeport.services.iam.view import profile_view
+from homeport.services.iam.view import profile_view, tags_view
 from homeport.store.tx import Tx
 
 ROLES_PER_PROFILE = 1
@@ -57,7 +57,9 @@ async def create_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
             )
         )
 
-    return {"InstanceProfile": profile_view(await iam.store.write(work), (), whole=True)}
+    made = await iam.store.write(work)
+    tags = {"Tags": tags_view(made.tags)} if made.tags else {}
+    return {"InstanceProfile": {**profile_view(made, ()), **tags}}
 
 
 @ops.operation("GetInstanceProfile", resources=profile_in)
@@ -133,7 +135,7 @@ async def remove_role_from_instance_profile(call: Call, iam: Iam, req: Request) 
         profile, role = _find(tx, call, req), find(tx, call, Role, req["RoleName"])
         if not EntityRepo(tx).leave(profile, role):
             raise NoSuchEntityException(
-                f"The role {role.name} is not in the instance profile {profile.name}."
+                f"Role {role.name} in Instance Profile {profile.name} cannot be found."
             )
 
     await iam.store.write(work)

@@ -27,7 +27,7 @@ from homeport.services.iam.plan.tagging import tagged
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.keys import LastUseRepo
-from homeport.services.iam.view import role_view, whole_role_view
+from homeport.services.iam.view import created_role_view, plain_role_view, role_view, whole_role_view
 from homeport.store.tx import Tx
 
 SESSION_SECONDS = 3600
@@ -61,7 +61,7 @@ async def create_role(call: Call, iam: Iam, req: Request) -> Answer:
             set_boundary(tx, call, role, boundary)
         return role
 
-    return {"Role": whole_role_view(await iam.store.write(work), boundary, None)}
+    return {"Role": created_role_view(await iam.store.write(work), boundary)}
 
 
 def shown(tx: Tx, role: Role) -> Answer:
@@ -88,7 +88,8 @@ async def list_roles(call: Call, iam: Iam, req: Request) -> Answer:
 
 @ops.operation("UpdateRole", resources=role_in)
 async def update_role(call: Call, iam: Iam, req: Request) -> Answer:
-    """Change the description, and the longest session: an hour when it is not said.
+    """Change the description and the longest session; what is not said stays, though IAM's reference
+    says otherwise (source: answers recorded by LocalStack).
 
     Of a service's own role only the description may be changed.
     """
@@ -101,7 +102,7 @@ async def update_role(call: Call, iam: Iam, req: Request) -> Answer:
             replace(
                 role,
                 description=req.get("Description", role.description),
-                session_seconds_max=req.get("MaxSessionDuration", SESSION_SECONDS),
+                session_seconds_max=req.get("MaxSessionDuration", role.session_seconds_max),
             )
         )
 
@@ -113,11 +114,11 @@ async def update_role(call: Call, iam: Iam, req: Request) -> Answer:
 async def update_role_description(call: Call, iam: Iam, req: Request) -> Answer:
     """Change the description alone."""
 
-    def work(tx: Tx) -> Answer:
+    def work(tx: Tx) -> Role:
         role = find(tx, call, Role, req["RoleName"])
-        return shown(tx, EntityRepo(tx).save(replace(role, description=req["Description"])))
+        return EntityRepo(tx).save(replace(role, description=req["Description"]))
 
-    return {"Role": await iam.store.write(work)}
+    return {"Role": {**plain_role_view(await iam.store.write(work)), "Description": req["Description"]}}
 
 
 @ops.operation("UpdateAssumeRolePolicy", resources=role_in)

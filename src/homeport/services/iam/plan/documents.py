@@ -15,7 +15,8 @@ def check_identity(document: str) -> None:
 
 def check_managed(document: str) -> None:
     """Refuse what is no managed policy."""
-    check_identity(document)
+    if not _parsed(document, PolicyKind.IDENTITY).has_variables:
+        raise MalformedPolicyDocumentException("Policy document must be version 2012-10-17 or greater.")
     if chars(document) > MANAGED_CHARS:
         raise LimitExceededException(f"Cannot exceed quota for PolicySize: {MANAGED_CHARS}")
 
