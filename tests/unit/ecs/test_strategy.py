@@ -379,6 +379,19 @@ def test_a_blue_that_is_never_whole_does_not_keep_its_cure_away() -> None:
     assert timedelta(minutes=10) < world.now - began < timedelta(hours=1)
 
 
+def test_deployments_that_are_interrupted_before_any_completed_do_not_pile_up() -> None:
+    world = StagedWorld(service(2))
+    world.service = msgspec.structs.replace(world.service, deployments=())
+    for number in range(1, 6):
+        world.deploy(number, BLUE_GREEN)
+        for _ in range(8):
+            world.step()
+            world.agents_work()
+        assert sum(world.active(older) for older in range(1, number + 1)) <= 4
+    world.run()
+    succeeded(world, 5)
+
+
 @pytest.mark.parametrize("count", [0, 1, 5])
 @pytest.mark.parametrize(
     "stage", ["SCALE_UP", "POST_SCALE_UP", "PRODUCTION_TRAFFIC_SHIFT", "BAKE_TIME", "CLEAN_UP"]

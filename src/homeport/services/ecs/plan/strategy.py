@@ -193,6 +193,9 @@ class _Hands:
         if staging.stage == "CLEAN_UP":
             return True
         mine = deployment.id in (staging.blue, staging.green)
+        if not staging.blue:
+            # Nothing has completed yet: the newest of what runs is left alone, or interrupted ones pile up.
+            return not mine and deployment.id != self._service.deployments[1].id
         if staging.stage != "RECONCILE_SERVICE" or not staging.blue or mine:
             return False
         return staging.live and _sides(self._snapshot, staging, self._now).blue_whole
