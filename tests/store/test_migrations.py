@@ -198,9 +198,13 @@ def _upgraded_to(revision: str) -> Callable[[sa.Connection], None]:
     return work
 
 
+FORGOTTEN = {"sts_session"}
+"""What an upgrade leaves out on purpose: sessions did not tell when they were issued (0011)."""
+
+
 def _kept(before: dict[str, list[dict[str, object]]], after: dict[str, list[dict[str, object]]]) -> None:
     for name, rows in before.items():
-        if name in MOVED:
+        if name in MOVED or name in FORGOTTEN:
             continue
         told = [{column: row[column] for column in rows[0]} for row in after[name]]
         assert all(row in told for row in rows), name
