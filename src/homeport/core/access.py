@@ -28,6 +28,6 @@ def tag_keys(tags: Mapping[str, str]) -> dict[str, KeyValue]:
 
 
 def account_of(arn: str) -> str:
-    """The account in an ARN; empty for `*` and for ARNs without one."""
+    """The account in an ARN; empty for `*`, for ARNs without one and for what AWS gives to all accounts."""
     parts = arn.split(":", 5)
-    return parts[4] if len(parts) == 6 and parts[0] == "arn" else ""
+    return parts[4] if len(parts) == 6 and parts[0] == "arn" and parts[4] != "aws" else ""

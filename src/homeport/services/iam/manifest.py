@@ -19,6 +19,7 @@ from homeport.services.iam.api import (  # noqa: F401  fill the table
     tags,
     users,
 )
+from homeport.services.iam.api.access import Facts
 from homeport.services.iam.api.context import Iam, ops
 from homeport.services.iam.model import (
     AccessKey,
@@ -39,12 +40,13 @@ from homeport.services.iam.repo.applied import (
 )
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
-from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
+from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo, opened, sealed
 from homeport.services.iam.repo.managed import ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN
 
 name = "iam"
 operations = ops
 invalid_input = "ValidationError"
+facts = Facts()
 
 __all__ = [
     "ADMINISTRATOR_POLICY_ARN",
@@ -62,11 +64,14 @@ __all__ = [
     "Role",
     "Usage",
     "User",
+    "facts",
     "invalid_input",
     "managed_policy",
     "name",
+    "opened",
     "operations",
     "policies_of_id",
     "policies_of_role",
     "policies_of_user",
+    "sealed",
 ]

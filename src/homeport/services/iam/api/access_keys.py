@@ -6,17 +6,15 @@ from msgspec.structs import replace
 
 from homeport.core.call import Call
 from homeport.core.ids import access_key_id, secret_key
+from homeport.services.iam.api.access import USER, guarded, key_resource
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
     Request,
     behind,
     find,
-    ops,
     own_user_name,
     page_of,
-    resource_of,
-    user_in,
 )
 from homeport.services.iam.errors import (
     AccessDenied,
@@ -24,13 +22,11 @@ from homeport.services.iam.errors import (
     LimitExceededException,
     NoSuchEntityException,
 )
-from homeport.services.iam.model import AccessKey, Kind, LastUse, User
+from homeport.services.iam.model import AccessKey, LastUse, User
 from homeport.services.iam.plan.quotas import KEYS_PER_USER
-from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
+from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo, sealed
 from homeport.services.iam.view import key_view
 from homeport.store.tx import Tx
-
-any_user = resource_of(Kind.USER, "UserName")
 
 
 def _owner(tx: Tx, call: Call, req: Request) -> str:
@@ -39,7 +35,7 @@ def _owner(tx: Tx, call: Call, req: Request) -> str:
     return find(tx, call, User, name).name if name else ""
 
 
-@ops.operation("CreateAccessKey", resources=user_in)
+@guarded("CreateAccessKey", USER)
 async def create_access_key(call: Call, iam: Iam, req: Request) -> Answer:
     """A key for a user; its secret is shown this once."""
     key = AccessKey(
@@ -58,14 +54,14 @@ async def create_access_key(call: Call, iam: Iam, req: Request) -> Answer:
         if len(keys.of(call.account_id, name)) >= KEYS_PER_USER:
             raise LimitExceededException(f"Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}")
         owned = replace(key, user_name=name)
-        keys.add(owned)
+        keys.add(sealed(owned, iam.vault))
         return owned
 
     made = await iam.store.write(work)
     return {"AccessKey": {**key_view(made), "SecretAccessKey": made.secret_access_key}}
 
 
-@ops.operation("ListAccessKeys", resources=user_in)
+@guarded("ListAccessKeys", USER)
 async def list_access_keys(call: Call, iam: Iam, req: Request) -> Answer:
     """The keys of a user, without their secrets."""
     keys = await iam.store.read(lambda tx: KeyRepo(tx).of(call.account_id, _owner(tx, call, req)))
@@ -83,7 +79,7 @@ def _users_key(tx: Tx, call: Call, req: Request) -> AccessKey:
     return key
 
 
-@ops.operation("UpdateAccessKey", resources=user_in)
+@guarded("UpdateAccessKey", USER)
 async def update_access_key(call: Call, iam: Iam, req: Request) -> Answer:
     """Switch a key off, or on again."""
     if req["Status"] not in ("Active", "Inactive"):
@@ -94,14 +90,14 @@ async def update_access_key(call: Call, iam: Iam, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("DeleteAccessKey", resources=user_in)
+@guarded("DeleteAccessKey", USER)
 async def delete_access_key(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a user's key."""
     await iam.store.write(lambda tx: KeyRepo(tx).delete(_users_key(tx, call, req).access_key_id))
     return {}
 
 
-@ops.operation("GetAccessKeyLastUsed", resources=any_user)
+@key_resource("GetAccessKeyLastUsed")
 async def get_access_key_last_used(call: Call, iam: Iam, req: Request) -> Answer:
     """Whose key it is, and when, where and for what it was last used."""
     key_id = req["AccessKeyId"]

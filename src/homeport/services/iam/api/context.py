@@ -35,6 +35,7 @@ from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.managed import aws_policies, is_aws_managed
 from homeport.store.base import Store
 from homeport.store.tx import Tx
+from homeport.store.vault import Vault
 
 ops = Operations("iam")
 
@@ -54,19 +55,10 @@ class Iam:
     store: Store
     clock: Clock
     ids: Ids
+    vault: Vault
 
 
 # ---- what a request is about --------------------------------------------------------------------
-
-
-def resource_of(kind: Kind, member: str) -> ResourcesOf:
-    """The ARN of the thing that `member` names; with its path where the request says one."""
-
-    def resources(call: Call, request: Request) -> tuple[str, ...]:
-        name = request.get(member) or "*"
-        return (f"arn:aws:iam::{call.account_id}:{kind}{request.get('Path') or '/'}{name}",)
-
-    return resources
 
 
 def arn_in(member: str) -> ResourcesOf:
@@ -80,10 +72,6 @@ def arn_in(member: str) -> ResourcesOf:
     return resources
 
 
-user_in = resource_of(Kind.USER, "UserName")
-group_in = resource_of(Kind.GROUP, "GroupName")
-role_in = resource_of(Kind.ROLE, "RoleName")
-profile_in = resource_of(Kind.INSTANCE_PROFILE, "InstanceProfileName")
 policy_in = arn_in("PolicyArn")
 
 
@@ -131,7 +119,7 @@ def find_provider(tx: Tx, call: Call, arn: str) -> OidcProvider:
     """The OpenID Connect provider of that ARN."""
     start = f"arn:aws:iam::{call.account_id}:{Kind.OIDC_PROVIDER}/"
     found = EntityRepo(tx).find(OidcProvider, call.account_id, arn.removeprefix(start))
-    if found is None or found.arn.lower() != arn.lower():
+    if found is None or found.arn != arn:
         raise NoSuchEntityException(f"OpenIDConnect Provider not found for arn {arn}")
     return found
 

@@ -9,19 +9,18 @@ from msgspec.structs import replace
 
 from homeport.core.call import Call
 from homeport.core.ids import unique_id
+from homeport.services.iam.api.access import GROUP, USER, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
     Request,
     behind,
     find,
-    group_in,
     limit_of,
     ops,
     page_of,
     position,
     require_new,
-    user_in,
 )
 from homeport.services.iam.api.holders import require_free
 from homeport.services.iam.errors import (
@@ -37,7 +36,7 @@ from homeport.services.iam.view import group_view, user_view
 from homeport.store.tx import Tx
 
 
-@ops.operation("CreateGroup", resources=group_in)
+@guarded("CreateGroup", GROUP, makes=True)
 async def create_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Create a group of nobody."""
 
@@ -56,7 +55,7 @@ async def create_group(call: Call, iam: Iam, req: Request) -> Answer:
     return {"Group": group_view(await iam.store.write(work))}
 
 
-@ops.operation("GetGroup", resources=group_in)
+@guarded("GetGroup", GROUP)
 async def get_group(call: Call, iam: Iam, req: Request) -> Answer:
     """A group and its users."""
 
@@ -84,7 +83,7 @@ async def list_groups(call: Call, iam: Iam, req: Request) -> Answer:
     return page_of("Groups", found, req, key=lambda group: group.key, view=group_view)
 
 
-@ops.operation("ListGroupsForUser", resources=user_in)
+@guarded("ListGroupsForUser", USER)
 async def list_groups_for_user(call: Call, iam: Iam, req: Request) -> Answer:
     """The groups that a user is in."""
     holders = await iam.store.read(
@@ -94,7 +93,7 @@ async def list_groups_for_user(call: Call, iam: Iam, req: Request) -> Answer:
     return page_of("Groups", rows, req, key=lambda group: group.key, view=group_view)
 
 
-@ops.operation("UpdateGroup", resources=group_in)
+@guarded("UpdateGroup", GROUP)
 async def update_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Rename or move a group; its users and policies stay."""
     fresh = req.get("NewGroupName")
@@ -110,7 +109,7 @@ async def update_group(call: Call, iam: Iam, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("DeleteGroup", resources=group_in)
+@guarded("DeleteGroup", GROUP)
 async def delete_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a group of nobody that has no policies."""
 
@@ -125,7 +124,7 @@ async def delete_group(call: Call, iam: Iam, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("AddUserToGroup", resources=group_in)
+@guarded("AddUserToGroup", GROUP)
 async def add_user_to_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Put a user into a group; again is nothing new."""
 
@@ -142,7 +141,7 @@ async def add_user_to_group(call: Call, iam: Iam, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("RemoveUserFromGroup", resources=group_in)
+@guarded("RemoveUserFromGroup", GROUP)
 async def remove_user_from_group(call: Call, iam: Iam, req: Request) -> Answer:
     """Take a user out of a group."""
 

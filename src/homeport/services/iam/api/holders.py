@@ -8,7 +8,7 @@ from typing import TypeAlias
 from msgspec.structs import replace
 
 from homeport.core.call import Call
-from homeport.core.operations import ResourcesOf
+from homeport.services.iam.api.access import GROUP, ROLE, USER, Target, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
@@ -16,12 +16,8 @@ from homeport.services.iam.api.context import (
     behind,
     find,
     find_policy,
-    group_in,
-    ops,
     page_of,
     require_modifiable,
-    role_in,
-    user_in,
 )
 from homeport.services.iam.errors import (
     DeleteConflictException,
@@ -49,7 +45,7 @@ class _Words:
 
     of: _Of
     title: str
-    resources: ResourcesOf
+    target: Target
 
     @property
     def member(self) -> str:
@@ -58,9 +54,9 @@ class _Words:
 
 
 HOLDERS = (
-    _Words(of=User, title="User", resources=user_in),
-    _Words(of=Group, title="Group", resources=group_in),
-    _Words(of=Role, title="Role", resources=role_in),
+    _Words(of=User, title="User", target=USER),
+    _Words(of=Group, title="Group", target=GROUP),
+    _Words(of=Role, title="Role", target=ROLE),
 )
 
 
@@ -99,7 +95,7 @@ def require_free(tx: Tx, holder: Holder) -> None:
 def _inline(words: _Words) -> None:
     title = words.title
 
-    @ops.operation(f"Put{title}Policy", resources=words.resources)
+    @guarded(f"Put{title}Policy", words.target)
     async def put(call: Call, iam: Iam, req: Request) -> Answer:
         """Add an inline policy, or write it anew."""
         check_identity(req["PolicyDocument"])
@@ -118,7 +114,7 @@ def _inline(words: _Words) -> None:
         await iam.store.write(work)
         return {}
 
-    @ops.operation(f"Get{title}Policy", resources=words.resources)
+    @guarded(f"Get{title}Policy", words.target)
     async def get(call: Call, iam: Iam, req: Request) -> Answer:
         """An inline policy."""
         holder = await iam.store.read(lambda tx: find(tx, call, words.of, req[words.member]))
@@ -128,14 +124,14 @@ def _inline(words: _Words) -> None:
             "PolicyDocument": document_view(_inline_of(holder, req["PolicyName"])),
         }
 
-    @ops.operation(f"List{title}Policies", resources=words.resources)
+    @guarded(f"List{title}Policies", words.target)
     async def list_(call: Call, iam: Iam, req: Request) -> Answer:
         """The names of the inline policies."""
         holder = await iam.store.read(lambda tx: find(tx, call, words.of, req[words.member]))
         rows = behind(holder.inline, req, key=str)
         return page_of("PolicyNames", rows, req, key=str, view=str)
 
-    @ops.operation(f"Delete{title}Policy", resources=words.resources)
+    @guarded(f"Delete{title}Policy", words.target)
     async def delete(call: Call, iam: Iam, req: Request) -> Answer:
         """Delete an inline policy."""
 
@@ -159,7 +155,7 @@ def _inline_of(holder: Holder, name: str) -> str:
 def _attached(words: _Words) -> None:
     title = words.title
 
-    @ops.operation(f"Attach{title}Policy", resources=words.resources)
+    @guarded(f"Attach{title}Policy", words.target)
     async def attach_policy(call: Call, iam: Iam, req: Request) -> Answer:
         """Attach a managed policy."""
 
@@ -171,7 +167,7 @@ def _attached(words: _Words) -> None:
         await iam.store.write(work)
         return {}
 
-    @ops.operation(f"Detach{title}Policy", resources=words.resources)
+    @guarded(f"Detach{title}Policy", words.target)
     async def detach_policy(call: Call, iam: Iam, req: Request) -> Answer:
         """Take a managed policy off."""
 
@@ -184,7 +180,7 @@ def _attached(words: _Words) -> None:
         await iam.store.write(work)
         return {}
 
-    @ops.operation(f"ListAttached{title}Policies", resources=words.resources)
+    @guarded(f"ListAttached{title}Policies", words.target)
     async def list_attached(call: Call, iam: Iam, req: Request) -> Answer:
         """The managed policies that are attached."""
         prefix = req.get("PathPrefix", "/")
@@ -204,7 +200,7 @@ def _path(arn: str) -> str:
 def _boundary(words: _Words) -> None:
     title = words.title
 
-    @ops.operation(f"Put{title}PermissionsBoundary", resources=words.resources)
+    @guarded(f"Put{title}PermissionsBoundary", words.target)
     async def put(call: Call, iam: Iam, req: Request) -> Answer:
         """Limit what other policies may allow."""
 
@@ -217,7 +213,7 @@ def _boundary(words: _Words) -> None:
         await iam.store.write(work)
         return {}
 
-    @ops.operation(f"Delete{title}PermissionsBoundary", resources=words.resources)
+    @guarded(f"Delete{title}PermissionsBoundary", words.target)
     async def delete(call: Call, iam: Iam, req: Request) -> Answer:
         """Take the limit away."""
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from homeport.core.access import Keys
 from homeport.core.call import Call
 from homeport.core.ids import unique_id, uuid
-from homeport.services.iam.api.context import Answer, Iam, Request, find, ops, role_in
+from homeport.services.iam.api.access import ROLE, guarded
+from homeport.services.iam.api.context import Answer, Iam, Request, find, ops
 from homeport.services.iam.api.roles import SERVICES_PATH, remove
 from homeport.services.iam.errors import InvalidInputException, NoSuchEntityException
 from homeport.services.iam.model import Role, RoleDeletion, Usage
@@ -19,13 +21,18 @@ def _service_roles(call: Call, request: Request) -> tuple[str, ...]:
     return (f"arn:aws:iam::{call.account_id}:role{SERVICES_PATH}{request.get('AWSServiceName') or '*'}/*",)
 
 
+def _service_keys(call: Call, request: Request) -> Keys:
+    del call
+    return {"iam:AWSServiceName": str(request.get("AWSServiceName") or "")}
+
+
 def _deleted_role(call: Call, request: Request) -> tuple[str, ...]:
     parts = str(request.get("DeletionTaskId") or "").split("/")
     name = "/".join(parts[1:4]) if len(parts) == 5 else "*"
     return (f"arn:aws:iam::{call.account_id}:role/{name}",)
 
 
-@ops.operation("CreateServiceLinkedRole", resources=_service_roles)
+@ops.operation("CreateServiceLinkedRole", resources=_service_roles, keys=_service_keys)
 async def create_service_linked_role(call: Call, iam: Iam, req: Request) -> Answer:
     """Make the role that a service works with."""
     service = req["AWSServiceName"]
@@ -54,7 +61,7 @@ async def create_service_linked_role(call: Call, iam: Iam, req: Request) -> Answ
     return {"Role": created_role_view(await iam.store.write(work), None)}
 
 
-@ops.operation("DeleteServiceLinkedRole", resources=role_in)
+@guarded("DeleteServiceLinkedRole", ROLE)
 async def delete_service_linked_role(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a service's role. No service of Homeport needs its own, so this is done at once."""
 

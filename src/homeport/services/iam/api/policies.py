@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from homeport.core.call import Call
 from homeport.core.ids import unique_id
+from homeport.services.iam.api.access import POLICY, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
@@ -17,7 +18,6 @@ from homeport.services.iam.api.context import (
     policy_in,
     require_local,
     require_new,
-    resource_of,
 )
 from homeport.services.iam.errors import DeleteConflictException
 from homeport.services.iam.model import (
@@ -45,7 +45,7 @@ _LISTED: Mapping[type[Entity], tuple[str, str, str]] = {
 }
 
 
-@ops.operation("CreatePolicy", resources=resource_of(Kind.POLICY, "PolicyName"))
+@guarded("CreatePolicy", POLICY, makes=True)
 async def create_policy(call: Call, iam: Iam, req: Request) -> Answer:
     """Create a managed policy; its text is version `v1`."""
     check_managed(req["PolicyDocument"])

@@ -7,6 +7,7 @@ from typing import cast
 
 from homeport.core.call import Call
 from homeport.core.ids import unique_id
+from homeport.services.iam.api.access import PROFILE, ROLE, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
@@ -17,10 +18,8 @@ from homeport.services.iam.api.context import (
     ops,
     page_of,
     position,
-    profile_in,
     require_modifiable,
     require_new,
-    role_in,
 )
 from homeport.services.iam.errors import (
     DeleteConflictException,
@@ -40,7 +39,7 @@ def _find(tx: Tx, call: Call, req: Request) -> InstanceProfile:
     return find(tx, call, InstanceProfile, req["InstanceProfileName"])
 
 
-@ops.operation("CreateInstanceProfile", resources=profile_in)
+@guarded("CreateInstanceProfile", PROFILE, makes=True)
 async def create_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
     """Create a profile, which has no role yet."""
 
@@ -62,7 +61,7 @@ async def create_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
     return {"InstanceProfile": {**profile_view(made, ()), **tags}}
 
 
-@ops.operation("GetInstanceProfile", resources=profile_in)
+@guarded("GetInstanceProfile", PROFILE)
 async def get_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
     """A profile and its role."""
 
@@ -98,7 +97,7 @@ async def list_instance_profiles(call: Call, iam: Iam, req: Request) -> Answer:
     return _page(req, await iam.store.read(work))
 
 
-@ops.operation("ListInstanceProfilesForRole", resources=role_in)
+@guarded("ListInstanceProfilesForRole", ROLE)
 async def list_instance_profiles_for_role(call: Call, iam: Iam, req: Request) -> Answer:
     """The profiles that have a role."""
 
@@ -110,7 +109,7 @@ async def list_instance_profiles_for_role(call: Call, iam: Iam, req: Request) ->
     return _page(req, await iam.store.read(work))
 
 
-@ops.operation("AddRoleToInstanceProfile", resources=profile_in)
+@guarded("AddRoleToInstanceProfile", PROFILE)
 async def add_role_to_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
     """Give a profile its role; it can have one."""
 
@@ -127,7 +126,7 @@ async def add_role_to_instance_profile(call: Call, iam: Iam, req: Request) -> An
     return {}
 
 
-@ops.operation("RemoveRoleFromInstanceProfile", resources=profile_in)
+@guarded("RemoveRoleFromInstanceProfile", PROFILE)
 async def remove_role_from_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
     """Take a role out of a profile."""
 
@@ -142,7 +141,7 @@ async def remove_role_from_instance_profile(call: Call, iam: Iam, req: Request) 
     return {}
 
 
-@ops.operation("DeleteInstanceProfile", resources=profile_in)
+@guarded("DeleteInstanceProfile", PROFILE)
 async def delete_instance_profile(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a profile that has no role."""
 

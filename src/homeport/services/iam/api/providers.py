@@ -56,7 +56,7 @@ def _client_ids(asked: tuple[str, ...]) -> tuple[str, ...]:
     return asked
 
 
-@ops.operation("CreateOpenIDConnectProvider", resources=_new_provider)
+@ops.operation("CreateOpenIDConnectProvider", resources=_new_provider, tagging="iam:TagOpenIDConnectProvider")
 async def create_open_id_connect_provider(call: Call, iam: Iam, req: Request) -> Answer:
     """Trust an issuer. Its certificate's thumbprint must be said: Homeport does not go and look for it."""
     name = _name(req["Url"])

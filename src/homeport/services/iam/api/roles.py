@@ -6,6 +6,7 @@ from msgspec.structs import replace
 
 from homeport.core.call import Call
 from homeport.core.ids import unique_id
+from homeport.services.iam.api.access import ROLE, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
@@ -17,7 +18,6 @@ from homeport.services.iam.api.context import (
     position,
     require_modifiable,
     require_new,
-    role_in,
 )
 from homeport.services.iam.api.holders import require_free, set_boundary
 from homeport.services.iam.errors import DeleteConflictException, InvalidInputException
@@ -34,7 +34,7 @@ SESSION_SECONDS = 3600
 SERVICES_PATH = "/aws-service-role/"
 
 
-@ops.operation("CreateRole", resources=role_in)
+@guarded("CreateRole", ROLE, makes=True)
 async def create_role(call: Call, iam: Iam, req: Request) -> Answer:
     """Create a role that those may take on whom its trust policy names."""
     check_trust(req["AssumeRolePolicyDocument"])
@@ -70,7 +70,7 @@ def shown(tx: Tx, role: Role) -> Answer:
     return whole_role_view(role, AttachmentRepo(tx).boundary(role.id), used)
 
 
-@ops.operation("GetRole", resources=role_in)
+@guarded("GetRole", ROLE)
 async def get_role(call: Call, iam: Iam, req: Request) -> Answer:
     """A role by name."""
     return {"Role": await iam.store.read(lambda tx: shown(tx, find(tx, call, Role, req["RoleName"])))}
@@ -86,7 +86,7 @@ async def list_roles(call: Call, iam: Iam, req: Request) -> Answer:
     return page_of("Roles", found, req, key=lambda role: role.key, view=role_view)
 
 
-@ops.operation("UpdateRole", resources=role_in)
+@guarded("UpdateRole", ROLE)
 async def update_role(call: Call, iam: Iam, req: Request) -> Answer:
     """Change the description and the longest session; what is not said stays, though IAM's reference
     says otherwise (source: answers recorded by LocalStack).
@@ -110,7 +110,7 @@ async def update_role(call: Call, iam: Iam, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("UpdateRoleDescription", resources=role_in)
+@guarded("UpdateRoleDescription", ROLE)
 async def update_role_description(call: Call, iam: Iam, req: Request) -> Answer:
     """Change the description alone."""
 
@@ -121,7 +121,7 @@ async def update_role_description(call: Call, iam: Iam, req: Request) -> Answer:
     return {"Role": {**plain_role_view(await iam.store.write(work)), "Description": req["Description"]}}
 
 
-@ops.operation("UpdateAssumeRolePolicy", resources=role_in)
+@guarded("UpdateAssumeRolePolicy", ROLE)
 async def update_assume_role_policy(call: Call, iam: Iam, req: Request) -> Answer:
     """Change who may take the role on."""
     check_trust(req["PolicyDocument"])
@@ -135,7 +135,7 @@ async def update_assume_role_policy(call: Call, iam: Iam, req: Request) -> Answe
     return {}
 
 
-@ops.operation("DeleteRole", resources=role_in)
+@guarded("DeleteRole", ROLE)
 async def delete_role(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a role that has no policies and is in no instance profile."""
 

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from homeport.core.call import Call
 from homeport.core.operations import ResourcesOf
+from homeport.services.iam.api.access import PROFILE, ROLE, USER, H, Target, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
@@ -21,10 +22,7 @@ from homeport.services.iam.api.context import (
     ops,
     page_of,
     policy_in,
-    profile_in,
     require_local,
-    role_in,
-    user_in,
 )
 from homeport.services.iam.model import InstanceProfile, Named, Policy, Role, User
 from homeport.services.iam.plan.tagging import tagged, untagged
@@ -39,7 +37,7 @@ class _Taggable:
 
     title: str
     member: str
-    resources: ResourcesOf
+    on: Target | ResourcesOf
     find: Callable[[Tx, Call, str], Named]
 
 
@@ -47,29 +45,33 @@ TAGGABLE = (
     _Taggable(
         title="User",
         member="UserName",
-        resources=user_in,
+        on=USER,
         find=lambda tx, call, name: find(tx, call, User, name),
     ),
     _Taggable(
         title="Role",
         member="RoleName",
-        resources=role_in,
+        on=ROLE,
         find=lambda tx, call, name: find(tx, call, Role, name),
     ),
     _Taggable(
         title="InstanceProfile",
         member="InstanceProfileName",
-        resources=profile_in,
+        on=PROFILE,
         find=lambda tx, call, name: find(tx, call, InstanceProfile, name),
     ),
-    _Taggable(title="Policy", member="PolicyArn", resources=policy_in, find=find_policy),
+    _Taggable(title="Policy", member="PolicyArn", on=policy_in, find=find_policy),
     _Taggable(
         title="OpenIDConnectProvider",
         member="OpenIDConnectProviderArn",
-        resources=arn_in("OpenIDConnectProviderArn"),
+        on=arn_in("OpenIDConnectProviderArn"),
         find=find_provider,
     ),
 )
+
+
+def _operation(name: str, on: Target | ResourcesOf) -> Callable[[H], H]:
+    return guarded(name, on) if isinstance(on, Target) else ops.operation(name, resources=on)
 
 
 def _register(words: _Taggable) -> None:
@@ -85,17 +87,17 @@ def _register(words: _Taggable) -> None:
         await iam.store.write(work)
         return {}
 
-    @ops.operation(f"Tag{words.title}", resources=words.resources)
+    @_operation(f"Tag{words.title}", words.on)
     async def tag(call: Call, iam: Iam, req: Request) -> Answer:
         """Add tags, or give them new values."""
         return await change(call, iam, req, lambda thing: tagged(thing.kind, thing.tags, req["Tags"]))
 
-    @ops.operation(f"Untag{words.title}", resources=words.resources)
+    @_operation(f"Untag{words.title}", words.on)
     async def untag(call: Call, iam: Iam, req: Request) -> Answer:
         """Remove tags by key."""
         return await change(call, iam, req, lambda thing: untagged(thing.kind, thing.tags, req["TagKeys"]))
 
-    @ops.operation(f"List{words.title}Tags", resources=words.resources)
+    @_operation(f"List{words.title}Tags", words.on)
     async def list_(call: Call, iam: Iam, req: Request) -> Answer:
         """The tags, by key."""
         thing = await iam.store.read(lambda tx: words.find(tx, call, req[words.member]))

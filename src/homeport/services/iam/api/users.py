@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from homeport.core.call import Call
 from homeport.core.ids import unique_id
+from homeport.services.iam.api.access import USER, guarded
 from homeport.services.iam.api.context import (
     Answer,
     Iam,
@@ -19,7 +20,6 @@ from homeport.services.iam.api.context import (
     page_of,
     position,
     require_new,
-    user_in,
 )
 from homeport.services.iam.api.holders import require_free, set_boundary
 from homeport.services.iam.errors import DeleteConflictException, EntityAlreadyExistsException
@@ -32,7 +32,7 @@ from homeport.services.iam.view import user_view, whole_user_view
 from homeport.store.tx import Tx
 
 
-@ops.operation("CreateUser", resources=user_in)
+@guarded("CreateUser", USER, makes=True)
 async def create_user(call: Call, iam: Iam, req: Request) -> Answer:
     """Create a user, who may do nothing yet."""
     name, boundary = req["UserName"], req.get("PermissionsBoundary")
@@ -56,7 +56,7 @@ async def create_user(call: Call, iam: Iam, req: Request) -> Answer:
     return {"User": whole_user_view(await iam.store.write(work), boundary)}
 
 
-@ops.operation("GetUser", resources=user_in)
+@guarded("GetUser", USER)
 async def get_user(call: Call, iam: Iam, req: Request) -> Answer:
     """A user by name; the caller's own when no name is given."""
 
@@ -91,7 +91,7 @@ async def list_users(call: Call, iam: Iam, req: Request) -> Answer:
     return page_of("Users", found, req, key=lambda user: user.key, view=user_view)
 
 
-@ops.operation("UpdateUser", resources=user_in)
+@guarded("UpdateUser", USER)
 async def update_user(call: Call, iam: Iam, req: Request) -> Answer:
     """Rename or move a user, who stays the same: keys, groups and policies go along."""
     fresh = req.get("NewUserName")
@@ -109,7 +109,7 @@ async def update_user(call: Call, iam: Iam, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("DeleteUser", resources=user_in)
+@guarded("DeleteUser", USER)
 async def delete_user(call: Call, iam: Iam, req: Request) -> Answer:
     """Delete a user that has neither keys, policies nor groups."""
 
