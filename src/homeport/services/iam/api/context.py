@@ -35,7 +35,6 @@ from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.managed import aws_policies, is_aws_managed
 from homeport.store.base import Store
 from homeport.store.tx import Tx
-from homeport.store.vault import Vault
 
 ops = Operations("iam")
 
@@ -55,7 +54,6 @@ class Iam:
     store: Store
     clock: Clock
     ids: Ids
-    vault: Vault
 
 
 # ---- what a request is about --------------------------------------------------------------------
