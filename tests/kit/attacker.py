@@ -58,7 +58,7 @@ class Attacker:
 
     def __post_init__(self) -> None:
         plane = self.live.plane
-        self.ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe)
+        self.ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe, plane.vault)
         self.chain = build_chain(plane, self.ring, trail=self)
 
     def write(self, entry: dict[str, Any]) -> None:

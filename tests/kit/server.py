@@ -210,13 +210,12 @@ async def _serve(
     issuers: Issuers,
 ) -> None:
     clock, ids = SystemClock(), SystemIds()
-    keys = await ensure_keys(store, clock, ids, account_id=ACCOUNT)
-    plane = build_control_plane(
-        store, clock, ids, page_key=keys.pages, vault=Vault(bytes(32), ids), issuers=issuers
-    )
+    vault = Vault(bytes(32), ids)
+    keys = await ensure_keys(store, clock, ids, vault, account_id=ACCOUNT)
+    plane = build_control_plane(store, clock, ids, page_key=keys.pages, vault=vault, issuers=issuers)
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    ring = StoredKeys(store, clock, store.feed.subscribe)
+    ring = StoredKeys(store, clock, store.feed.subscribe, vault)
     sockets = AgentSockets(AgentGate(plane.hub), ids=ids)
     gateway = Gateway(
         build_chain(plane, ring, anonymous=anonymous),

@@ -67,7 +67,7 @@ def policy(name: str = "Local", **changes: Any) -> Policy:
 def key(number: int, owner: str = "") -> AccessKey:
     return AccessKey(
         access_key_id=f"AKIA{number:016}",
-        secret_access_key="s" * 40,
+        sealed=b"s" * 40,
         account_id=ACCOUNT,
         user_name=owner,
         created_at=NOON + timedelta(seconds=number),
@@ -278,8 +278,7 @@ async def test_sessions_are_found_until_they_are_purged(store: Store) -> None:
     def session(number: int) -> Session:
         return Session(
             access_key_id=f"ASIA{number:016}",
-            secret_access_key="s" * 40,
-            session_token="t" * 400,
+            sealed=b"s" * 400,
             account_id=ACCOUNT,
             principal_arn=f"arn:aws:iam::{ACCOUNT}:root",
             user_id=ACCOUNT,

@@ -15,10 +15,14 @@ from homeport.services.iam.manifest import (
     KeyRepo,
     Usage,
     User,
+    opened,
+    sealed,
 )
+from homeport.services.sts.manifest import SessionRepo
 from homeport.store.base import Store
 from homeport.store.secrets import installation_secret
 from homeport.store.tx import Tx
+from homeport.store.vault import Vault
 
 NODE_USER = "homeport-local-nodes"
 
@@ -31,10 +35,15 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     pages: bytes
 
 
-async def ensure_keys(store: Store, clock: Clock, ids: Ids, *, account_id: str) -> Keys:
-    """The installation's keys, made at its first start."""
+async def ensure_keys(store: Store, clock: Clock, ids: Ids, vault: Vault, *, account_id: str) -> Keys:
+    """The installation's keys, made at its first start. What an earlier version kept unsealed is sealed.
+
+    Raise `VaultError` when the vault has not the key that they were sealed with.
+    """
 
     def work(tx: Tx) -> Keys:
+        KeyRepo(tx).seal_open(vault)
+        SessionRepo(tx).seal_open(vault)
         if EntityRepo(tx).find(User, account_id, NODE_USER) is None:
             user = User(
                 account_id=account_id,
@@ -44,19 +53,20 @@ async def ensure_keys(store: Store, clock: Clock, ids: Ids, *, account_id: str) 
             )
             AttachmentRepo(tx).attach(EntityRepo(tx).add(user), Usage.PERMISSIONS, AGENT_POLICY_ARN, None)
         return Keys(
-            root=_key(KeyRepo(tx), clock, ids, account_id, ""),
-            nodes=_key(KeyRepo(tx), clock, ids, account_id, NODE_USER),
+            root=_key(tx, clock, ids, vault, account_id, ""),
+            nodes=_key(tx, clock, ids, vault, account_id, NODE_USER),
             pages=installation_secret(tx, "pages", ids),
         )
 
     return await store.write(work)
 
 
-def _key(keys: KeyRepo, clock: Clock, ids: Ids, account_id: str, user_name: str) -> Credentials:
+def _key(tx: Tx, clock: Clock, ids: Ids, vault: Vault, account_id: str, user_name: str) -> Credentials:
     """The owner's oldest active key; made when there is none."""
-    for key in keys.of(account_id, user_name):
+    for key in KeyRepo(tx).of(account_id, user_name):
         if key.status == "Active":
-            return Credentials(access_key_id=key.access_key_id, secret_access_key=key.secret_access_key)
+            secret = opened(key, vault).secret_access_key
+            return Credentials(access_key_id=key.access_key_id, secret_access_key=secret)
     fresh = AccessKey(
         access_key_id=access_key_id(ids, "AKIA"),
         secret_access_key=secret_key(ids),
@@ -64,5 +74,5 @@ def _key(keys: KeyRepo, clock: Clock, ids: Ids, account_id: str, user_name: str)
         user_name=user_name,
         created_at=clock.now(),
     )
-    keys.add(fresh)
+    KeyRepo(tx).add(sealed(fresh, vault))
     return Credentials(access_key_id=fresh.access_key_id, secret_access_key=fresh.secret_access_key)

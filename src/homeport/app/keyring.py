@@ -12,9 +12,12 @@ from homeport.core.clock import Clock
 from homeport.gateway.ports import CallerPolicies, KeyRecord
 from homeport.runtime.changes import Subscription
 from homeport.services.iam.manifest import AccessKey, KeyRepo, policies_of_user
+from homeport.services.iam.manifest import opened as opened_key
 from homeport.services.sts.manifest import SessionRepo
+from homeport.services.sts.manifest import opened as opened_session
 from homeport.store.base import Store
 from homeport.store.tx import Tx
+from homeport.store.vault import Vault
 
 KINDS = frozenset({"iam.user", "iam.key", "iam.policies"})
 CACHED_MAX = 10_000
@@ -27,10 +30,10 @@ class StoredKeys:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, subscribe: Callable[[frozenset[str]], Subscription]
+        self, store: Store, clock: Clock, subscribe: Callable[[frozenset[str]], Subscription], vault: Vault
     ) -> None:
         self._store = store
-        self._clock = clock
+        self._vault = vault
         self._news = subscribe(KINDS)
         self._generation = 0
         self._cache: dict[str, KeyRecord] = {}
@@ -81,7 +84,7 @@ class StoredKeys:
         else:
             return None
         return KeyRecord(
-            secret_access_key=key.secret_access_key,
+            secret_access_key=opened_key(key, self._vault).secret_access_key,
             principal=who,
             policies=policies,
             active=key.status == "Active",
@@ -92,6 +95,7 @@ class StoredKeys:
         found = None if session is None else principals.of_session(tx, session, self._book)
         if session is None or found is None:
             return None
+        session = opened_session(session, self._vault)
         return KeyRecord(
             secret_access_key=session.secret_access_key,
             session_token=session.session_token,

@@ -118,13 +118,14 @@ async def run_up(settings: UpSettings, report: Report) -> None:
     clock, ids = SystemClock(), SystemIds()
     store = await open_store(f"sqlite:///{settings.data_dir / 'homeport.db'}")
     try:
-        keys = await ensure_keys(store, clock, ids, account_id=settings.account_id)
+        vault = Vault(master_key(settings.data_dir / MASTER_KEY, ids), ids)
+        keys = await ensure_keys(store, clock, ids, vault, account_id=settings.account_id)
         plane = build_control_plane(
             store,
             clock,
             ids,
             page_key=keys.pages,
-            vault=Vault(master_key(settings.data_dir / MASTER_KEY, ids), ids),
+            vault=vault,
             tasks_per_service=settings.tasks_per_service,
         )
         async with Supervisor() as supervisor:
@@ -136,7 +137,7 @@ async def run_up(settings: UpSettings, report: Report) -> None:
 async def _serve(
     settings: UpSettings, report: Report, plane: ControlPlane, keys: Keys, supervisor: Supervisor
 ) -> None:
-    ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe)
+    ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe, plane.vault)
     supervisor.start("key-ring", ring.run)
     plane.start(supervisor)
     sockets = AgentSockets(AgentGate(plane.hub), ids=plane.ids)

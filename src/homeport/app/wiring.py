@@ -123,6 +123,7 @@ class ControlPlane:
     zones: ecs.ZoneWatch
     reaper: ecs.Reaper
     denials: SealedDenials
+    vault: Vault
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
     alarms: ecs.AlarmController | None = None
@@ -234,12 +235,20 @@ def build_control_plane(
             target_groups=target_groups,
             alarms=alarms,
         ),
-        "iam": iam.Iam(store=store, clock=clock, ids=ids),
+        "iam": iam.Iam(store=store, clock=clock, ids=ids, vault=vault),
         "secretsmanager": secretsmanager.SecretsManager(
             store=store, clock=clock, ids=ids, pages=pages, vault=vault
         ),
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
-        "sts": sts.Sts(store=store, clock=clock, ids=ids, roles=IamRoles(), denials=denials, issuers=issuers),
+        "sts": sts.Sts(
+            store=store,
+            clock=clock,
+            ids=ids,
+            roles=IamRoles(),
+            denials=denials,
+            issuers=issuers,
+            vault=vault,
+        ),
     }
     return ControlPlane(
         store=store,
@@ -253,6 +262,7 @@ def build_control_plane(
         reaper=ecs.Reaper(store, clock),
         targets=None if target_groups is None else ecs.TargetController(store, clock, ids, target_groups),
         denials=denials,
+        vault=vault,
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )

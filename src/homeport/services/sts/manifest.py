@@ -8,11 +8,21 @@ from homeport.services.sts.api.facts import Facts
 from homeport.services.sts.model import Session
 from homeport.services.sts.ports import RoleFacts
 from homeport.services.sts.repo import tables  # noqa: F401  defines the tables
-from homeport.services.sts.repo.sessions import SessionRepo
+from homeport.services.sts.repo.sessions import SessionRepo, opened
 
 name = "sts"
 operations = ops
 invalid_input = "ValidationError"
 facts = Facts()
 
-__all__ = ["RoleFacts", "Session", "SessionRepo", "Sts", "facts", "invalid_input", "name", "operations"]
+__all__ = [
+    "RoleFacts",
+    "Session",
+    "SessionRepo",
+    "Sts",
+    "facts",
+    "invalid_input",
+    "name",
+    "opened",
+    "operations",
+]

@@ -13,9 +13,10 @@ from homeport.core.ids import Ids, access_key_id, secret_key
 from homeport.core.operations import Operations
 from homeport.services.sts.model import Session
 from homeport.services.sts.ports import Denials, Issuers, Roles
-from homeport.services.sts.repo.sessions import SessionRepo
+from homeport.services.sts.repo.sessions import SessionRepo, sealed
 from homeport.store.base import Store
 from homeport.store.tx import Tx
+from homeport.store.vault import Vault
 
 ops = Operations("sts")
 
@@ -37,6 +38,7 @@ class Sts:
     roles: Roles
     denials: Denials
     issuers: Issuers
+    vault: Vault
 
 
 def begun(sts: Sts, req: Request, seconds: int, **facts: Any) -> Session:
@@ -56,7 +58,7 @@ def keep(tx: Tx, sts: Sts, session: Session) -> None:
     """Store a session; those that expired a day ago are forgotten."""
     repo = SessionRepo(tx)
     repo.purge((sts.clock.now() - EXPIRED_KEPT).timestamp())
-    repo.add(session)
+    repo.add(sealed(session, sts.vault))
 
 
 def credentials_view(session: Session) -> Answer:
