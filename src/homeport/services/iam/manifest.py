@@ -40,7 +40,7 @@ from homeport.services.iam.repo.applied import (
 )
 from homeport.services.iam.repo.attachments import AttachmentRepo
 from homeport.services.iam.repo.entities import EntityRepo
-from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
+from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo, opened, sealed
 from homeport.services.iam.repo.managed import ADMINISTRATOR_POLICY_ARN, AGENT_POLICY_ARN
 
 name = "iam"
@@ -68,8 +68,10 @@ __all__ = [
     "invalid_input",
     "managed_policy",
     "name",
+    "opened",
     "operations",
     "policies_of_id",
     "policies_of_role",
     "policies_of_user",
+    "sealed",
 ]

@@ -182,10 +182,15 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AccessKey(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A long-term key: of a user, or of the account's root when `user_name` is empty."""
+    """A long-term key: of a user, or of the account's root when `user_name` is empty.
+
+    A row holds the secret `sealed`; `secret_access_key` is there only while somebody has to know it, and in
+    rows of earlier versions.
+    """
 
     access_key_id: str
-    secret_access_key: str
+    secret_access_key: str = ""
+    sealed: bytes = b""
     account_id: str
     user_name: str = ""
     status: str = "Active"

@@ -24,7 +24,7 @@ from homeport.services.iam.errors import (
 )
 from homeport.services.iam.model import AccessKey, LastUse, User
 from homeport.services.iam.plan.quotas import KEYS_PER_USER
-from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo
+from homeport.services.iam.repo.keys import KeyRepo, LastUseRepo, sealed
 from homeport.services.iam.view import key_view
 from homeport.store.tx import Tx
 
@@ -54,7 +54,7 @@ async def create_access_key(call: Call, iam: Iam, req: Request) -> Answer:
         if len(keys.of(call.account_id, name)) >= KEYS_PER_USER:
             raise LimitExceededException(f"Cannot exceed quota for AccessKeysPerUser: {KEYS_PER_USER}")
         owned = replace(key, user_name=name)
-        keys.add(owned)
+        keys.add(sealed(owned, iam.vault))
         return owned
 
     made = await iam.store.write(work)

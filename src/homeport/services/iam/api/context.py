@@ -35,6 +35,7 @@ from homeport.services.iam.repo.entities import EntityRepo
 from homeport.services.iam.repo.managed import aws_policies, is_aws_managed
 from homeport.store.base import Store
 from homeport.store.tx import Tx
+from homeport.store.vault import Vault
 
 ops = Operations("iam")
 
@@ -54,6 +55,7 @@ class Iam:
     store: Store
     clock: Clock
     ids: Ids
+    vault: Vault
 
 
 # ---- what a request is about --------------------------------------------------------------------

@@ -5,11 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from msgspec.structs import replace
-from sqlalchemy import delete, select, update
+from sqlalchemy import Text, delete, select, update
 
 from homeport.services.iam.model import AccessKey, LastUse
 from homeport.services.iam.repo.tables import access_keys, last_uses
 from homeport.store.tx import Tx
+from homeport.store.vault import Vault
+
+_OPEN = '%"secret_access_key":"%'
+"""In the bodies of earlier versions, which kept secrets as they are."""
+
+
+def sealed(key: AccessKey, vault: Vault) -> AccessKey:
+    """The key as a row holds it: its secret is in an envelope."""
+    envelope = vault.seal(key.secret_access_key.encode(), about=_about(key))
+    return replace(key, secret_access_key="", sealed=envelope)
+
+
+def opened(key: AccessKey, vault: Vault) -> AccessKey:
+    """The key with its secret. Raise `VaultError`."""
+    if key.secret_access_key:
+        return key
+    return replace(key, secret_access_key=vault.open(key.sealed, about=_about(key)).decode(), sealed=b"")
+
+
+def _about(key: AccessKey) -> str:
+    return f"iam/access-key/{key.account_id}/{key.access_key_id}"
 
 
 class KeyRepo:
@@ -39,7 +60,9 @@ class KeyRepo:
         return tuple(sorted((row[0] for row in rows), key=lambda key: (key.created_at, key.access_key_id)))
 
     def add(self, key: AccessKey) -> None:
-        """Insert an access key."""
+        """Insert a `sealed` access key."""
+        if key.secret_access_key:
+            raise ValueError("an access key is sealed before it is kept")
         self._tx.execute(
             access_keys.insert().values(
                 access_key_id=key.access_key_id,
@@ -58,6 +81,16 @@ class KeyRepo:
             .values(user_name=key.user_name, body=key)
         )
         self._tx.touch("iam.key", key.access_key_id)
+
+    def seal_open(self, vault: Vault) -> None:
+        """Seal what an earlier version kept as it is. Who uses the keys need not hear of it."""
+        rows = self._tx.execute(select(access_keys.c.body).where(access_keys.c.body.cast(Text).like(_OPEN)))
+        for (key,) in rows.all():
+            self._tx.execute(
+                update(access_keys)
+                .where(access_keys.c.access_key_id == key.access_key_id)
+                .values(body=sealed(key, vault))
+            )
 
     def give(self, account_id: str, before: str, after: str) -> None:
         """A user has another name: its keys stay its own."""
