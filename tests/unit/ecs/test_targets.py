@@ -134,6 +134,32 @@ def test_a_task_that_was_never_registered_is_not_kept_waiting() -> None:
     assert moved.last_status == "STOPPING"
 
 
+@pytest.mark.parametrize("group", ["tg/one", "tg/two"])
+def test_a_task_gets_the_requests_for_the_crashed_one_whose_port_it_has_and_waits_for_its_target(
+    group: str,
+) -> None:
+    """Found by the simulator: seed 5006 of the world with targets."""
+    row = msgspec.structs.replace(
+        target(placed(1, port=49001), "DRAINING", deregistered_at=NOW), target_group=group
+    )
+    drains = {group: GroupSeen(health={("i-1", 49001): TargetState(state="draining")}, delay_seconds=30)}
+    leaving = placed(2, port=49001, desired_status="STOPPED")
+    waits = plan(leaving, rows=(row,), groups=drains)
+    assert [t.last_status for t in waits.tasks] == ["DEACTIVATING"]
+    over = plan(waits.tasks[0], rows=(row,), groups={group: GroupSeen(delay_seconds=30)})
+    assert (over.remove, [t.last_status for t in over.tasks]) == ((row,), ["STOPPING"])
+    elsewhere = placed(2, port=49002, desired_status="STOPPED")
+    assert [t.last_status for t in plan(elsewhere, rows=(row,), groups=drains).tasks] == ["STOPPING"]
+
+
+def test_a_task_does_not_wait_for_the_target_of_the_next_one_on_its_port() -> None:
+    leaving, new = placed(1, port=49001, desired_status="STOPPED"), placed(2, port=49001)
+    old, row = target(leaving, id=1), target(new, id=2)
+    step = plan(leaving, new, rows=(old, row), groups=seen(row))
+    assert step.remove == (old,)
+    assert [t.last_status for t in step.tasks] == ["STOPPING"]
+
+
 def test_a_new_task_on_an_old_ones_port_keeps_its_target() -> None:
     old, new = target(placed(1, port=49001)), placed(2, port=49001)
     step = plan(new, rows=(old,), groups=seen(old))
@@ -335,7 +361,9 @@ def test_an_agent_hears_of_a_stop_only_when_no_target_of_the_task_is_left(shown:
             assert not [row for row in left.targets if row.task_id == moved.id]
     for one in left.live:
         if one.is_held:
-            assert [row for row in left.targets if row.task_id == one.id], "else nobody would ever tell it"
+            ports = {one.containers[0].network_bindings[0]["hostPort"]}
+            here = [row for row in left.targets if row.task_id == one.id or row.port in ports]
+            assert here, "else nobody would ever tell it"
 
 
 @settings(max_examples=400, deadline=None)

@@ -215,7 +215,7 @@ def _load(tx: Tx, service_id: int) -> TargetSnapshot | None:
 
 
 def _instances(tx: Tx, live: Sequence[Task], registered: set[int]) -> dict[int, str]:
-    """The EC2 ids of the instances of tasks that have yet to be registered."""
-    new = {task.instance_id for task in live if is_wanted(task) and task.id not in registered}
+    """The EC2 ids of the instances of tasks that have yet to be registered, or are on their way out."""
+    new = {t.instance_id for t in live if t.is_held or (is_wanted(t) and t.id not in registered)}
     found = (InstanceRepo(tx).get(row_id) for row_id in sorted(filter(None, new)))
     return {instance.id: instance.ec2_instance_id for instance in found if instance is not None}

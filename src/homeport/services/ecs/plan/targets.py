@@ -3,7 +3,7 @@
 Level-triggered: a task that should run and runs is registered in its target groups, everything else
 is not. What is asked of a load balancer is written down before it is asked, so that a crash
 in between leaves nothing behind: the question is put again. A task that is told to stop is DEACTIVATING
-until none of its targets drains, or their delay has passed; only then its agent hears of it.
+until no target at its address drains, or their delay has passed; only then its agent hears of it.
 
 Sources: developer guide, "Amazon ECS task lifecycle" (DEACTIVATING) and "Service event messages";
 Elastic Load Balancing guides, "Target health status" and "Deregistration delay".
@@ -226,10 +226,23 @@ class _Step:
     def move_on(self, task: Task) -> None:
         """A task on its way out: DEACTIVATING as long as it has targets, then its agent may stop it."""
         gone = {target.id for target in self._remove}
-        left = [t for t in self._snapshot.targets if t.task_id == task.id and t.id not in gone]
-        status = "DEACTIVATING" if left else "STOPPING"
+        left = (target for target in self._snapshot.targets if target.id not in gone)
+        status = "DEACTIVATING" if any(self._is_served(task, target) for target in left) else "STOPPING"
         if status != task.last_status:
             self._moved.append(msgspec.structs.replace(task, last_status=status))
+
+    def _is_served(self, task: Task, target: Target) -> bool:
+        """Whether the task may get requests by a target: its own, or that of one that listened there before.
+
+        A crashed task's target is still there when the next task gets its port.
+        """
+        if target.task_id == task.id:
+            return True
+        owner = self._tasks.get(target.task_id)
+        if owner is not None and is_wanted(owner):
+            return False
+        found = (address_of(task, place, self._snapshot.instances) for place in task.target_places)
+        return (target.target, target.port) in found
 
     @property
     def _subject(self) -> str:
