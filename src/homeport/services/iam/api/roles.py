@@ -20,6 +20,7 @@ from homeport.services.iam.api.context import (
     require_new,
 )
 from homeport.services.iam.api.holders import require_free, set_boundary
+from homeport.services.iam.api.trust import principal_is_now, require_principals
 from homeport.services.iam.errors import DeleteConflictException, InvalidInputException
 from homeport.services.iam.model import Kind, Role
 from homeport.services.iam.plan.documents import check_trust
@@ -44,6 +45,7 @@ async def create_role(call: Call, iam: Iam, req: Request) -> Answer:
 
     def work(tx: Tx) -> Role:
         require_new(tx, call, Role, req["RoleName"])
+        require_principals(tx, call, req["AssumeRolePolicyDocument"])
         role = EntityRepo(tx).add(
             Role(
                 account_id=call.account_id,
@@ -129,6 +131,7 @@ async def update_assume_role_policy(call: Call, iam: Iam, req: Request) -> Answe
     def work(tx: Tx) -> None:
         role = find(tx, call, Role, req["RoleName"])
         require_modifiable(role)
+        require_principals(tx, call, req["PolicyDocument"])
         EntityRepo(tx).save(replace(role, trust=req["PolicyDocument"]))
 
     await iam.store.write(work)
@@ -156,4 +159,5 @@ async def delete_role(call: Call, iam: Iam, req: Request) -> Answer:
 def remove(tx: Tx, role: Role) -> None:
     """Remove the row and what is remembered of it."""
     EntityRepo(tx).delete(role)
+    principal_is_now(tx, role, role.unique_id)
     LastUseRepo(tx).forget(role.unique_id)

@@ -22,6 +22,7 @@ from homeport.services.iam.api.context import (
     require_new,
 )
 from homeport.services.iam.api.holders import require_free, set_boundary
+from homeport.services.iam.api.trust import principal_is_now
 from homeport.services.iam.errors import DeleteConflictException, EntityAlreadyExistsException
 from homeport.services.iam.model import Kind, User
 from homeport.services.iam.plan.tagging import tagged
@@ -104,6 +105,8 @@ async def update_user(call: Call, iam: Iam, req: Request) -> Answer:
         changed = repo.save(replace(user, name=fresh or user.name, path=req.get("NewPath", user.path)))
         if changed.name != user.name:
             KeyRepo(tx).give(call.account_id, user.name, changed.name)
+        if changed.arn != user.arn:
+            principal_is_now(tx, user, changed.arn)
 
     await iam.store.write(work)
     return {}
@@ -121,6 +124,7 @@ async def delete_user(call: Call, iam: Iam, req: Request) -> Answer:
         if repo.holders_of(user):
             raise DeleteConflictException("Cannot delete entity, must remove users from group first.")
         repo.delete(user)
+        principal_is_now(tx, user, user.unique_id)
 
     await iam.store.write(work)
     return {}
