@@ -200,11 +200,14 @@ def test_session_tags_speak_in_conditions_and_transitive_ones_go_on(world: World
     given = world.assume(first, Tags=tags, TransitiveTagKeys=["color"])
     world.live.client("ecs", **keys(given["Credentials"])).list_clusters()
     assert refused(world.client("ecs", first).list_clusters) == "AccessDeniedException"
-    second = world.role(allow("ecs:ListClusters", Condition=blue), trust_policy=trust(both))
+    tagging = trust(both, ["sts:AssumeRole", "sts:TagSession"])
+    second = world.role(allow("ecs:ListClusters", Condition=blue), trust_policy=tagging)
     chained = world.live.client("sts", **keys(given["Credentials"]))
     world.live.client("ecs", **keys(world.assume(second, chained)["Credentials"])).list_clusters()
     red = [{"Key": "color", "Value": "red"}]
     assert refused(lambda: world.assume(second, chained, Tags=red)) == "ValidationError"
+    untagged = world.role(trust_policy=trust(both))
+    assert refused(lambda: world.assume(untagged, Tags=tags)) == "AccessDenied"
 
 
 def test_a_change_of_the_role_counts_with_the_next_request(world: World) -> None:
