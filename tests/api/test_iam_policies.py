@@ -124,6 +124,13 @@ def test_a_policy_that_is_not_there_is_not_attached(holder: Holder) -> None:
 
 
 @EACH
+def test_a_services_own_policy_is_for_its_role_only(holder: Holder) -> None:
+    service_policy = "arn:aws:iam::aws:policy/aws-service-role/AmazonECSServiceRolePolicy"
+    with refused("PolicyNotAttachable"):
+        holder.do("attach_{}_policy", PolicyArn=service_policy)
+
+
+@EACH
 def test_ten_policies_may_be_attached_and_listed_by_path(holder: Holder, iam: Any) -> None:
     paths = ["/team/"] * 3 + ["/other/"] * 8
     arns = [
