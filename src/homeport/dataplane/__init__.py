@@ -1,0 +1,1 @@
+"""Load balancers as they are meant, and the proxy's configuration that makes them so. Pure."""
