@@ -69,6 +69,7 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "GetAccountAuthorizationDetails",
             "GenerateCredentialReport",
             "GetCredentialReport",
+            "ListVirtualMFADevices",
             "SimulateCustomPolicy",
             "GetContextKeysForCustomPolicy",
         }

@@ -107,6 +107,23 @@ def test_a_user_goes_when_nothing_hangs_on_it(iam: Any, user: str, group: str) -
         iam.delete_user(UserName=user)
 
 
+def test_nobody_has_what_cannot_be_made(iam: Any, user: str) -> None:
+    """What Terraform asks for before it deletes a user by force."""
+    for operation, member in (
+        ("list_mfa_devices", "MFADevices"),
+        ("list_ssh_public_keys", "SSHPublicKeys"),
+        ("list_signing_certificates", "Certificates"),
+        ("list_service_specific_credentials", "ServiceSpecificCredentials"),
+    ):
+        assert getattr(iam, operation)(UserName=user)[member] == []
+        with refused("NoSuchEntity", "The user with name nobody cannot be found."):
+            getattr(iam, operation)(UserName="nobody")
+    assert iam.list_virtual_mfa_devices()["VirtualMFADevices"] == []
+    for operation in ("get_login_profile", "delete_login_profile"):
+        with refused("NoSuchEntity", f"Login Profile for User {user} cannot be found."):
+            getattr(iam, operation)(UserName=user)
+
+
 def test_who_does_not_say_a_name_means_itself(live: Live, iam: Any, user: str) -> None:
     iam.attach_user_policy(UserName=user, PolicyArn=AWS_POLICY)
     mine = client_of(live, iam.create_access_key(UserName=user)["AccessKey"])

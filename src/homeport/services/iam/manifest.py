@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.iam.api import (  # noqa: F401  fill the table
+    absent,
     access_keys,
     account,
     details,
