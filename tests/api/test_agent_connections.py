@@ -27,6 +27,7 @@ from homeport.node.agent import InstanceGoneError, NodeAgent
 from homeport.services.ecs.repo.instances import InstanceRepo
 from tests.kit.agent_model import faults
 from tests.kit.agent_replay import AgentCalls, AgentEnd, RefusedUpgradeError
+from tests.kit.iam import trusts
 from tests.kit.server import ACCOUNT, REGION, Live, credentials
 
 RESOURCES = [
@@ -324,27 +325,32 @@ class TestWhatIsSaid:
 
 
 class TestRegistration:
-    def test_a_task_role_is_not_placed_on_an_agent_that_would_get_no_credentials_for_it(
-        self, ecs: Any, calls: AgentCalls
+    def test_a_task_role_is_placed_only_on_an_agent_that_can_hand_out_its_credentials(
+        self, live: Live, ecs: Any, calls: AgentCalls
     ) -> None:
-        """Such an agent would run the task without its role, and nobody would know."""
-        able = [{"name": "com.amazonaws.ecs.capability.task-iam-role"}]
-        body = {"totalResources": RESOURCES, "attributes": able}
-        registered = calls.call("RegisterContainerInstance", body)[1]["containerInstance"]
-        assert able[0] in registered["attributes"]
-        work = calls.open(acs(registered["containerInstanceArn"]))
-        ecs.register_task_definition(
-            family="role",
-            taskRoleArn=f"arn:aws:iam::{ACCOUNT}:role/r",
-            containerDefinitions=[{"name": "c", "image": "i", "memory": 4}],
-        )
-        answer = ecs.start_task(
-            taskDefinition="role", containerInstances=[registered["containerInstanceArn"]]
-        )
-        (failure,) = answer["failures"]
-        assert failure["reason"] == "ATTRIBUTE"
-        assert "task-iam-role" in failure["detail"]
-        work.leave()
+        """Another would run the task without its role, and nobody would know."""
+        role = live.client("iam").create_role(RoleName="handed", AssumeRolePolicyDocument=trusts())["Role"]
+        container = {"name": "c", "image": "i", "memory": 4}
+        ecs.register_task_definition(family="role", taskRoleArn=role["Arn"], containerDefinitions=[container])
+        needed = [{"name": f"com.amazonaws.ecs.capability.{name}"} for name in ("task-iam-role",)]
+        for able in ([], needed):
+            body = {"totalResources": RESOURCES, "attributes": able}
+            registered = calls.call("RegisterContainerInstance", body)[1]["containerInstance"]
+            work = calls.open(acs(registered["containerInstanceArn"]))
+            answer = ecs.start_task(
+                taskDefinition="role", containerInstances=[registered["containerInstanceArn"]]
+            )
+            if able:
+                (task,) = work.hear("PayloadMessage")["tasks"]
+                given = task["roleCredentials"]
+                assert given["roleArn"] == role["Arn"]
+                assert given["accessKeyId"].startswith("ASIA")
+                assert set(given) >= {"credentialsId", "secretAccessKey", "sessionToken", "expiration"}
+            else:
+                (failure,) = answer["failures"]
+                assert failure["reason"] == "ATTRIBUTE"
+                assert "task-iam-role" in failure["detail"]
+            work.leave()
 
     def test_the_same_token_is_the_same_instance(self, calls: AgentCalls) -> None:
         body = {"totalResources": RESOURCES, "clientToken": "token-1"}

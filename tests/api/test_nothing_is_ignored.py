@@ -21,6 +21,7 @@ from homeport.core.call import Call, Principal
 from homeport.core.errors import AwsError
 from homeport.services.ecs.manifest import operations
 from homeport.wire.model import Shape, service_api
+from tests.kit.iam import trusts
 from tests.kit.server import ACCOUNT, REGION, Live
 from tests.wire.oracle import values
 
@@ -502,6 +503,7 @@ def waits(live: Live, ecs: Any, name: str) -> dict[str, Any]:
 def world(live: Live, ecs: Any) -> dict[str, str]:
     """Something of everything, by the names that `REQUESTS` uses."""
     live.add_node(attributes={"homeport.auto-scaling-group": "own"})
+    live.client("iam").create_role(RoleName="runs", AssumeRolePolicyDocument=trusts())
     for name in ("own", "doomed"):
         ecs.create_capacity_provider(name=name, autoScalingGroupProvider={"autoScalingGroupArn": name})
     ecs.put_cluster_capacity_providers(

@@ -7,10 +7,12 @@ from collections.abc import Callable
 
 from homeport.app import principals
 from homeport.app.last_uses import LastUses
+from homeport.app.role_sessions import task_of
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.gateway.ports import CallerPolicies, KeyRecord
 from homeport.runtime.changes import Subscription
+from homeport.services.ecs.manifest import CREDENTIALS_ENDED, TaskRepo
 from homeport.services.iam.manifest import AccessKey, KeyRepo, policies_of_user
 from homeport.services.iam.manifest import opened as opened_key
 from homeport.services.sts.manifest import SessionRepo
@@ -19,14 +21,15 @@ from homeport.store.base import Store
 from homeport.store.tx import Tx
 from homeport.store.vault import Vault
 
-KINDS = frozenset({"iam.user", "iam.key", "iam.policies"})
+KINDS = frozenset({"iam.user", "iam.key", "iam.policies", CREDENTIALS_ENDED})
 CACHED_MAX = 10_000
 
 
 class StoredKeys:
     """A `KeyRing` over the store, with a cache that the change feed empties.
 
-    A session is worth what its user is worth now: a deleted user's sessions prove nobody.
+    A session is worth what its user is worth now: a deleted user's sessions prove nobody, nor do a stopped
+    task's.
     """
 
     def __init__(
@@ -92,6 +95,8 @@ class StoredKeys:
 
     def _session(self, tx: Tx, access_key_id: str) -> KeyRecord | None:
         session = SessionRepo(tx).find(access_key_id)
+        if session is not None and (uid := task_of(session)) and not TaskRepo(tx).is_live(uid):
+            return None  # credentials of a task are good while it lives
         found = None if session is None else principals.of_session(tx, session, self._book)
         if session is None or found is None:
             return None

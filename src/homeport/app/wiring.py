@@ -11,6 +11,7 @@ import msgspec
 from homeport.app.denials import SealedDenials
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.principals import IamRoles
+from homeport.app.role_sessions import TaskRoleSessions
 from homeport.app.settings import TASKS_PER_SERVICE
 from homeport.core.call import Call
 from homeport.core.clock import Clock
@@ -156,6 +157,7 @@ class ControlPlane:
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
         supervisor.start("roll-call", self.hub.call_the_roll)
+        supervisor.start("task-roles", self.hub.renew_credentials)
         self.runners.extend(runners.values())
         for name, runner in runners.items():
             supervisor.start(name, runner.run)
@@ -190,7 +192,7 @@ class ControlPlane:
         return (
             Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
             Route(
-                kinds=frozenset({"ecs.service", "ecs.instances", "ecs.fleet"}),
+                kinds=frozenset({"ecs.service", "ecs.instances", "ecs.fleet", ecs.ROLES_CHANGED}),
                 queue=self.queues["replica"],
                 list_keys=self.replicas.keys,
                 keys_of=self.replicas.keys_of,
@@ -222,7 +224,12 @@ def build_control_plane(
 ) -> ControlPlane:
     """All services over one store. Without `target_groups` and `alarms` services have none."""
     denials = SealedDenials(vault)
-    placer, zones = ecs.Placer(store, clock, ids), ecs.ZoneWatch(store)
+    sessions = sts.Sts(
+        store=store, clock=clock, ids=ids, roles=IamRoles(), denials=denials, issuers=issuers, vault=vault
+    )
+    service_roles = sts.ServiceRoles(sessions)
+    roles = TaskRoleSessions(service_roles, page_key)
+    placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     contexts: dict[str, Any] = {
         "ecs": ecs.Ecs(
@@ -240,21 +247,13 @@ def build_control_plane(
             store=store, clock=clock, ids=ids, pages=pages, vault=vault
         ),
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
-        "sts": sts.Sts(
-            store=store,
-            clock=clock,
-            ids=ids,
-            roles=IamRoles(),
-            denials=denials,
-            issuers=issuers,
-            vault=vault,
-        ),
+        "sts": sessions,
     }
     return ControlPlane(
         store=store,
         clock=clock,
         ids=ids,
-        hub=ecs.AgentHub(store, clock, ids),
+        hub=ecs.AgentHub(store, clock, ids, roles),
         placer=placer,
         replicas=ecs.ReplicaController(store, clock, ids, placer, zones),
         zones=zones,

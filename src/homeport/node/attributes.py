@@ -75,8 +75,6 @@ def attributes(info: EngineInfo, settings: NodeSettings, *, task_limits: bool) -
     names += [f"{_OLD}logging-driver.{driver}" for driver in drivers]
     names += [f"{_NEW}{name}" for name in _ALWAYS]
     names += [f"{_NEW}docker-plugin.{p.replace(':', '.')}" for p in info.volume_plugins if p != "local"]
-    if "awslogs" in drivers:
-        names.append(f"{_NEW}execution-role-awslogs")
     for option in info.security_options:
         for kind in ("apparmor", "selinux"):
             if kind in option:

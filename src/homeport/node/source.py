@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from hmac import compare_digest
 from typing import Any
 
 from homeport.agentproto.messages import RoleCredentials
@@ -59,14 +60,17 @@ class EngineSource:
         return view, next(c for c in view.containers if c.container.name == found[1])
 
     def credentials(self, credentials_id: str) -> RoleCredentials | None:
-        """Raise `CredentialsPendingError` while they are to be delivered again."""
-        found = self._tools.credentials.find(credentials_id)
-        if found is not None:
-            return found
+        """Of a task's role; what the node itself uses is nobody's to ask for.
+
+        Raise `CredentialsPendingError` while they are to be delivered again.
+        """
         for owner in self._engine.tasks:
-            for named in (owner.task.role_credentials, owner.task.execution_role_credentials):
-                if named is not None and named.credentials_id == credentials_id and owner.record.alive:
+            named = owner.task.role_credentials
+            if named is not None and compare_digest(named.credentials_id.encode(), credentials_id.encode()):
+                found = self._tools.credentials.of(owner.task.arn, APPLICATION)
+                if found is None and owner.record.alive:
                     raise CredentialsPendingError(credentials_id)
+                return found
         return None
 
     async def usage(self, container: ContainerView) -> Usage | None:

@@ -32,17 +32,23 @@ from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
 from homeport.services.ecs.control.targets import TargetController
+from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
+from homeport.services.ecs.model import Task
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
+    ROLES_CHANGED,
     TARGETS_CHANGED,
     AgentHello,
     AlarmStates,
     RefusedAgentError,
+    RoleAssumer,
+    RoleSession,
     TargetGroups,
 )
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ecs.repo.events import EventPosition
+from homeport.services.ecs.repo.tasks import CREDENTIALS_ENDED, TaskRepo
 
 name = "ecs"
 operations = ops
@@ -52,6 +58,8 @@ facts = Facts()
 __all__ = [
     "ACS_PATH",
     "ALARMS_CHANGED",
+    "CREDENTIALS_ENDED",
+    "ROLES_CHANGED",
     "TARGETS_CHANGED",
     "TCS_PATH",
     "AgentHello",
@@ -68,11 +76,16 @@ __all__ = [
     "Reaper",
     "RefusedAgentError",
     "ReplicaController",
+    "RoleAssumer",
+    "RoleSession",
     "TargetController",
     "TargetGroups",
+    "Task",
+    "TaskRepo",
     "ZoneWatch",
     "facts",
     "invalid_input",
     "name",
     "operations",
+    "roles_of",
 ]

@@ -9,8 +9,10 @@ everything unreported is sent again, which agents take as no news.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -23,15 +25,32 @@ from homeport.agentproto.messages import (
     TaskStopVerificationMessage,
 )
 from homeport.core.clock import Clock
+from homeport.core.errors import UnavailableError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
 from homeport.services.ecs.control.agent_telemetry import TcsSession
+from homeport.services.ecs.control.task_roles import (
+    Current,
+    Key,
+    NoRoles,
+    TaskRoles,
+    credentials_message,
+    has_roles,
+    roles_of,
+)
 from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
 from homeport.services.ecs.plan.dispatch import task_payload
 from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, or_none
-from homeport.services.ecs.ports import AgentHello, Outbox, RefusedAgentError
+from homeport.services.ecs.ports import (
+    TASK_APPLICATION,
+    TASK_EXECUTION,
+    AgentHello,
+    Outbox,
+    RefusedAgentError,
+    RoleAssumer,
+)
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -43,6 +62,8 @@ log = get_logger("ecs.agents")
 PAYLOAD_TASKS_MAX = 10
 DEFINITIONS_KEPT = 2000
 NUMBERS_RESERVED = 1000
+RENEWAL_AGAIN = timedelta(seconds=30)
+"""When credentials could not be renewed because the store was away."""
 RETURN_SECONDS = 150.0
 """An agent that is there comes back within its longest back-off: 120 s, and a fifth of jitter."""
 
@@ -63,6 +84,10 @@ class _Session:
     """Reserved numbers of payloads and manifests, not used yet."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while sending: a manifest below a payload's number would be dropped as stale."""
+    credentials_sent: dict[Key, datetime] = field(default_factory=dict)
+    """Until when the credentials are good that went out, by task and role."""
+    renew_at: datetime | None = None
+    """When the first of them are to be renewed."""
 
 
 class AgentHub:
@@ -73,10 +98,12 @@ class AgentHub:
 
     name = "ecs.dispatch"
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, roles: RoleAssumer | None = None) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
+        self._roles = TaskRoles(store, clock, roles or NoRoles())
+        self._renewals = asyncio.Event()
         self._sessions: dict[int, _Session] = {}
         self._definitions: dict[int, TaskDefinition] = {}
 
@@ -110,6 +137,8 @@ class AgentHub:
                 await self._connected(session, hello)
                 await self._send_manifest(session)
             await self.reconcile(str(instance.id))
+            async with session.turn:
+                await self._send_credentials(session, anew=True)
         except BaseException:
             await asyncio.shield(self.disconnected(session))
             raise
@@ -221,6 +250,18 @@ class AgentHub:
             await self._send(session, instance, news[start : start + PAYLOAD_TASKS_MAX])
 
     async def _send(self, session: _Session, instance: ContainerInstance, tasks: tuple[Task, ...]) -> None:
+        starts = [task for task in tasks if task.desired_status == "RUNNING"]
+        current = await self._roles.current(starts)
+        self._note_sent(session, current)
+        for task in starts:
+            refused = next((arn for kind, arn in roles_of(task) if (task.uid, kind) in current.refused), None)
+            if refused is not None:
+                # The stop is news of its own: the agent reports the task as stopped, known to it or not.
+                await self._roles.give_up(task, refused)
+                tasks = tuple(one for one in tasks if one is not task)
+        session.newest_sent = max(session.newest_sent, *(task.id for task in starts), 0)
+        if not tasks:
+            return
         number = await self._next_number(session)
         payload = PayloadMessage(
             message_id=uuid(self._ids),
@@ -230,14 +271,71 @@ class AgentHub:
             seq_num=number,
             timeline=number,
             tasks=tuple(
-                task_payload(task, self._definitions[task.task_definition_id], instance) for task in tasks
+                task_payload(
+                    task,
+                    self._definitions[task.task_definition_id],
+                    instance,
+                    role=current.sessions.get((task.uid, TASK_APPLICATION)),
+                    execution_role=current.sessions.get((task.uid, TASK_EXECUTION)),
+                )
+                for task in tasks
             ),
         )
-        starts = (task.id for task in tasks if task.desired_status == "RUNNING")
-        session.newest_sent = max(session.newest_sent, *starts, 0)
         session.stops_sent |= {task.id for task in tasks if task.desired_status == "STOPPED"}
         session.outbox.send(payload)
         log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
+
+    # ---- credentials of roles ---------------------------------------------------------------
+
+    def _note_sent(self, session: _Session, current: Current) -> None:
+        """Remember what goes out, and when it has to be renewed."""
+        session.credentials_sent |= {key: one.expires_at for key, one in current.sessions.items()}
+        due = current.renew_at(self._clock.now())
+        if due is not None and (session.renew_at is None or due < session.renew_at):
+            session.renew_at = due
+            self._renewals.set()
+
+    async def _send_credentials(self, session: _Session, *, anew: bool = False) -> None:
+        """The credentials of tasks that the agent has already, as far as they were not sent on this socket.
+
+        `anew`: all of them, for an agent that may have lost them: it keeps them in memory only.
+        """
+        live = await self._store.read(lambda tx: TaskRepo(tx).live_of_instance(session.instance_id))
+        known = [task for task in live if has_roles(task) and not (anew and _is_due(task))]
+        current = await self._roles.current(known)
+        alive = {task.uid for task in live}
+        before = {} if anew else session.credentials_sent
+        session.credentials_sent = {
+            key: until for key, until in session.credentials_sent.items() if key[0] in alive
+        }
+        session.renew_at = None
+        for task in known:
+            for kind, _ in roles_of(task):
+                found = current.sessions.get((task.uid, kind))
+                if found is not None and before.get((task.uid, kind)) != found.expires_at:
+                    session.outbox.send(
+                        credentials_message(task, session.cluster_arn, kind, found, uuid(self._ids))
+                    )
+        self._note_sent(session, current)
+
+    async def renew_credentials(self) -> None:
+        """Renew tasks' credentials before they end, until cancelled."""
+        while True:
+            self._renewals.clear()
+            now = self._clock.now()
+            due = min((one.renew_at for one in self._sessions.values() if one.renew_at), default=None)
+            if due is None or due > now:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(None if due is None else (due - now).total_seconds()):
+                        await self._renewals.wait()
+                continue
+            for session in [one for one in self._sessions.values() if one.renew_at and one.renew_at <= now]:
+                try:
+                    async with session.turn:
+                        await self._send_credentials(session)
+                except UnavailableError as error:
+                    log.warning("credentials.not_renewed", instance=session.instance_arn, error=str(error))
+                    session.renew_at = now + RENEWAL_AGAIN
 
     async def _next_number(self, session: _Session) -> int:
         """The next number of payloads and manifests. They only rise; a crash leaves a hole.
@@ -290,6 +388,11 @@ class AgentHub:
                 stop_tasks=tuple(c for c in asked.stop_candidates if c.task_arn not in running),
             )
         )
+
+
+def _is_due(task: Task) -> bool:
+    """Whether a payload of the same session brings it, credentials included."""
+    return task.desired_status == "RUNNING" and task.last_status in ("PROVISIONING", "PENDING")
 
 
 class AcsSession:

@@ -22,6 +22,7 @@ from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
 from homeport.services.ecs.control.placer_state import ClusterState, Plan, Waiting
+from homeport.services.ecs.control.task_roles import NoRoles, require_roles
 from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
 from homeport.services.ecs.model import (
     Cluster,
@@ -50,7 +51,7 @@ from homeport.services.ecs.plan.placing import (
     seat_on,
     together,
 )
-from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, Share
+from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, RoleAssumer, Share
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.hosts import Reserved, reserved_room
@@ -71,8 +72,10 @@ FEED_LAG_MAX = timedelta(seconds=10)
 class Placer:
     """Places tasks; `run` must be running."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, roles: RoleAssumer | None = None) -> None:
+        """Without `roles` nobody can take on any: tasks that have one are refused."""
         self._store = store
+        self._roles = roles or NoRoles()
         self._clock = clock
         self._ids = ids
         self._clusters: dict[int, ClusterState] = {}
@@ -80,7 +83,8 @@ class Placer:
         self._ready: list[int] = []
 
     async def place(self, request: PlacementRequest) -> PlacementOutcome:
-        """Queue the request; answers after the commit."""
+        """Queue the request; answers after the commit. Raise `UnassumableRoleError` among others."""
+        await require_roles(self._store, self._roles, request.template)
         state = self._clusters.setdefault(request.cluster.id, ClusterState())
         waiting = Waiting(request, asyncio.get_running_loop().create_future())
         state.queue.append(waiting)

@@ -33,6 +33,7 @@ from homeport.services.ecs.control.service_steps import (
     with_events,
 )
 from homeport.services.ecs.control.stages import Outside, StageWork
+from homeport.services.ecs.control.task_roles import UnassumableRoleError, has_roles
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, TaskSetSteps, load_task_sets
 from homeport.services.ecs.control.zones import ZoneWatch
 from homeport.services.ecs.model import Cluster, Service, ServiceDeployment, Task, TaskDefinition
@@ -41,7 +42,7 @@ from homeport.services.ecs.plan.history import advanced, counted_at_its_end
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placing import service_placement, shares
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
-from homeport.services.ecs.ports import PlacementOutcome, TaskPlacer
+from homeport.services.ecs.ports import ROLES_CHANGED, PlacementOutcome, TaskPlacer
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -79,10 +80,12 @@ class ReplicaController:
         self._placer = placer
         self._zones = zones or ZoneWatch(store)
         self._short: dict[int, set[str]] = {}
+        self._roleless: dict[str, set[str]] = {}
+        """Services that tried to start tasks with roles since their account's roles changed."""
         self._rests = Rests()
         self._known: dict[int, dict[int, Task]] = {}
         """Of large services on their way, the tasks as they were last read: so few of them change between."""
-        self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen)
+        self._task_sets = TaskSetSteps(store, clock, ids, placer, self._listen, self._listen_for_roles)
         self._daemons = DaemonWatch(placer)
         self._stages = StageWork(store, clock, ids, outside or Outside())
 
@@ -98,6 +101,8 @@ class ReplicaController:
         """
         if change.kind == "ecs.service":
             return (change.key,)
+        if change.kind == ROLES_CHANGED:
+            return self._roleless.pop(change.key, ())
         if change.kind == "ecs.instances":
             return self._daemons.keys(int(change.key))
         return self._short.pop(int(change.key), ())
@@ -190,6 +195,10 @@ class ReplicaController:
         is_new = str(service.id) not in waiting
         waiting.add(str(service.id))
         return is_new
+
+    def _listen_for_roles(self, service: Service) -> None:
+        """A role that cannot be assumed may be, once the account's roles have changed."""
+        self._roleless.setdefault(service.account_id, set()).add(str(service.id))
 
     def _scale_in(self, service: Service, tasks: Sequence[Task], count: int) -> Sequence[Task]:
         """The tasks whose going keeps the placement strategy's result best."""
@@ -284,8 +293,12 @@ class ReplicaController:
             )
             # Before looking for room: news of room that comes while somebody looks must not be lost.
             self._listen(service)
+            if has_roles(template):
+                self._listen_for_roles(service)
             try:
                 outcome = await self._placer.place(request)
+            except UnassumableRoleError as error:
+                outcome = PlacementOutcome(tasks=(), unassumable=error.message)
             except AwsError as error:
                 outcome = PlacementOutcome(tasks=(), explanation=error.message)
             noted = await self._note_outcome(service, outcome, count, plan)

@@ -92,6 +92,8 @@ def told_starts(subject: str, outcome: PlacementOutcome, count: int, *, replaces
             f"{subject} was unable to reach steady state. Reason: No Container Instances were found in your "
             "capacity provider."
         )
+    if outcome.unassumable:
+        yield f"{subject} failed to launch a task with (error {outcome.unassumable})."
     if len(outcome.tasks) < count and outcome.explanation:
         yield (
             f"{subject} was unable to place a task because no container instance "

@@ -22,6 +22,7 @@ from homeport.services.ecs.control.service_steps import (
     told_stops,
     with_events,
 )
+from homeport.services.ecs.control.task_roles import UnassumableRoleError
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placing import service_placement, shares
@@ -81,12 +82,14 @@ class TaskSetSteps:
         ids: Ids,
         placer: TaskPlacer,
         listen: Callable[[Service], object],
+        listen_for_roles: Callable[[Service], object],
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._placer = placer
         self._listen = listen
+        self._listen_for_roles = listen_for_roles
 
     async def step(self, loaded: LoadedTaskSets) -> Next:
         """One step of one service: the writes in one transaction, then the starts."""
@@ -148,6 +151,7 @@ class TaskSetSteps:
     async def _start(self, service: Service, loaded: LoadedTaskSets, plan: TaskSetsPlan) -> None:
         # Before looking for room: news of room that comes while somebody looks must not be lost.
         self._listen(service)
+        self._listen_for_roles(service)
         messages: list[str] = []
         for step in plan.steps:
             definition = loaded.definitions.get(step.task_set.deployment.task_definition_id)
@@ -185,6 +189,8 @@ class TaskSetSteps:
         request = service_placement(service, cluster, definition, launch, template, count=count, shares=parts)
         try:
             return await self._placer.place(request), count
+        except UnassumableRoleError as error:
+            return PlacementOutcome(tasks=(), unassumable=error.message), count
         except AwsError as error:
             return PlacementOutcome(tasks=(), explanation=error.message), count
 

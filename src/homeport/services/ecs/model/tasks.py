@@ -100,6 +100,10 @@ class Task(Noun, frozen=True, kw_only=True):
     protection: Protection | None = None
     target_places: tuple[TargetPlace, ...] = ()
     """Where it is registered with load balancers while it runs."""
+    task_role: str | None = None
+    """The ARN of the role whose credentials its containers get, overrides included."""
+    execution_role: str | None = None
+    """The same of the role that its agent uses for it."""
     log_mode: str = "non-blocking"
     """The account's default delivery mode of log drivers when the task was made."""
 

@@ -5,15 +5,25 @@ from __future__ import annotations
 from homeport.agentproto import messages
 from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
 from homeport.services.ecs.plan.payload import TaskIdentity, render_stop, render_task
+from homeport.services.ecs.ports import RoleSession
 
 
-def task_payload(task: Task, definition: TaskDefinition, instance: ContainerInstance) -> messages.Task:
+def task_payload(
+    task: Task,
+    definition: TaskDefinition,
+    instance: ContainerInstance,
+    *,
+    role: RoleSession | None = None,
+    execution_role: RoleSession | None = None,
+) -> messages.Task:
     """The payload's task: whole when it should run, its ARN when it should stop."""
     if task.desired_status == "STOPPED":
         return render_stop(task.arn)
     return render_task(
         td=dict(definition.body),
         overrides=dict(task.asked_overrides),
+        role_credentials=role.credentials if role else None,
+        execution_role_credentials=execution_role.credentials if execution_role else None,
         task=TaskIdentity(
             arn=task.arn,
             cluster_arn=f"arn:aws:ecs:{task.region}:{task.account_id}:cluster/{task.cluster_name}",

@@ -20,7 +20,7 @@ from homeport.services.ecs.model import Cluster, Container, Demand, Service, Tas
 from homeport.services.ecs.plan.overrides import demand_of, echo, effective, validate_overrides
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import Tags, checked, merged
-from homeport.services.ecs.plan.task_definition import TaskDemand, unsupported_at_run
+from homeport.services.ecs.plan.task_definition import TaskDemand, references, unsupported_at_run
 
 _STARTED_BY = re.compile(r"[A-Za-z0-9_/ .,:+=@-]{0,128}")
 """Wider than the model's text: ecs-deploy sends `ECS Deploy`, others send owners and e-mail addresses."""
@@ -177,6 +177,12 @@ def _text(value: int | None) -> str | None:
     return None if value is None else str(value)
 
 
+def _role(body: Mapping[str, Any], member: str, account_id: str) -> str | None:
+    """Overrides may give a short name, as registering may."""
+    given = body.get(member)
+    return references.role_arn(given, account_id) if given else None
+
+
 def task_template(
     *,
     cluster: Cluster,
@@ -214,6 +220,8 @@ def task_template(
         overrides=launch.echo,
         asked_overrides=launch.overrides,
         tags=tags,
+        task_role=_role(body, "taskRoleArn", cluster.account_id),
+        execution_role=_role(body, "executionRoleArn", cluster.account_id),
         log_mode=log_mode,
         created_at=now,
     )

@@ -31,10 +31,6 @@ from homeport.services.ecs.plan.placement_types import (
 )
 from homeport.services.ecs.ports import PlacementFailure, PlacementRequest, Share
 
-WITHHELD = frozenset(
-    f"com.amazonaws.ecs.capability.{name}" for name in ("task-iam-role", "task-iam-role-network-host")
-)
-"""What an agent may be able to do, and this control plane not: it issues no task roles' credentials yet."""
 TROUBLESHOOTING = "For more information, see the Troubleshooting section of the Amazon ECS Developer Guide."
 
 
@@ -62,7 +58,7 @@ def instance_state(instance: ContainerInstance) -> InstanceView:
         ports_tcp=instance.ports_tcp,
         ports_udp=instance.ports_udp,
         gpu_ids=instance.gpu_ids,
-        attributes={a.name: a.value for a in instance.attributes if a.name not in WITHHELD},
+        attributes={a.name: a.value for a in instance.attributes},
     )
 
 

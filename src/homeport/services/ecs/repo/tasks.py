@@ -28,6 +28,8 @@ from homeport.services.ecs.repo.tables import tasks
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
+CREDENTIALS_ENDED = "ecs.credentials"
+"""The change feed's kind for a task with roles that stopped; the key is its id."""
 _T = tasks.c
 _COLUMNS = (_T.id, _T.version, _T.body)
 _LIVE = _T.stopped_at.is_(None)
@@ -57,6 +59,7 @@ _VERSIONS = PreparedList(
     lambda uids: select(_T.uid, _T.version).where(_T.uid.in_(uids), _T.cluster_id == bindparam("cluster_id")),
 )
 _IDS = PreparedList(_T.uid, lambda uids: select(_T.uid, _T.id).where(_T.uid.in_(uids)))
+_IS_LIVE = Prepared(select(_T.id).where(_T.uid == bindparam("uid"), _LIVE))
 _GET = Prepared(select(*_COLUMNS).where(_T.id == bindparam("row_id")))
 _TO_START = _by_age(
     _T.instance_id == bindparam("instance_id"),
@@ -185,6 +188,10 @@ class TaskRepo:
         row = self._tx.first(_GET, {"row_id": task_id})
         return None if row is None else _noun(row)
 
+    def is_live(self, uid: str) -> bool:
+        """Whether there is a task with that 32-character id, of whatever cluster, that is not STOPPED."""
+        return self._tx.first(_IS_LIVE, {"uid": bytes.fromhex(uid)}) is not None
+
     def add_all(self, new: Sequence[Task]) -> tuple[Task, ...]:
         """Insert; the rows' ids are filled in. All in one statement where there are many."""
         if not new:
@@ -245,6 +252,8 @@ class TaskRepo:
         opens_instance = task.daemon_id is not None and task.last_status == "RUNNING"
         if task.stopped_at is not None or opens_instance:
             self._tx.touch("ecs.fleet", str(task.cluster_id))
+        if task.stopped_at is not None and (task.task_role or task.execution_role):
+            self._tx.touch(CREDENTIALS_ENDED, task.uid)
         if task.desired_status == "STOPPED" and task.stopped_at is None and task.instance_id is not None:
             self._tx.touch("ecs.dispatch", str(task.instance_id))
         after = msgspec.structs.replace(task, version=task.version + 1)
