@@ -243,6 +243,52 @@ async def test_whatever_changes_a_decision_tells_the_feed(store: Store, change: 
     assert (await anext(feed)).changes == (Change("iam.policies", ACCOUNT),)
 
 
+async def test_accounts_do_not_see_each_other(store: Store) -> None:
+    other = "111111111111"
+
+    def make(tx: Tx) -> None:
+        for account, alias in ((ACCOUNT, "home"), (other, "")):
+            mine = {"account_id": account}
+            EntityRepo(tx).add(replace(user("ann"), **mine, unique_id=f"AIDA{account}"))
+            EntityRepo(tx).add(Account(**mine, name=account, created_at=NOON, alias=alias))
+
+    await store.write(make)
+    for account in (ACCOUNT, other):
+        found = await store.read(lambda tx, account=account: EntityRepo(tx).find(User, account, "ann"))  # type: ignore[misc]
+        assert found is not None
+        assert found.arn == f"arn:aws:iam::{account}:user/ann"
+        assert await store.read(lambda tx, found=found: EntityRepo(tx).by_unique_id(found.unique_id)) == found  # type: ignore[misc]
+        counts = await store.read(lambda tx, account=account: EntityRepo(tx).counts(account))  # type: ignore[misc]
+        assert counts == {"user": 1, "account": 1}
+    assert await store.read(lambda tx: EntityRepo(tx).alias_is_taken("home"))
+    assert not await store.read(lambda tx: EntityRepo(tx).alias_is_taken("away"))
+
+
+async def test_profiles_and_groups_tell_who_is_in_them(store: Store) -> None:
+    def make(tx: Tx) -> tuple[InstanceProfile, Role, Group, User]:
+        repo = EntityRepo(tx)
+        profile = repo.add(InstanceProfile(account_id=ACCOUNT, name="p", unique_id="AIPA", created_at=NOON))
+        empty = InstanceProfile(account_id=ACCOUNT, name="q", unique_id="AIPB", created_at=NOON)
+        repo.add(empty)
+        runs, team, ann = repo.add(role("r")), repo.add(group("team")), repo.add(user("ann"))
+        repo.join(profile, runs)
+        repo.join(team, ann)
+        return profile, runs, team, ann
+
+    profile, runs, team, ann = await store.write(make)
+    assert await store.read(lambda tx: EntityRepo(tx).members_of(profile)) == (runs,)
+    assert await store.read(lambda tx: EntityRepo(tx).holders_of(ann)) == (team,)
+    everywhere = await store.read(
+        lambda tx: EntityRepo(tx).roles_of(EntityRepo(tx).page(InstanceProfile, ACCOUNT))
+    )
+    assert everywhere == {profile.id: (runs,)}
+    assert await store.read(lambda tx: EntityRepo(tx).roles_of([])) == {}
+    whole = await store.read(lambda tx: EntityRepo(tx).memberships(ACCOUNT))
+    assert whole == {runs.id: (profile.id,), ann.id: (team.id,)}
+    assert await store.write(lambda tx: EntityRepo(tx).leave(team, ann))
+    assert not await store.write(lambda tx: EntityRepo(tx).leave(team, ann))
+
+
 async def test_keys_are_listed_by_age_and_the_feed_hears_when_one_goes(store: Store) -> None:
     def make(tx: Tx) -> None:
         for number, owner in ((3, "ann"), (1, "ann"), (2, "")):
