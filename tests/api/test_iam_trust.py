@@ -88,3 +88,30 @@ def test_a_namesake_is_not_who_was_trusted(live: Live, iam: Any) -> None:
     iam.create_user(UserName=name)
     with pytest.raises(ClientError, match="AccessDenied"):
         sts_of(name).assume_role(**asked)
+
+
+def test_when_a_role_was_last_used_is_known_a_while_later(live: Live, iam: Any) -> None:
+    role = fresh("used")
+    iam.create_user(UserName="caller-of-roles")
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=trusting(arn("user", "caller-of-roles")))
+    key = credentials(iam.create_access_key(UserName="caller-of-roles")["AccessKey"])
+    sts = live.client("sts", aws_access_key_id=key.access_key_id, aws_secret_access_key=key.secret_access_key)
+    found = sts.assume_role(RoleArn=arn("role", role), RoleSessionName="session")["Credentials"]
+    live.run(live.ring.uses.write())
+    assert iam.get_role(RoleName=role)["Role"]["RoleLastUsed"] == {}
+    session = live.client(
+        "ecs",
+        region_name="eu-west-1",
+        aws_access_key_id=found["AccessKeyId"],
+        aws_secret_access_key=found["SecretAccessKey"],
+        aws_session_token=found["SessionToken"],
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        session.list_clusters()
+    live.run(live.ring.uses.write())
+    used = iam.get_role(RoleName=role)["Role"]["RoleLastUsed"]
+    assert used["Region"] == "eu-west-1"
+    assert used["LastUsedDate"] >= iam.get_role(RoleName=role)["Role"]["CreateDate"]
+    iam.delete_role(RoleName=role)
+    iam.create_role(RoleName=role, AssumeRolePolicyDocument=trusts())
+    assert iam.get_role(RoleName=role)["Role"]["RoleLastUsed"] == {}
