@@ -266,6 +266,7 @@ class FakeMachine:
         if container is None:
             return None
         bindings = (container.spec.host_config.get("PortBindings") or {}).items()
+        log = container.spec.host_config.get("LogConfig") or {}
         return ContainerStatus(
             name=name,
             docker_id=container.id,
@@ -290,6 +291,8 @@ class FakeMachine:
             image=container.spec.image,
             image_id=self.images[container.spec.image].id if container.spec.image in self.images else "",
             labels=container.spec.config.get("Labels") or {},
+            log_driver=log.get("Type") or "json-file",
+            log_options=log.get("Config") or {},
         )
 
 

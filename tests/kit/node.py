@@ -163,6 +163,8 @@ class FakeControlPlane:
         self.tasks: dict[str, PlaneTask] = {}
         self.wires: set[_Wire] = set()
         self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.signed: list[tuple[str, str | None, str | None]] = []
+        """Operation, key id where it is not the node's own, region, of each call."""
         self.frames: list[Frame] = []
         self.answers: dict[str, Any] = {}
         self.objects: dict[str, bytes] = {}
@@ -266,6 +268,7 @@ class FakeControlPlane:
             raise self.refusals.pop(0)
         request = json.loads(json.dumps(request))
         self.calls.append((operation, request))
+        self.signed.append((operation, credentials.access_key_id if credentials else None, region))
         answer = self._answer(operation, request)
         if self.dice.random() < self.answer_loss:
             raise ApiUnreachableError("the answer was lost")

@@ -33,13 +33,14 @@ TARGETS: Mapping[str, str] = {
 
 
 class ApiError(Exception):
-    """The API answered with an error."""
+    """The API answered with an error; `request_id` is what its own log calls the request."""
 
-    def __init__(self, code: str, message: str, status: int) -> None:
+    def __init__(self, code: str, message: str, status: int, request_id: str = "") -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.request_id = request_id
 
     @property
     def transient(self) -> bool:
@@ -151,11 +152,11 @@ class AwsApi:
             "x-amz-target": f"{TARGETS[service]}.{operation}",
         }
         url = self.endpoints.get(service, self.endpoint_url)
-        status, answer = await self._send(
+        status, answer, request_id = await self._send(
             "POST", url, "/", body, headers, service=service, credentials=credentials, region=region
         )
         if status >= 300:
-            raise _error_of(answer, status)
+            raise _error_of(answer, status, request_id)
         return _object_of(answer, status)
 
     async def object(self, bucket: str, key: str, *, credentials: Credentials | None = None) -> bytes:
@@ -163,7 +164,7 @@ class AwsApi:
         url = self.endpoints.get("s3", self.endpoint_url)
         path = f"/{quote(bucket, safe='-_.~')}/{quote(key, safe='/-_.~')}"
         headers = {"x-amz-content-sha256": hashlib.sha256(b"").hexdigest()}
-        status, answer = await self._send(
+        status, answer, _ = await self._send(
             "GET", url, path, b"", headers, service="s3", credentials=credentials, region=None
         )
         if status >= 300:
@@ -183,7 +184,8 @@ class AwsApi:
         service: str,
         credentials: Credentials | None,
         region: str | None,
-    ) -> tuple[int, bytes]:
+    ) -> tuple[int, bytes, str]:
+        """Status, body and request id."""
         parts = urlsplit(endpoint)
         signed = sign_headers(
             credentials or self.credentials,
@@ -205,7 +207,8 @@ class AwsApi:
                 timeout=aiohttp.ClientTimeout(total=CALL_SECONDS_MAX),
                 allow_redirects=False,
             ) as response:
-                return response.status, await response.read()
+                request_id = response.headers.get("x-amzn-requestid", "")
+                return response.status, await response.read(), request_id
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise ApiUnreachableError(f"{endpoint}: {error!r}") from error
 
@@ -220,7 +223,7 @@ def _object_of(answer: bytes, status: int) -> Mapping[str, Any]:
     return value
 
 
-def _error_of(answer: bytes, status: int) -> ApiError:
+def _error_of(answer: bytes, status: int, request_id: str) -> ApiError:
     """The error of a JSON answer; anything else is one of the server."""
     try:
         value = json.loads(answer)
@@ -228,7 +231,7 @@ def _error_of(answer: bytes, status: int) -> ApiError:
         message = str(value.get("message") or value.get("Message") or "")
     except (ValueError, KeyError, TypeError, AttributeError):
         return ApiError("InternalFailure", answer[:200].decode(errors="replace"), max(status, 500))
-    return ApiError(kind.rsplit("#", 1)[-1].split(":", 1)[0], message, status)
+    return ApiError(kind.rsplit("#", 1)[-1].split(":", 1)[0], message, status, request_id)
 
 
 def _xml_code(answer: bytes) -> str:

@@ -17,6 +17,7 @@ from homeport.node.model import Phase, Preparation, Step
 from homeport.node.ports import DriverError, RunState
 from homeport.node.record import TaskRecord
 from homeport.node.runner import AWAY, StepRunner
+from homeport.node.secret_values import discreet, secret_options, without_values
 from homeport.node.steps import environment, health, pull, start, stop, volumes
 from homeport.node.steps.tools import Extras, Tools
 
@@ -41,6 +42,7 @@ class ContainerWork:
         self._on_health = on_health
         self._preparing: asyncio.Task[None] | None = None
         self._extras: dict[str, Extras] = {}
+        self._options: dict[str, tuple[str, ...]] = {}
         self._image_env: dict[str, tuple[str, ...]] = {}
         self._asked: set[str] = set()
 
@@ -193,6 +195,10 @@ class ContainerWork:
         if status is None:
             record.statuses.pop(name, None)
         else:
+            payload = start.payload_container(record.task, name)
+            if payload is not None and payload.secrets:
+                self._options[name] = secret_options(status, payload)
+                status = discreet(status, payload, self._fetched(name))
             record.statuses[name] = status
         known = record.of(name)
         if known.phase is Phase.STOPPED:
@@ -210,6 +216,7 @@ class ContainerWork:
     # ---- failing ----------------------------------------------------------------------------
 
     async def _failed(self, name: str, step: Step, reason: str) -> None:
+        reason = without_values(reason, self._fetched(name))
         log.warning("container.failed", task=self._record.task.arn, container=name, step=step, reason=reason)
         if step is Step.INSPECT:
             self.dirty.add(name)
@@ -235,6 +242,10 @@ class ContainerWork:
         self._record.change(
             name, lambda known: lifecycle.stopped(lifecycle.failed(known, reason), at=self._now())
         )
+
+    def _fetched(self, name: str) -> tuple[str, ...]:
+        """What no text may tell. A restarted agent knows what it has seen in Docker."""
+        return (*self._extras.get(name, Extras()).values, *self._options.get(name, ()))
 
     def _now(self) -> datetime:
         return self._tools.clock.now()

@@ -1,31 +1,45 @@
 """Values that a container gets from elsewhere: secrets, and environment files.
 
-Everything is fetched with the task's execution role. Source: ECS developer guide, "Pass sensitive data to
-an Amazon ECS container" and "Pass environment variables to an Amazon ECS container".
+Everything is fetched with the task's execution role, all at once, before any container is created. The texts
+of failures are the real agent's, which becomes the task's stopped reason.
+Source: ECS developer guide, "Pass sensitive data to an Amazon ECS container" and "Amazon ECS stopped task
+error messages"; amazon-ecs-agent 1.105 (asmsecret, ssmsecret), recorded with its calls.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import TypeVar
 
 from homeport.agentproto.messages import Container, Secret, Task
-from homeport.core.arn import Arn, MalformedArnError, parse_arn
+from homeport.core.arn import MalformedArnError, parse_arn
 from homeport.core.sigv4 import Credentials
 from homeport.node.api import ApiError, ApiUnreachableError, Backoff
+from homeport.node.secret_values import (
+    BadReferenceError,
+    SecretReference,
+    parameter_values,
+    parse_environment_file,
+    parse_secret,
+    picked,
+)
 from homeport.node.steps.tools import Extras, NoCredentialsError, Tools
 
 T = TypeVar("T")
+Key = tuple[str, str, str]
+"""(provider, region, valueFrom)."""
 
 PARAMETERS_PER_CALL = 10
 """Source: SSM API model, GetParameters, Names, max."""
 ATTEMPTS = 3
+"""For an error that may pass. Source: recordings of the real agent, `Amz-Sdk-Request: attempt=1; max=3`."""
+AWAY_SECONDS_MAX = 180.0
+"""How long somebody who does not answer is waited for: a control plane that restarts fails no task."""
 
 
 class FetchError(Exception):
-    """A value could not be fetched; the text becomes the task's reason."""
+    """A value could not be fetched; the text becomes the task's reason. It never tells a value."""
 
 
 def needs_environment(task: Task) -> bool:
@@ -37,14 +51,13 @@ async def fetch_environment(tools: Tools, task: Task) -> Mapping[str, Extras]:
     """What each container gets. Raise `FetchError`."""
     if not needs_environment(task):
         return {}
+    secrets = [secret for container in task.containers for secret in container.secrets]
     try:
         role = await tools.execution_role(task)
-    except NoCredentialsError as error:
-        raise _failure(f"secrets and environment files need it: {error}") from error
-    secrets = [secret for container in task.containers for secret in container.secrets]
-    values: dict[tuple[str, str, str], str] = {}
-    values |= await _parameters(tools, [s for s in secrets if s.provider == "ssm"], role)
-    values |= await _secret_values(tools, [s for s in secrets if s.provider == "asm"], role)
+    except NoCredentialsError:
+        provider = "ASM" if any(secret.provider == "asm" for secret in secrets) else "ssm"
+        raise FetchError(f"{provider} secret resource: unable to find execution role credentials") from None
+    values = await _all_values(tools, secrets, role)
     files: dict[str, dict[str, str]] = {}
     for container in task.containers:
         for file in container.environment_files:
@@ -53,12 +66,12 @@ async def fetch_environment(tools: Tools, task: Task) -> Mapping[str, Extras]:
     return {c.name: _extras(c, values, files) for c in task.containers if c.secrets or c.environment_files}
 
 
-def _key(secret: Secret) -> tuple[str, str, str]:
+def _key(secret: Secret) -> Key:
     return (secret.provider, secret.region, secret.value_from)
 
 
 def _extras(
-    container: Container, values: Mapping[tuple[str, str, str], str], files: Mapping[str, Mapping[str, str]]
+    container: Container, values: Mapping[Key, str], files: Mapping[str, Mapping[str, str]]
 ) -> Extras:
     environment: dict[str, str] = {}
     for file in reversed(container.environment_files):
@@ -66,50 +79,106 @@ def _extras(
     chosen: dict[str, dict[str, str]] = {"CONTAINER": {}, "LOG_DRIVER": {}}
     for secret in container.secrets:
         chosen[secret.target][secret.name] = values[_key(secret)]
-    return Extras(
-        environment={**environment, **chosen["CONTAINER"], **container.environment},
-        log_options=chosen["LOG_DRIVER"],
-    )
+    return Extras(environment={**environment, **chosen["CONTAINER"]}, log_options=chosen["LOG_DRIVER"])
 
 
-def _failure(text: str) -> FetchError:
-    return FetchError(f"ResourceInitializationError: unable to pull secrets or environment files: {text}")
+async def _all_values(tools: Tools, secrets: Iterable[Secret], role: Credentials) -> dict[Key, str]:
+    """Every secret's value; all calls at once. Failures are told together, in the task's order."""
+    found: dict[Key, str] = {}
+    failures: dict[int, str] = {}
 
-
-async def _patiently(tools: Tools, what: str, call: Callable[[], Awaitable[T]]) -> T:
-    """A few attempts, for errors that may pass."""
-    backoff = Backoff(first_seconds=0.5)
-    for attempt in range(1, ATTEMPTS + 1):
+    async def gather(place: int, work: Awaitable[Mapping[Key, str]]) -> None:
         try:
-            return await call()
-        except (ApiError, ApiUnreachableError) as error:
-            if attempt == ATTEMPTS or (isinstance(error, ApiError) and not error.transient):
-                raise _failure(f"{what}: {error}") from error
-        await asyncio.sleep(backoff.delay(attempt, tools.dice()))
-    raise AssertionError("unreachable")
+            found.update(await work)
+        except FetchError as error:
+            failures[place] = str(error)
 
-
-async def _parameters(
-    tools: Tools, secrets: Iterable[Secret], role: Credentials
-) -> dict[tuple[str, str, str], str]:
-    by_region: dict[str, list[str]] = {}
-    for secret in secrets:
-        names = by_region.setdefault(secret.region, [])
-        if secret.value_from not in names:
-            names.append(secret.value_from)
-    found: dict[tuple[str, str, str], str] = {}
-    for region, names in by_region.items():
-        for first in range(0, len(names), PARAMETERS_PER_CALL):
-            batch = names[first : first + PARAMETERS_PER_CALL]
-            for name, value in (await _parameter_batch(tools, region, batch, role)).items():
-                found["ssm", region, name] = value
+    unique = list({_key(secret): secret for secret in secrets}.values())
+    calls = [*_secret_calls(tools, unique, role), *_parameter_calls(tools, unique, role)]
+    async with asyncio.TaskGroup() as group:
+        for place, work in enumerate(calls):
+            group.create_task(gather(place, work))
+    if failures:
+        raise FetchError(";".join(dict.fromkeys(failures[place] for place in sorted(failures))))
     return found
 
 
-async def _parameter_batch(tools: Tools, region: str, names: list[str], role: Credentials) -> dict[str, str]:
+# ---- Secrets Manager ----------------------------------------------------------------------
+
+
+def _secret_calls(
+    tools: Tools, secrets: Iterable[Secret], role: Credentials
+) -> Iterable[Awaitable[Mapping[Key, str]]]:
+    """One call for each version of a secret, whatever keys of it are asked for."""
+    together: dict[tuple[str, ...], list[tuple[Secret, SecretReference]]] = {}
+    for secret in secrets:
+        if secret.provider != "asm":
+            continue
+        try:
+            reference = parse_secret(secret.value_from)
+        except BadReferenceError as error:
+            yield _refused(str(error))
+            continue
+        together.setdefault((secret.region, *reference.request.values()), []).append((secret, reference))
+    for (region, *_), same in together.items():
+        yield _secret_values(tools, region, same, role)
+
+
+async def _refused(text: str) -> Mapping[Key, str]:
+    raise FetchError(text)
+
+
+async def _secret_values(
+    tools: Tools, region: str, same: list[tuple[Secret, SecretReference]], role: Credentials
+) -> Mapping[Key, str]:
+    text = await fetch_secret(tools, same[0][1].request, role, region=region)
+    try:
+        return {_key(secret): picked(text, reference.json_key) for secret, reference in same}
+    except BadReferenceError as error:
+        raise FetchError(f"{_secrets_in(tools, region)}: {error}") from None
+
+
+def _secrets_in(tools: Tools, region: str) -> str:
+    return f"fetching secret data from AWS Secrets Manager in region {region or tools.settings.region}"
+
+
+async def fetch_secret(
+    tools: Tools, request: Mapping[str, str], credentials: Credentials | None, *, region: str
+) -> str:
+    """A secret's text. Raise `FetchError`."""
+    where = f"{_secrets_in(tools, region)}: secret {request['SecretId']}"
     answer = await _patiently(
         tools,
-        f"fetching secret data from SSM Parameter Store in {region or tools.settings.region}",
+        where,
+        lambda: tools.api.call(
+            "secretsmanager", "GetSecretValue", request, credentials=credentials, region=region or None
+        ),
+    )
+    if "SecretString" not in answer:
+        raise FetchError(f"{where}: it is binary, and containers get text")
+    return str(answer["SecretString"])
+
+
+# ---- Parameter Store ----------------------------------------------------------------------
+
+
+def _parameter_calls(
+    tools: Tools, secrets: Iterable[Secret], role: Credentials
+) -> Iterable[Awaitable[Mapping[Key, str]]]:
+    by_region: dict[str, list[str]] = {}
+    for secret in secrets:
+        if secret.provider == "ssm":
+            by_region.setdefault(secret.region, []).append(secret.value_from)
+    for region, names in by_region.items():
+        for first in range(0, len(names), PARAMETERS_PER_CALL):
+            yield _parameters(tools, region, names[first : first + PARAMETERS_PER_CALL], role)
+
+
+async def _parameters(tools: Tools, region: str, names: list[str], role: Credentials) -> Mapping[Key, str]:
+    where = f"fetching secret data from SSM Parameter Store in {region or tools.settings.region}"
+    answer = await _patiently(
+        tools,
+        where,
         lambda: tools.api.call(
             "ssm",
             "GetParameters",
@@ -118,100 +187,46 @@ async def _parameter_batch(tools: Tools, region: str, names: list[str], role: Cr
             region=region or None,
         ),
     )
-    values: dict[str, str] = {}
-    for parameter in answer.get("Parameters") or ():
-        for name in names:
-            if name in {parameter.get("Name"), parameter.get("ARN")} or _parameter_name(
-                name
-            ) == parameter.get("Name"):
-                values[name] = parameter["Value"]
-    if missing := [name for name in names if name not in values]:
-        raise _failure(f"invalid parameters: {', '.join(missing)}")
-    return values
-
-
-def _parameter_name(text: str) -> str:
-    """`arn:...:parameter/a/b` is the parameter `/a/b`, `arn:...:parameter/a` may also be `a`."""
     try:
-        resource = parse_arn(text).resource
-    except MalformedArnError:
-        return text
-    name = resource.removeprefix("parameter")
-    return name if name.count("/") > 1 else name.removeprefix("/")
+        values = parameter_values(names, answer)
+    except BadReferenceError as error:
+        raise FetchError(f"{where}: {error}") from None
+    return {("ssm", region, name): values[name] for name in names}
 
 
-async def _secret_values(
-    tools: Tools, secrets: Iterable[Secret], role: Credentials
-) -> dict[tuple[str, str, str], str]:
-    found: dict[tuple[str, str, str], str] = {}
-    for secret in secrets:
-        if _key(secret) not in found:
-            found[_key(secret)] = await _secret_value(tools, secret, role)
-    return found
-
-
-async def _secret_value(tools: Tools, secret: Secret, role: Credentials) -> str:
-    name, key, stage, version = split_secret(secret.value_from)
-    request = {"SecretId": name}
-    if stage:
-        request["VersionStage"] = stage
-    if version:
-        request["VersionId"] = version
-    text = await fetch_secret(tools, request, role, region=secret.region)
-    if not key:
-        return text
-    try:
-        value = json.loads(text)[key]
-    except (ValueError, KeyError, TypeError) as error:
-        raise _failure(
-            f"retrieved secret from Secrets Manager did not contain json key {key}: {secret.value_from}"
-        ) from error
-    return value if isinstance(value, str) else json.dumps(value)
-
-
-async def fetch_secret(
-    tools: Tools, request: Mapping[str, str], credentials: Credentials | None, *, region: str
-) -> str:
-    """A secret's text. Raise `FetchError`."""
-    where = f"fetching secret data from AWS Secrets Manager in region {region or tools.settings.region}"
-    answer = await _patiently(
-        tools,
-        f"{where}: secret {request['SecretId']}",
-        lambda: tools.api.call(
-            "secretsmanager", "GetSecretValue", request, credentials=credentials, region=region or None
-        ),
-    )
-    if "SecretString" not in answer:
-        raise _failure(f"secret {request['SecretId']} has no text")
-    return str(answer["SecretString"])
-
-
-def split_secret(value_from: str) -> tuple[str, str, str, str]:
-    """(secret, JSON key, version stage, version id) of a container's `valueFrom`."""
-    parts = value_from.split(":")
-    if len(parts) <= 7 or parts[0] != "arn":
-        return value_from, "", "", ""
-    key, stage, version = (*parts[7:10], "", "", "")[:3]
-    return ":".join(parts[:7]), key, stage, version
+# ---- S3, and trying again -----------------------------------------------------------------
 
 
 async def _environment_file(tools: Tools, arn: str, role: Credentials) -> dict[str, str]:
     try:
-        parsed: Arn = parse_arn(arn)
+        bucket, _, key = parse_arn(arn).resource.partition("/")
     except MalformedArnError as error:
-        raise _failure(f"environment file {arn} is not an ARN") from error
-    bucket, _, key = parsed.resource.partition("/")
+        raise FetchError(f"environment file {arn} is not an ARN") from error
     content = await _patiently(
         tools, f"environment file {arn}", lambda: tools.api.object(bucket, key, credentials=role)
     )
     return parse_environment_file(content.decode("utf-8", errors="replace"))
 
 
-def parse_environment_file(text: str) -> dict[str, str]:
-    """`NAME=VALUE` lines; lines that begin with `#` and lines without `=` are skipped. No quoting."""
-    found: dict[str, str] = {}
-    for line in text.splitlines():
-        name, equals, value = line.partition("=")
-        if equals and name.strip() and not line.lstrip().startswith("#"):
-            found.setdefault(name.strip(), value)
-    return found
+async def _patiently(tools: Tools, what: str, call: Callable[[], Awaitable[T]]) -> T:
+    """A few attempts for errors that may pass, more for somebody who is away. Raise `FetchError`."""
+    backoff = Backoff(first_seconds=0.5, max_seconds=10.0)
+    now = asyncio.get_running_loop().time
+    began, errors, failures = now(), 0, 0
+    while True:
+        try:
+            return await call()
+        except ApiError as error:
+            errors += 1
+            if errors == ATTEMPTS or not error.transient:
+                raise FetchError(f"{what}: {error}{_known_as(error)}") from None
+        except ApiUnreachableError as error:
+            if now() - began >= AWAY_SECONDS_MAX:
+                raise FetchError(f"{what}: RequestError: send request failed caused by: {error}") from None
+        failures += 1
+        await asyncio.sleep(backoff.delay(failures, tools.dice()))
+
+
+def _known_as(error: ApiError) -> str:
+    """As the AWS SDK ends its texts; the request id is what a denial is looked up by."""
+    return f" status code: {error.status}, request id: {error.request_id}" if error.request_id else ""

@@ -75,8 +75,13 @@ async def _held_for_a_while(slots: asyncio.Semaphore) -> AsyncIterator[None]:
 class Extras:
     """What a container gets beside its payload: fetched values, never written down."""
 
-    environment: Mapping[str, str] = field(default_factory=dict)
-    log_options: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    log_options: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """What must not be told."""
+        return (*self.environment.values(), *self.log_options.values())
 
 
 @dataclass(slots=True, kw_only=True)
