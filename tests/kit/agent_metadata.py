@@ -12,7 +12,7 @@ from homeport.agentproto.messages import Container, DockerConfig, RoleCredential
 from homeport.node.drivers.docker_views import instant
 from homeport.node.metadata.source import (
     ContainerView,
-    CredentialsPendingError,
+    HeldCredentials,
     InstanceView,
     Protection,
     Tags,
@@ -162,6 +162,7 @@ class FakeSource:
     endpoints: dict[str, tuple[TaskView, str]] = field(default_factory=dict)
     keys: dict[str, RoleCredentials] = field(default_factory=dict)
     pending: set[str] = field(default_factory=set)
+    credentials_task: str = ""
     usages: dict[str, Usage] = field(default_factory=dict)
     task_tags: Tags = field(default_factory=Tags)
     protected: Protection | Exception | None = None
@@ -180,10 +181,11 @@ class FakeSource:
         task, name = self.endpoints[endpoint_id]
         return task, next(each for each in task.containers if each.container.name == name)
 
-    def credentials(self, credentials_id: str) -> RoleCredentials | None:
+    def credentials(self, credentials_id: str) -> HeldCredentials | None:
         if credentials_id in self.pending:
-            raise CredentialsPendingError(credentials_id)
-        return self.keys.get(credentials_id)
+            return HeldCredentials(task=self.credentials_task, credentials=None)
+        found = self.keys.get(credentials_id)
+        return None if found is None else HeldCredentials(task=self.credentials_task, credentials=found)
 
     async def usage(self, container: ContainerView) -> Usage | None:
         return self.usages.get(container.docker_name)

@@ -42,6 +42,7 @@ from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.drivers.known_images import KnownImages
 from homeport.node.drivers.pause_image import ensure_pause_image
 from homeport.node.instance_net import InstanceAddress
+from homeport.node.metadata.callers import DockerCallers
 from homeport.node.metadata.endpoint import MetadataEndpoint
 from homeport.node.metadata.redirect import Bridge, MetadataRedirect, find_bridge
 from homeport.node.metadata.server import METADATA_PORT, metadata_server
@@ -87,8 +88,9 @@ class NodeHost:
         self.ids = ids
         self.dice = random.Random(ids.token(8)).random  # noqa: S311 - jitter, seeded by the installation's ids
         self.starts = asyncio.Semaphore(STARTS_PER_CPU * (os.cpu_count() or 1))
-        self.endpoint = MetadataEndpoint()
         self._client = EngineClient(docker_host)
+        callers = DockerCallers(self._client, {INSTALLATION_LABEL: installation_id})
+        self.endpoint = MetadataEndpoint(callers=callers)
         self._stack = AsyncExitStack()
         known = KnownImages()
         self.containers = DockerContainers(self._client, clock, images=known)

@@ -7,14 +7,13 @@ from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Any
 
-from homeport.agentproto.messages import RoleCredentials
 from homeport.core.sigv4 import Credentials
 from homeport.node.api import ApiError, ApiUnreachableError
 from homeport.node.credentials import APPLICATION, signing
 from homeport.node.engine import Engine
 from homeport.node.metadata.source import (
     ContainerView,
-    CredentialsPendingError,
+    HeldCredentials,
     InstanceView,
     Protection,
     ProtectionFailedError,
@@ -59,18 +58,18 @@ class EngineSource:
         view = self._task_view(found[0])
         return view, next(c for c in view.containers if c.container.name == found[1])
 
-    def credentials(self, credentials_id: str) -> RoleCredentials | None:
-        """Of a task's role; what the node itself uses is nobody's to ask for.
-
-        Raise `CredentialsPendingError` while they are to be delivered again.
-        """
+    def credentials(self, credentials_id: str) -> HeldCredentials | None:
+        """Of a task's role, while the task lives. What the node itself uses is nobody's to ask for."""
+        asked = credentials_id.encode(errors="replace")
         for owner in self._engine.tasks:
             named = owner.task.role_credentials
-            if named is not None and compare_digest(named.credentials_id.encode(), credentials_id.encode()):
+            if (
+                named is not None
+                and owner.record.alive
+                and compare_digest(named.credentials_id.encode(), asked)
+            ):
                 found = self._tools.credentials.of(owner.task.arn, APPLICATION)
-                if found is None and owner.record.alive:
-                    raise CredentialsPendingError(credentials_id)
-                return found
+                return HeldCredentials(task=owner.task.arn, credentials=found)
         return None
 
     async def usage(self, container: ContainerView) -> Usage | None:

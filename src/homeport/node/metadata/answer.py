@@ -10,12 +10,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """One request. `path` is decoded."""
+    """One request. `path` is decoded, header names are in lower case; `remote`: the caller."""
 
     method: str = "GET"
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
     remote: str = ""
+    remote_port: int = 0
     body: bytes = b""
 
 

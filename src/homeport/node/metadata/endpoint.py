@@ -10,13 +10,13 @@ import base64
 from collections.abc import Iterable
 from typing import Any
 
-from homeport.agentproto.messages import RoleCredentials
 from homeport.node.metadata import view
 from homeport.node.metadata.answer import NOT_FOUND, Answer, Question, answer_json
+from homeport.node.metadata.callers import Callers, UnknowableCallerError
 from homeport.node.metadata.protection import protection_answer
 from homeport.node.metadata.source import (
     ContainerView,
-    CredentialsPendingError,
+    HeldCredentials,
     MetadataSource,
     TaskView,
 )
@@ -27,8 +27,10 @@ _Found = tuple[MetadataSource, TaskView, ContainerView]
 class MetadataEndpoint:
     """Answers questions from what its sources know."""
 
-    def __init__(self, sources: Iterable[MetadataSource] = ()) -> None:
+    def __init__(self, sources: Iterable[MetadataSource] = (), callers: Callers | None = None) -> None:
+        """Without `callers` whoever knows an id is given its credentials, as the real agent does."""
         self._sources = list(sources)
+        self._callers = callers
 
     def add(self, source: MetadataSource) -> None:
         """Serve this instance's tasks too."""
@@ -47,11 +49,11 @@ class MetadataEndpoint:
             return NOT_FOUND
         match parts:
             case ["v1", "credentials"]:
-                return self._credentials("V1", question.query.get("id", ""))
+                return await self._credentials(question, "V1", question.query.get("id", ""))
             case ["v2", "credentials"]:
-                return self._credentials("V2", "")
+                return await self._credentials(question, "V2", "")
             case ["v2", "credentials", credentials_id]:
-                return self._credentials("V2", credentials_id)
+                return await self._credentials(question, "V2", credentials_id)
             case ["v2", "metadata" | "metadataWithTags" | "stats"] | ["v2", "metadata" | "stats", _]:
                 # Answered by source address, which only awsvpc tasks have: this node runs none.
                 text = f"unable to associate '{question.remote}' with task"
@@ -78,24 +80,33 @@ class MetadataEndpoint:
             return _associated(task, container, rest[1:])
         return answer_json(await _body(version == "v4", source, task, container, rest))
 
-    def _credentials(self, version: str, credentials_id: str) -> Answer:
+    async def _credentials(self, question: Question, version: str, credentials_id: str) -> Answer:
         prefix = f"Credentials{version}Request"
         if not credentials_id:
             return _credentials_error(400, "NoIdInRequest", f"{prefix}: No ID in the request")
-        found: RoleCredentials | None = None
-        pending = False
+        unknown = _credentials_error(400, "InvalidIdInRequest", f"{prefix}: Credentials not found")
+        held: HeldCredentials | None = None
         for source in self._sources:
-            try:
-                found = found or source.credentials(credentials_id)
-            except CredentialsPendingError:
-                pending = True
-        if found is not None:
-            return answer_json(view.credentials(found))
-        if pending:
+            found = source.credentials(credentials_id)
+            if found is not None and (held is None or held.credentials is None):
+                held = found
+        if held is None or not await self._may_have(question, held.task):
+            return unknown
+        if held.credentials is None:
             return _credentials_error(
                 503, "CredentialsUninitialized", f"{prefix}: Credentials uninitialized for ID"
             )
-        return _credentials_error(400, "InvalidIdInRequest", f"{prefix}: Credentials not found")
+        return answer_json(view.credentials(held.credentials))
+
+    async def _may_have(self, question: Question, task: str) -> bool:
+        """Whether the caller is a container of the task. To others the id is an unknown one."""
+        if self._callers is None:
+            return True
+        try:
+            caller = await self._callers.of(question.remote, question.remote_port)
+        except UnknowableCallerError:
+            return True  # this machine hides its processes from us: who knows the id must do
+        return caller is not None and caller.task == task
 
     async def _api(self, question: Question, parts: list[str]) -> Answer:
         match parts:

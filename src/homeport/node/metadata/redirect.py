@@ -20,6 +20,7 @@ from typing import Any
 from homeport.node.commands import CommandError, Run
 
 METADATA_IP = "169.254.170.2"
+IMDS_IP = "169.254.169.254"
 TABLE = "homeport-metadata-"
 _DOCKERS_OWN = 0x42
 """Docker's own addresses begin with 02:42."""
@@ -68,10 +69,16 @@ def owner_chain(homeport: str) -> str:
     return f"owner-{sha256(homeport.encode()).hexdigest()[:16]}"
 
 
-def ruleset(slot: int, bridge: Bridge, port: int) -> str:
+BLOCKED = 0
+"""In the place of the instance metadata service's port: its address is out of reach."""
+
+
+def ruleset(slot: int, bridge: Bridge, port: int, imds_port: int | None = None) -> str:
     """The rules of a table that exists, replacing what it had.
 
-    From elsewhere than the bridge and this machine the endpoint is out of reach.
+    From elsewhere than the bridge and this machine the endpoints are out of reach. With `imds_port` what
+    this Homeport's containers ask of 169.254.169.254 goes there, or nowhere (`BLOCKED`); what others on this
+    machine ask, and the machine itself, goes where it always went.
     """
     table = f"ip {TABLE}{slot:02x}"
     ours = f'iifname "{bridge.link}" ether saddr & 03:ff:00:00:00:00 == 02:{slot:02x}:00:00:00:00'
@@ -82,6 +89,19 @@ add rule {table} prerouting {ours} ip daddr {METADATA_IP} tcp dport 80 dnat to {
 add chain {table} input {{ type filter hook input priority filter; policy accept; }}
 flush chain {table} input
 add rule {table} input iifname != {{ "{bridge.link}", "lo" }} ip daddr {bridge.gateway} tcp dport {port} drop
+""" + _imds_rules(table, ours, bridge, imds_port)
+
+
+def _imds_rules(table: str, ours: str, bridge: Bridge, imds_port: int | None) -> str:
+    if imds_port is None:
+        return ""
+    asked = f"add rule {table} prerouting {ours} ip daddr {IMDS_IP}"
+    if imds_port == BLOCKED:
+        return f"{asked} drop\n"
+    elsewhere = f'iifname != {{ "{bridge.link}", "lo" }} ip daddr {bridge.gateway} tcp dport {imds_port}'
+    return f"""{asked} tcp dport 80 dnat to {bridge.gateway}:{imds_port}
+{asked} drop
+add rule {table} input {elsewhere} drop
 """
 
 
@@ -111,9 +131,9 @@ class MetadataRedirect:
             return slot
         raise CommandError("nft: all 255 slots for metadata redirections are taken")
 
-    async def point(self, slot: int, bridge: Bridge, port: int) -> None:
-        """Send what the slot's containers ask to `port` on the bridge's address."""
-        await self._run("nft", "-f", "-", stdin=ruleset(slot, bridge, port))
+    async def point(self, slot: int, bridge: Bridge, port: int, imds_port: int | None = None) -> None:
+        """Send what the slot's containers ask to `port` on the bridge's address, and see `ruleset`."""
+        await self._run("nft", "-f", "-", stdin=ruleset(slot, bridge, port, imds_port))
 
     async def release(self) -> None:
         """Remove the table, if there is one."""

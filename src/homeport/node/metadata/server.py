@@ -68,7 +68,9 @@ class LocalServer:
             method=request.method,
             path=path,
             query=dict(request.query),
+            headers={name.lower(): value for name, value in request.headers.items()},
             remote=remote,
+            remote_port=_port(request),
             body=(await request.content.read(_BODY_BYTES_MAX)) if request.body_exists else b"",
         )
         try:
@@ -118,6 +120,11 @@ async def _listen(runner: web.ServerRunner, addresses: tuple[str, ...], port: in
                 raise
             wanted = 0
     raise OSError(errno.EADDRINUSE, f"no port is free on all of {', '.join(addresses)}")
+
+
+def _port(request: web.BaseRequest) -> int:
+    peer = request.transport.get_extra_info("peername") if request.transport else None
+    return int(peer[1]) if peer else 0
 
 
 def _port_of(runner: web.ServerRunner) -> int:

@@ -105,8 +105,12 @@ class ProtectionFailedError(Exception):
         self.request_id = request_id
 
 
-class CredentialsPendingError(Exception):
-    """The id belongs to a task known from before a restart; its credentials are still to come."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldCredentials:
+    """What an id stands for: a task's, and its credentials; `None`: they are still to be delivered again."""
+
+    task: str
+    credentials: RoleCredentials | None
 
 
 class MetadataSource(Protocol):
@@ -126,8 +130,8 @@ class MetadataSource(Protocol):
         """The container that owns the endpoint id."""
         ...
 
-    def credentials(self, credentials_id: str) -> RoleCredentials | None:
-        """Raise `CredentialsPendingError` while they are to be delivered again."""
+    def credentials(self, credentials_id: str) -> HeldCredentials | None:
+        """Of a task's role, while the task lives. What the node itself uses is nobody's to ask for."""
         ...
 
     async def usage(self, container: ContainerView) -> Usage | None:

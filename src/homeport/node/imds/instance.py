@@ -1,0 +1,42 @@
+"""What the instance metadata service knows of an instance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from homeport.agentproto.messages import RoleCredentials
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileCredentials:
+    """The credentials of the role in an instance's profile."""
+
+    profile_arn: str
+    profile_id: str
+    role_name: str
+    credentials: RoleCredentials
+    updated_at: datetime
+
+
+class InstanceProfiles(Protocol):
+    """Where an instance's credentials come from."""
+
+    async def credentials(self, instance_id: str) -> ProfileCredentials | None:
+        """Good for minutes at least; `None`: no profile, or no role in it that EC2 can assume."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceFacts:
+    """A local instance. Empty values are those that it has not."""
+
+    instance_id: str
+    instance_type: str
+    region: str
+    availability_zone: str
+    local_ipv4: str
+    account_id: str
+    architecture: str
+    started_at: datetime

@@ -1,0 +1,97 @@
+"""Who asks, as Docker and /proc tell: made-up ones, told apart by what decides."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.metadata.callers import TASK_LABEL, Caller, DockerCallers, UnknowableCallerError
+from homeport.node.ports import DriverUnavailableError
+from homeport.node.steps.cleanup import INSTANCE_LABEL
+
+BRIDGED, HOSTED = "b" * 64, "c" * 64
+LABELS = {INSTANCE_LABEL: "instance-1", TASK_LABEL: "task-1"}
+
+
+class TellingClient(EngineClient):
+    """Docker, saying one thing."""
+
+    def __init__(self, containers: list[dict[str, Any]] | Exception) -> None:
+        super().__init__()
+        self.containers = containers
+        self.asked: list[Any] = []
+
+    async def get(self, path: str, *, params: Any = None, seconds: float | None = 60.0) -> Any:
+        self.asked.append((path, params))
+        if isinstance(self.containers, Exception):
+            raise self.containers
+        return self.containers
+
+
+def container(name: str, ip: str = "", labels: dict[str, str] | None = None) -> dict[str, Any]:
+    networks = {"bridge": {"IPAddress": ip}}
+    return {"Id": name, "Labels": labels or LABELS, "NetworkSettings": {"Networks": networks}}
+
+
+def processes(root: Path, *, cgroup: str = HOSTED, inode: str = "77") -> Path:
+    """A /proc with one connection from 127.0.0.1:4660 and the process that holds it."""
+    (root / "self/net").mkdir(parents=True)
+    head = "  sl  local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode\n"
+    row = "   0: 0100007F:1234 0100007F:C9DF 01 00000000:00000000 00:00000000 00000000 0 0 77 1\n"
+    (root / "self/net/tcp").write_text(head + row)
+    (root / "41/fd").mkdir(parents=True)
+    (root / "41/fd/3").symlink_to(f"socket:[{inode}]")
+    (root / "41/cgroup").write_text(f"4:memory:/docker/{cgroup}\n")
+    return root
+
+
+async def test_an_address_on_the_bridge_is_its_containers(tmp_path: Path) -> None:
+    client = TellingClient([container(HOSTED), container(BRIDGED, "172.17.0.5")])
+    callers = DockerCallers(client, {"homeport.installation": "x"}, proc=processes(tmp_path))
+    assert await callers.of("172.17.0.5", 1) == Caller(instance="instance-1", task="task-1")
+    assert await callers.of("172.17.0.6", 1) is None
+    path, params = client.asked[0]
+    assert path == "/containers/json"
+    assert params == {"filters": '{"label": ["homeport.installation=x"], "status": ["running"]}'}
+
+
+async def test_a_connection_of_the_host_is_the_containers_whose_process_holds_it(tmp_path: Path) -> None:
+    callers = DockerCallers(TellingClient([container(HOSTED)]), {}, proc=processes(tmp_path))
+    assert await callers.of("127.0.0.1", 0x1234) == Caller(instance="instance-1", task="task-1")
+    assert await callers.of("127.0.0.1", 0x1235) is None, "another connection is somebody else's"
+    assert await callers.of("127.0.0.2", 0x1234) is None
+    assert await callers.of("::1", 0x1234) is None
+
+
+@pytest.mark.parametrize("fault", ["no container's", "not ours", "nobody's"])
+async def test_a_process_of_the_host_is_nobody(tmp_path: Path, fault: str) -> None:
+    cgroup = "" if fault == "no container's" else "d" * 64 if fault == "not ours" else HOSTED
+    proc = processes(tmp_path, cgroup=cgroup, inode="78" if fault == "nobody's" else "77")
+    assert (
+        await DockerCallers(TellingClient([container(HOSTED)]), {}, proc=proc).of("127.0.0.1", 0x1234) is None
+    )
+
+
+async def test_without_labels_a_container_is_nobody(tmp_path: Path) -> None:
+    bare = container(BRIDGED, "172.17.0.5", labels={TASK_LABEL: "task-1"})
+    assert (
+        await DockerCallers(TellingClient([bare]), {}, proc=processes(tmp_path)).of("172.17.0.5", 1) is None
+    )
+
+
+async def test_when_docker_is_away_nobody_is_known(tmp_path: Path) -> None:
+    client = TellingClient(DriverUnavailableError("away"))
+    assert await DockerCallers(client, {}, proc=processes(tmp_path)).of("172.17.0.5", 1) is None
+
+
+async def test_hidden_processes_are_told_from_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(process: Path, inode: str) -> bool:
+        raise PermissionError(process)
+
+    monkeypatch.setattr("homeport.node.metadata.callers._holds", hidden)
+    callers = DockerCallers(TellingClient([container(HOSTED)]), {}, proc=processes(tmp_path))
+    with pytest.raises(UnknowableCallerError):
+        await callers.of("127.0.0.1", 0x1234)
