@@ -12,6 +12,7 @@ import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 import aiohttp
@@ -19,6 +20,8 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
+from homeport.app.audit_files import AuditFiles
+from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
@@ -208,6 +211,7 @@ async def _serve(
     store: Store,
     anonymous: Anonymous | None,
     issuers: Issuers,
+    audit: Path | None,
 ) -> None:
     clock, ids = SystemClock(), SystemIds()
     vault = Vault(bytes(32), ids)
@@ -217,12 +221,14 @@ async def _serve(
     port = listening.getsockname()[1]
     ring = StoredKeys(store, clock, store.feed.subscribe, vault)
     sockets = AgentSockets(AgentGate(plane.hub), ids=ids)
+    trail = None if audit is None else AuditFiles(audit, clock)
+    audit_pages = {} if trail is None else AuditPages(trail, home_account=ACCOUNT).pages()
     gateway = Gateway(
-        build_chain(plane, ring, anonymous=anonymous),
+        build_chain(plane, ring, anonymous=anonymous, trail=trail),
         sockets,
         Metrics(lambda: plane.hub.connected),
         health=list,
-        own=build_pages(plane),
+        own=build_pages(plane) | audit_pages,
     )
     server = _Server(
         uvicorn.Config(
@@ -251,6 +257,8 @@ async def _serve(
             await sockets.close()
             server.should_exit = True
             await asyncio.wait([serving])
+    if trail is not None:
+        trail.close()
     listening.close()
     await store.close()
 
@@ -261,8 +269,9 @@ def live_server(
     *,
     anonymous: Anonymous | None = None,
     issuers: Issuers = NO_ISSUERS,
+    audit: Path | None = None,
 ) -> Iterator[Live]:
-    """Serve in a thread while the block runs."""
+    """Serve in a thread while the block runs. `audit`: the directory of its audit log."""
     started = threading.Event()
     held: dict[str, Any] = {}
 
@@ -275,7 +284,7 @@ def live_server(
 
         opened = open_store()
         store = await opened if isinstance(opened, Awaitable) else opened
-        await _serve(ready, held["stopping"], store, anonymous, issuers)
+        await _serve(ready, held["stopping"], store, anonymous, issuers, audit)
 
     def serve() -> None:
         try:

@@ -12,8 +12,12 @@ from typing import Any
 
 import uvicorn
 
+from homeport.app.audit_files import DIRECTORY as AUDIT_DIRECTORY
+from homeport.app.audit_files import AuditFiles
+from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.connection import Connection, write_connection
+from homeport.app.issuers import Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.local_nodes import LocalNodes, run_agent_node
 from homeport.app.settings import AgentSettings, AuthMode, UpSettings, environment
@@ -127,6 +131,7 @@ async def run_up(settings: UpSettings, report: Report) -> None:
             page_key=keys.pages,
             vault=vault,
             tasks_per_service=settings.tasks_per_service,
+            issuers=Issuers(settings.oidc_issuers),
         )
         async with Supervisor() as supervisor:
             await _serve(settings, report, plane, keys, supervisor)
@@ -148,28 +153,37 @@ async def _serve(
     metrics.registry.register(
         LoopCollector(supervisor.reports, lambda: (runner.report() for runner in plane.runners))
     )
+    trail = AuditFiles(
+        settings.data_dir / AUDIT_DIRECTORY,
+        plane.clock,
+        file_bytes=settings.audit_file_mebibytes << 20,
+        files_kept=settings.audit_files,
+    )
+    audit_pages = AuditPages(trail, home_account=settings.account_id)
     gateway = Gateway(
-        build_chain(plane, ring, anonymous=anonymous),
+        build_chain(plane, ring, anonymous=anonymous, trail=trail),
         sockets,
         metrics,
-        health=lambda: _failing(supervisor),
-        own=build_pages(plane),
+        health=lambda: (*_failing(supervisor), *trail.failing()),
+        own=build_pages(plane) | audit_pages.pages(),
     )
-    async with FrontDoor(gateway, host=settings.host, port=settings.port).open():
-        connection = Connection(
-            endpoint=settings.endpoint,
-            access_key_id=keys.root.access_key_id,
-            secret_access_key=keys.root.secret_access_key,
-            region=settings.region,
-            account_id=settings.account_id,
-        )
-        write_connection(settings.data_dir, connection, environ=environment())
-        _spare_the_collector()
-        report("gateway.ready", {"endpoint": settings.endpoint})
-        try:
-            await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report).run()
-        finally:
-            await sockets.close()
+    front_door = FrontDoor(gateway, host=settings.host, port=settings.port)
+    with contextlib.closing(trail):
+        async with front_door.open():
+            connection = Connection(
+                endpoint=settings.endpoint,
+                access_key_id=keys.root.access_key_id,
+                secret_access_key=keys.root.secret_access_key,
+                region=settings.region,
+                account_id=settings.account_id,
+            )
+            write_connection(settings.data_dir, connection, environ=environment())
+            _spare_the_collector()
+            report("gateway.ready", {"endpoint": settings.endpoint})
+            try:
+                await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report).run()
+            finally:
+                await sockets.close()
 
 
 async def run_agent(settings: AgentSettings, report: Report) -> None:

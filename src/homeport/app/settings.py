@@ -8,6 +8,7 @@ silently without effect.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import re
 from collections.abc import Iterable, Mapping
@@ -25,11 +26,23 @@ INSTALLATION_LABEL = "homeport.installation"
 TASKS_PER_SERVICE = 5000
 """The most tasks that a service can ask for. Source: Amazon ECS service quotas, "Tasks per service"."""
 TASKS_PER_SERVICE_MAX = 100_000
+AUDIT_FILE_MEBIBYTES = 32
+AUDIT_FILES = 8
+"""The audit log's files, and how large each may become: 256 MiB are some 400,000 requests."""
+AUDIT_FILE_MEBIBYTES_MAX = 1024
+AUDIT_FILES_MAX = 10_000
 INSTANCES_MAX = 64
 """Local instances of one machine: each is a slice of it with an address of its own."""
 
 KNOWN_VARIABLES = frozenset(
-    {"HOMEPORT_DATA_DIR", "HOMEPORT_PYTHON", "HOMEPORT_LOG_LEVEL", "HOMEPORT_TASKS_PER_SERVICE"}
+    {
+        "HOMEPORT_DATA_DIR",
+        "HOMEPORT_PYTHON",
+        "HOMEPORT_LOG_LEVEL",
+        "HOMEPORT_TASKS_PER_SERVICE",
+        "HOMEPORT_AUDIT_FILE_MEBIBYTES",
+        "HOMEPORT_AUDIT_FILES",
+    }
 )
 """`HOMEPORT_PYTHON` is read by `bin/homeport`: the interpreter that its environment is made with."""
 
@@ -37,6 +50,7 @@ GROUP_ATTRIBUTE = "homeport.auto-scaling-group"
 """Names the Auto Scaling group of a container instance, as ECS's model has it."""
 _REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-[0-9]")
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_ISSUER = re.compile(r"https://[\w.-]+(:\d{1,5})?(/[\w./~-]*)?", re.ASCII)
 _ATTRIBUTE_NAME = re.compile(r"[A-Za-z0-9\-_./\\]{1,128}")
 _ATTRIBUTE_VALUE = re.compile(r"[A-Za-z0-9\-_.@/\\:][A-Za-z0-9\-_.@/\\: ]{0,127}(?<! )")
 
@@ -82,6 +96,11 @@ class UpSettings:
     account_id: str = DEFAULT_ACCOUNT_ID
     docker_host: str = "unix:///var/run/docker.sock"
     log_level: str = "info"
+    audit_file_mebibytes: int = AUDIT_FILE_MEBIBYTES
+    audit_files: int = AUDIT_FILES
+    """How many of the audit log's files are kept, the one that is written to among them."""
+    oidc_issuers: Mapping[str, Path] = field(default_factory=dict)
+    """The web identities' issuers by their URLs, with the files of their keys (JSON Web Key Sets)."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -99,6 +118,16 @@ class UpSettings:
             raise SettingsError(
                 f"{self.tasks_per_service} tasks per service cannot be",
                 f"Choose a number from 1 to {TASKS_PER_SERVICE_MAX}.",
+            )
+        if not 1 <= self.audit_file_mebibytes <= AUDIT_FILE_MEBIBYTES_MAX:
+            raise SettingsError(
+                f"files of {self.audit_file_mebibytes} MiB cannot be the audit log's",
+                f"Choose a size from 1 to {AUDIT_FILE_MEBIBYTES_MAX}.",
+            )
+        if not 2 <= self.audit_files <= AUDIT_FILES_MAX:
+            raise SettingsError(
+                f"{self.audit_files} files cannot be kept of the audit log",
+                f"Choose a number from 2 to {AUDIT_FILES_MAX}.",
             )
         check_place(region=self.region, account_id=self.account_id)
         if self.auth is AuthMode.OFF and not is_loopback(self.host):
@@ -148,6 +177,38 @@ def parse_attributes(given: Iterable[str]) -> dict[str, str]:
             raise SettingsError(f"the attribute {name} is ECS's own", "Choose a name without `ecs.`.")
         attributes[name] = value
     return attributes
+
+
+def parse_issuers(given: Iterable[str]) -> dict[str, Path]:
+    """Issuers as they are typed, `URL=JWKS-FILE`. Raise `SettingsError`.
+
+    What a URL may be is from OpenID Connect Core 1.0, section 2 (`iss`): https, no query, no fragment.
+    """
+    issuers: dict[str, Path] = {}
+    for text in given:
+        url, equals, file = text.rpartition("=")
+        url = url.rstrip("/")
+        if not equals or not file or not _ISSUER.fullmatch(url):
+            raise SettingsError(
+                f"{text!r} is not an issuer with its keys", "Write https://ISSUER/PATH=FILE, the file a JWKS."
+            )
+        path = Path(file).absolute()
+        try:
+            found = json.loads(path.read_bytes())
+        except OSError as error:
+            raise SettingsError(
+                f"the keys of {url} cannot be read: {error.strerror}", f"Look at {path}."
+            ) from None
+        except ValueError:
+            found = None
+        if not (isinstance(found, dict) and isinstance(found.get("keys"), list)):
+            raise SettingsError(
+                f"{path} is not a JSON Web Key Set", "It has a member `keys`; see the issuer's jwks_uri."
+            )
+        if url in issuers:
+            raise SettingsError(f"the issuer {url} is given twice", "Name one file for it.")
+        issuers[url] = path
+    return issuers
 
 
 def check_place(*, region: str, account_id: str) -> None:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json as jsonlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
 from homeport.cli.client import AwsClient
 from homeport.cli.common import DEFAULT_CLUSTER, AsJson, Cluster, DataDir, client_for
-from homeport.cli.output import CliError, print_json, resource_name, short_id
+from homeport.cli.output import CliError, print_json, printable, resource_name, short_id
 from homeport.cli.ps import tasks_of
 
+DENIED = "denied"
 KINDS = ("task", "service", "deployment")
 INSTANCES_SHOWN = 20
 
@@ -91,18 +94,28 @@ def _instance(told: Mapping[str, Any]) -> str:
 
 
 def explain(
-    *words: Annotated[str, Parameter(help="[task|service|deployment] ARN, name or task id.")],
+    *words: Annotated[
+        str, Parameter(help="[task|service|deployment] ARN, name or task id; denied [REQUEST-ID].")
+    ],
     cluster: Cluster = DEFAULT_CLUSTER,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> int:
-    """Say why a task, a service or a deployment is as it is, and what to do.
+    """Say why a task, a service or a deployment is as it is, or a request was denied, and what to do.
+
+    `denied` explains the newest denial, or the request of that id (its beginning is enough).
 
     Exit status: 0 explained, 1 refused or not found, 3 nothing serves here.
     """
+    if words and words[0] == DENIED and len(words) <= 2:
+        return _explain_denied(data_dir, "".join(words[1:]), as_json=json)
     kind = words[0] if len(words) == 2 and words[0] in KINDS else ""
     if len(words) != 1 + bool(kind):
-        raise CliError("explain what?", "homeport explain [task|service|deployment] ARN", status=2)
+        raise CliError(
+            "explain what?",
+            "homeport explain [task|service|deployment] ARN, or: homeport explain denied",
+            status=2,
+        )
     with client_for(data_dir) as api:
         told = api.own("explain", arn=arn_of(api, cluster, kind, words[-1]))
     if kind and told["kind"] != kind:
@@ -112,4 +125,33 @@ def explain(
         return 0
     for line in lines(told):
         print(line)
+    return 0
+
+
+def denied_lines(told: Mapping[str, Any]) -> Iterator[str]:
+    """A denial's explanation, for people."""
+    entry = told["entry"]
+    source = entry["eventSource"].partition(".")[0]
+    yield f"request {told['requestID']}  {entry['eventTime'][:19]}Z  {source}:{entry['eventName']}"
+    yield told["verdict"]
+    for reason in told["because"]:
+        yield f"  {'  ' * reason.startswith(' ')}- {reason.strip()}"
+    if told["remedies"]:
+        yield "What to do:"
+    for remedy in told["remedies"]:
+        yield f"  - {remedy['text']}"
+        if "statement" in remedy:
+            yield f"    {jsonlib.dumps(remedy['statement'])}"
+        if "command" in remedy:
+            yield f"    {remedy['command']}"
+
+
+def _explain_denied(data_dir: Path | None, request_id: str, *, as_json: bool) -> int:
+    with client_for(data_dir) as api:
+        told = api.own("denied", **({"id": request_id} if request_id else {}))
+    if as_json:
+        print_json(told)
+        return 0
+    for line in denied_lines(told):
+        print(printable(line))
     return 0

@@ -29,7 +29,11 @@ COMMANDS = {
     "ps": ("homeport.cli.ps:ps", "List tasks."),
     "logs": ("homeport.cli.logs:logs", "Print what a task's containers wrote."),
     "events": ("homeport.cli.events:events", "Show what happens to tasks, instances and services."),
-    "explain": ("homeport.cli.explain:explain", "Say why a task, service or deployment is as it is."),
+    "audit": ("homeport.cli.audit:audit", "Show who did what, and what allowed or denied it."),
+    "explain": (
+        "homeport.cli.explain:explain",
+        "Say why a task, service or deployment is as it is, a request denied.",
+    ),
     "doctor": ("homeport.cli.doctor:doctor", "Say what this machine lacks and how to get it."),
     "agent": ("homeport.cli.agent:agent", "Make this machine a node of a Homeport elsewhere."),
     "node": ("homeport.cli.node:app", "Let other machines join."),

@@ -89,6 +89,11 @@ def _painted(cell: str) -> str:
     return f"\x1b[{colour}m{cell}\x1b[0m" if colour else cell
 
 
+def printable(text: str) -> str:
+    """What others wrote, without what would steer a terminal."""
+    return text if text.isprintable() else "".join(one if one.isprintable() else "?" for one in text)
+
+
 def resource_name(arn: str) -> str:
     """The last part of an ARN: a task's id, a service's name."""
     return arn.rpartition("/")[2]

@@ -20,6 +20,8 @@ from homeport.app.connection import installation_id, read_connection
 from homeport.app.docker_client import DockerAwayError, DockerClient
 from homeport.app.docker_setup import ensure_docker
 from homeport.app.settings import (
+    AUDIT_FILE_MEBIBYTES,
+    AUDIT_FILES,
     DEFAULT_ACCOUNT_ID,
     DEFAULT_CLUSTER,
     DEFAULT_PORT,
@@ -29,6 +31,7 @@ from homeport.app.settings import (
     AuthMode,
     UpSettings,
     environment,
+    parse_issuers,
 )
 from homeport.cli.common import DataDir, data_dir_for, owned
 from homeport.cli.output import CliError, explain_failure
@@ -61,6 +64,16 @@ def up(  # noqa: PLR0913 - each is an option
     tasks_per_service: Annotated[
         int, Parameter(env_var="HOMEPORT_TASKS_PER_SERVICE", help="The most tasks of a service: a quota.")
     ] = TASKS_PER_SERVICE,
+    audit_file_mebibytes: Annotated[
+        int, Parameter(env_var="HOMEPORT_AUDIT_FILE_MEBIBYTES", help="Size of an audit log's file, in MiB.")
+    ] = AUDIT_FILE_MEBIBYTES,
+    audit_files: Annotated[
+        int, Parameter(env_var="HOMEPORT_AUDIT_FILES", help="How many of them are kept.")
+    ] = AUDIT_FILES,
+    oidc_issuer: Annotated[
+        list[str] | None,
+        Parameter(negative="", help="URL=FILE: an issuer of web identities, and its JSON Web Key Set."),
+    ] = None,
     yes: Annotated[
         bool, Parameter(name=("--yes", "-y"), negative="", help="Install without asking.")
     ] = False,
@@ -79,6 +92,8 @@ def up(  # noqa: PLR0913 - each is an option
         "auto_scaling_groups": tuple(auto_scaling_group or ()),
         "account_id": account_id, "tasks_per_service": tasks_per_service,
         "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
+        "audit_file_mebibytes": audit_file_mebibytes, "audit_files": audit_files,
+        "oidc_issuers": parse_issuers(oidc_issuer or ()),
     }  # fmt: skip
     UpSettings(data_dir=place, installation_id="", **options)  # type: ignore[arg-type]
     with owned(place), ProgressView() as view:

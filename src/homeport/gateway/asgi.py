@@ -120,7 +120,7 @@ class Gateway:
         except DisconnectedError:
             return  # half a request is none, and nobody waits for an answer
         except TooLargeError:
-            outcome = self._chain.refuse_too_large()
+            outcome = self._chain.refuse_too_large(_request(scope, b""))
         else:
             outcome = await self._chain.handle(_request(scope, body), _base_url(scope))
         answer = outcome.answer

@@ -44,6 +44,8 @@ class Decided:
 
     request: Request
     decision: Decision
+    policies: Policies = dataclasses.field(default_factory=Policies)
+    """Those that it was asked of."""
 
 
 def circumstances(http: HttpRequest, at: datetime) -> Circumstances:
@@ -144,7 +146,7 @@ class Authority:
             resource_account=account_of(access.resource),
             context=Context(keys),
         )
-        return Decided(request=request, decision=decide(request, applying))
+        return Decided(request=request, decision=decide(request, applying), policies=applying)
 
 
 def _resource_tags(action: str, tags: dict[str, str]) -> dict[str, ContextValue]:

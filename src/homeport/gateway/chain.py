@@ -9,6 +9,7 @@ an answer needs. The access log and the counters see every request (`asgi`).
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from urllib.parse import parse_qsl
 
@@ -21,7 +22,15 @@ from homeport.core.log import get_logger
 from homeport.gateway.audit import AuditTrail, Note
 from homeport.gateway.authority import Authority, Decided, circumstances, is_unlimited
 from homeport.gateway.ports import DenialSeal, KeyRecord, KeyRing, OwnPage
-from homeport.gateway.refusals import RefusedError, denied, too_large, unproven, unserved
+from homeport.gateway.refusals import (
+    RefusedError,
+    denied,
+    our_fault,
+    said_by_service,
+    too_large,
+    unproven,
+    unserved,
+)
 from homeport.gateway.stages import (
     Anonymous,
     Arrived,
@@ -50,8 +59,12 @@ log = get_logger("gateway")
 STALE_TRIES = 10
 UNSIGNED_REGION = "us-east-1"
 """Where a request is that names no region because nobody signed it; only STS has such."""
-MESSAGE_CHARS = 1024
-"""A service's refusal repeats what it was asked for; nobody reads more of it than this."""
+
+LOOKING = ("Describe", "List")
+"""Operations of which the audit log does not say what the root looked at: nobody asks, and it would cost."""
+CUT_OFF_STATUS, CUT_OFF, CUT_OFF_MESSAGE = 0, "Cancelled", "The server ended before it answered."
+SOCKET_STATUS, SOCKET_REFUSED_STATUS = 101, 403
+"""Of a websocket's upgrade, in the audit log."""
 
 
 class Chain:
@@ -107,8 +120,10 @@ class Chain:
                 routed, "An internal error occurred; the server's log has it under this request id."
             )
             answer, error = fault.answer(arrived.request_id), fault.code
-        if self._trail is not None:
-            self._trail.write(note.entry(answer.status, error, message))
+        except asyncio.CancelledError:
+            self._keep(note, CUT_OFF_STATUS, CUT_OFF, CUT_OFF_MESSAGE)
+            raise
+        self._keep(note, answer.status, error, message)
         return Outcome(
             answer=answer,
             request_id=arrived.request_id,
@@ -118,11 +133,17 @@ class Chain:
             error=error,
         )
 
-    def refuse_too_large(self) -> Outcome:
+    def _keep(self, note: Note, status: int, error: str | None = None, message: str = "") -> None:
+        """Write a request's line, before anybody hears of its answer."""
+        if self._trail is not None:
+            self._trail.write(note.entry(status, error, message))
+
+    def refuse_too_large(self, http: HttpRequest) -> Outcome:
         """The answer to a request whose body nobody read to its end."""
-        request_id = uuid(self._ids)
+        note = Note(request_id=uuid(self._ids), at=self._clock.now(), http=http)
         refusal = too_large()
-        return Outcome(answer=refusal.answer(request_id), request_id=request_id, error=refusal.code)
+        self._keep(note, refusal.status, refusal.code, refusal.message)
+        return Outcome(answer=refusal.answer(note.request_id), request_id=note.request_id, error=refusal.code)
 
     async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
         """Prove an agent's websocket upgrade and that it may `action`. Raise `RefusedError`."""
@@ -132,40 +153,57 @@ class Chain:
             resource=given.get("containerInstance") or "*",
             keys={"ecs:cluster": given["cluster"]} if "cluster" in given else {},
         )
-        return await self._prove(http, base_url, access, uuid(self._ids))
+        note = Note(request_id=uuid(self._ids), at=self._clock.now(), http=http)
+        try:
+            await self._prove(note, base_url, access)
+        except RefusedError as refusal:
+            self._keep(note, SOCKET_REFUSED_STATUS, refusal.code, refusal.message)
+            raise
+        self._keep(note, SOCKET_STATUS)
+        assert note.call is not None
+        return note.call
 
-    async def _prove(self, http: HttpRequest, base_url: str, access: Access, request_id: str) -> Call:
+    async def _prove(self, note: Note, base_url: str, access: Access) -> Call:
         """Prove a request that is signed for ECS but is none of its operations."""
-        arrived = Arrived(request_id=request_id, http=http, base_url=base_url, at=self._clock.now())
+        arrived = Arrived(request_id=note.request_id, http=note.http, base_url=base_url, at=note.at)
         routed = Routed(service="ecs", operation=access.action.partition(":")[2], protocol="json", params={})
-        said = _claimed(http, routed)
+        note.routed = routed
+        note.claim = said = _claimed(note.http, routed)
         proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
+        note.call = proven.call
         if not is_unlimited(proven.call.principal):
-            how = circumstances(http, arrived.at)
-            decided = await self._authority.ask(proven.call, access, proven.policies, how)
-            self._refuse_denied(proven.call, routed, (decided,))
+            how = circumstances(note.http, note.at)
+            note.decided = (await self._authority.ask(proven.call, access, proven.policies, how),)
+            self._refuse_denied(proven.call, routed, note.decided)
+        note.may = True
         return proven.call
 
     async def read_own(self, http: HttpRequest, base_url: str, page: OwnPage) -> HttpAnswer:
         """The answer to a signed request for a page of Homeport's own; refusals are ECS's."""
-        request_id = uuid(self._ids)
+        note = Note(request_id=uuid(self._ids), at=self._clock.now(), http=http, own=True)
         try:
-            call = await self._prove(http, base_url, Access(action=page.action), request_id)
+            call = await self._prove(note, base_url, Access(action=page.action))
             body = await page.read(call, dict(parse_qsl(http.raw_query)))
-        except RefusedError as refusal:
-            return refusal.answer(request_id)
+        except RefusedError as error:
+            refusal = error
         except AwsError as error:
-            refused = RefusedError("json", "ecs", error.code, error.message, status=error.status)
-            return refused.answer(request_id)
+            refusal = RefusedError("json", "ecs", error.code, error.message, status=error.status)
         except UnavailableError as reason:
-            log.error("request.unavailable", request_id=request_id, reason=str(reason))  # noqa: TRY400
-            return self._our_fault(None, f"{reason.message} Try again later.", status=503).answer(request_id)
+            log.error("request.unavailable", request_id=note.request_id, reason=str(reason))  # noqa: TRY400
+            refusal = self._our_fault(None, f"{reason.message} Try again later.", status=503)
         except Exception:
-            log.exception("request.failed", request_id=request_id)
-            return self._our_fault(
+            log.exception("request.failed", request_id=note.request_id)
+            refusal = self._our_fault(
                 None, "An internal error occurred; the server's log has it under this request id."
-            ).answer(request_id)
-        return HttpAnswer(status=200, headers=(("content-type", "application/json"),), body=body)
+            )
+        except asyncio.CancelledError:
+            self._keep(note, CUT_OFF_STATUS, CUT_OFF, CUT_OFF_MESSAGE)
+            raise
+        else:
+            self._keep(note, 200)
+            return HttpAnswer(status=200, headers=(("content-type", "application/json"),), body=body)
+        self._keep(note, refusal.status, refusal.code, refusal.message)
+        return refusal.answer(note.request_id)
 
     # ---- the stages -------------------------------------------------------------------------
 
@@ -280,6 +318,8 @@ class Chain:
 
     async def _authorise(self, request: Parsed, note: Note) -> Authorised:
         if request.operation.open or is_unlimited(request.call.principal):
+            if self._trail is not None and not request.operation.name.startswith(LOOKING):
+                note.resources = _named_resources(request)
             return Authorised(parsed=request)
         note.decided = await self._decide(request, note)
         self._refuse_denied(request.call, request.routed, note.decided)
@@ -296,7 +336,7 @@ class Chain:
                 circumstances(request.http, note.at),
             )
         except AwsError as error:
-            raise _refused(request, error) from None
+            raise said_by_service(request.routed, error) from None
 
     def _refuse_denied(self, call: Call, routed: Routed, decided: tuple[Decided, ...]) -> None:
         last = decided[-1] if decided else None
@@ -313,7 +353,7 @@ class Chain:
                 tries=STALE_TRIES,
             )
         except AwsError as error:
-            raise _refused(parsed, error) from None
+            raise said_by_service(parsed.routed, error) from None
         except UnstorableError as error:
             code = parsed.operation.invalid_input or parsed.service.invalid_input
             raise RefusedError(parsed.routed.protocol, parsed.routed.service, code, str(error)) from None
@@ -329,30 +369,17 @@ class Chain:
         return serialise(parsed.routed, output, parsed.call.request_id)
 
     def _our_fault(self, request: RoutedRequest | None, message: str, *, status: int = 500) -> RefusedError:
-        code = "InternalFailure"
-        if request is not None:
-            code = self._services[request.routed.service].internal_error
-        return RefusedError(
-            request.routed.protocol if request else "json",
-            request.routed.service if request else None,
-            code,
-            message,
-            status=status,
-            fault="Receiver",
-        )
+        routed = None if request is None else request.routed
+        code = "InternalFailure" if routed is None else self._services[routed.service].internal_error
+        return our_fault(routed, code, message, status=status)
 
 
-def _refused(parsed: Parsed, error: AwsError) -> RefusedError:
-    text = error.message
-    return RefusedError(
-        parsed.routed.protocol,
-        parsed.routed.service,
-        error.code,
-        text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}...",
-        status=error.status,
-        fault=error.fault,
-        members=error.members,
-    )
+def _named_resources(request: Parsed) -> tuple[str, ...]:
+    """What a request that nobody is asked about is about; for the audit log."""
+    try:
+        return request.operation.resources(request.call, request.input)
+    except AwsError:  # its handler says it better
+        return ()
 
 
 def _with_body(http: HttpRequest, body: bytes) -> HttpRequest:

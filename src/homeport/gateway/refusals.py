@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.core.errors import AwsError
 from homeport.gateway.authority import Decided
 from homeport.policy.denial import denial_message
 from homeport.wire.codec import serialise_error
@@ -16,6 +17,8 @@ from homeport.wire.route import Routed
 
 DENIAL_HEADER = "x-homeport-authorization-message"
 """Where a denial carries its encoded message when the service's own text has no place for it."""
+MESSAGE_CHARS = 1024
+"""A service's refusal repeats what it was asked for; nobody reads more of it than this."""
 XML = frozenset({"query", "ec2", "rest-xml"})
 
 
@@ -94,6 +97,32 @@ def denied(routed: Routed, decided: Decided, encoded: str) -> RefusedError:
         text,
         status=403 if xml else 400,
         headers=((DENIAL_HEADER, encoded),) if encoded else (),
+    )
+
+
+def said_by_service(routed: Routed, error: AwsError) -> RefusedError:
+    """What a service's handler refused, and how."""
+    text = error.message
+    return RefusedError(
+        routed.protocol,
+        routed.service,
+        error.code,
+        text if len(text) <= MESSAGE_CHARS else f"{text[:MESSAGE_CHARS]}...",
+        status=error.status,
+        fault=error.fault,
+        members=error.members,
+    )
+
+
+def our_fault(routed: Routed | None, code: str, message: str, *, status: int) -> RefusedError:
+    """The caller is not to blame."""
+    return RefusedError(
+        routed.protocol if routed else "json",
+        routed.service if routed else None,
+        code,
+        message,
+        status=status,
+        fault="Receiver",
     )
 
 

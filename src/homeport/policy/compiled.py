@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from homeport.policy.arns import resource_template
-from homeport.policy.document import Effect, Policy, PolicyKind, Statement
+from homeport.policy.document import Condition, Effect, Policy, PolicyKind, Statement
 from homeport.policy.operators import check_of
 from homeport.policy.parse import parse_policy
 from homeport.policy.principals import Grant, Naming, naming_of
@@ -87,6 +87,11 @@ class CompiledStatement:
             if not check(context):
                 return False
         return True
+
+    def failing(self, context: Context) -> tuple[Condition, ...]:
+        """The conditions that are not true."""
+        pairs = zip(self.statement.conditions, self._checks, strict=True)
+        return tuple(condition for condition, check in pairs if not check(context))
 
     @property
     def is_unconditional(self) -> bool:

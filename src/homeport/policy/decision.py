@@ -52,6 +52,25 @@ class Policies:
     is_trust: bool = False
     resource_must_allow: bool = False
 
+    def layer(self, layer: Layer) -> PolicySet | None:
+        """The policies of one kind; `None`: there are none, and none is needed."""
+        match layer:
+            case Layer.IDENTITY:
+                return self.identity
+            case Layer.BOUNDARY:
+                return self.boundary
+            case Layer.SESSION:
+                return self.session
+            case Layer.TRUST:
+                return self.resource if self.is_trust else None
+            case Layer.RESOURCE:
+                return None if self.is_trust else self.resource
+
+    def names(self) -> dict[Layer, list[str]]:
+        """What there is of each kind, by the policies' names."""
+        sets = ((layer, self.layer(layer)) for layer in Layer)
+        return {layer: [one.name for one in found.policies] for layer, found in sets if found is not None}
+
 
 class Deciding(NamedTuple):
     """A statement, and as what kind of policy it spoke."""

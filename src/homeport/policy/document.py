@@ -114,7 +114,7 @@ def normal_form(policy: Policy) -> dict[str, object]:
     document: dict[str, object] = {"Version": policy.version}
     if policy.id:
         document["Id"] = policy.id
-    document["Statement"] = [_statement(statement) for statement in policy.statements]
+    document["Statement"] = [statement_form(statement) for statement in policy.statements]
     return document
 
 
@@ -123,7 +123,8 @@ def canonical_json(policy: Policy) -> str:
     return json.dumps(normal_form(policy), separators=(",", ":"), ensure_ascii=False)
 
 
-def _statement(statement: Statement) -> dict[str, object]:
+def statement_form(statement: Statement) -> dict[str, object]:
+    """A statement as its document would say it, in normal form."""
     form: dict[str, object] = {}
     if statement.sid:
         form["Sid"] = statement.sid
