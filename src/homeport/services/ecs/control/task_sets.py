@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -23,6 +23,7 @@ from homeport.services.ecs.control.service_steps import (
     with_events,
 )
 from homeport.services.ecs.control.task_roles import UnassumableRoleError
+from homeport.services.ecs.control.waits import Waits
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placing import service_placement, shares
@@ -73,7 +74,7 @@ def load_task_sets(tx: Tx, service: Service, now: datetime) -> LoadedTaskSets:
 
 
 class TaskSetSteps:
-    """Decides and applies. `listen`: news of room in its cluster concerns the service from now on."""
+    """Decides and applies."""
 
     def __init__(
         self,
@@ -81,15 +82,13 @@ class TaskSetSteps:
         clock: Clock,
         ids: Ids,
         placer: TaskPlacer,
-        listen: Callable[[Service], object],
-        listen_for_roles: Callable[[Service], object],
+        waits: Waits,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._placer = placer
-        self._listen = listen
-        self._listen_for_roles = listen_for_roles
+        self._waits = waits
 
     async def step(self, loaded: LoadedTaskSets) -> Next:
         """One step of one service: the writes in one transaction, then the starts."""
@@ -150,8 +149,8 @@ class TaskSetSteps:
 
     async def _start(self, service: Service, loaded: LoadedTaskSets, plan: TaskSetsPlan) -> None:
         # Before looking for room: news of room that comes while somebody looks must not be lost.
-        self._listen(service)
-        self._listen_for_roles(service)
+        self._waits.for_room(service)
+        self._waits.for_roles(service)
         messages: list[str] = []
         for step in plan.steps:
             definition = loaded.definitions.get(step.task_set.deployment.task_definition_id)
