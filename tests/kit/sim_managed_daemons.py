@@ -16,7 +16,6 @@ from homeport.services.ecs.repo.hosts import load_managed
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store import Tx
-from tests.kit.sim_node import SimNode
 from tests.kit.sim_services import ACCOUNT, CHARACTERS, PEACE_SECONDS, REGION, TROUBLE_SECONDS, World
 from tests.kit.sim_store import Watch
 
@@ -60,13 +59,14 @@ class ManagedWatch(Watch):
         self._check_others(tx, daemon.cluster_id, homes)
         self._check_batch(snapshot, before)
 
-    def rival(self, tx: Tx, dice: random.Random) -> None:
+    def rival(self, tx: Tx, dice: random.Random) -> bool:
         repo = DaemonRepo(tx)
         daemon, live = repo.get(self.daemon_id), TaskRepo(tx).live_of_daemon(self.daemon_id)
         if live and dice.random() < 0.5:
             TaskRepo(tx).save(dice.choice(live))
         elif daemon is not None:
             repo.save(daemon)
+        return bool(live) or daemon is not None
 
     def _check_others(self, tx: Tx, cluster_id: int, homes: dict[int, ContainerInstance]) -> None:
         for task in TaskRepo(tx).placed_after(cluster_id, 0):
@@ -148,8 +148,7 @@ class ManagedWorld(World):
             {"name": "CPU", "type": "INTEGER", "integerValue": 4096},
             {"name": "MEMORY", "type": "INTEGER", "integerValue": 420},
         ]
-        answer = await self.call("RegisterContainerInstance", totalResources=total, attributes=attributes)
-        node = SimNode(self, answer["containerInstance"]["containerInstanceArn"], self.group)
+        node = self.machine(await self.registered_as(total, attributes))
         self.nodes.append(node)
         self.group.create_task(node.run())
 

@@ -18,7 +18,7 @@ from homeport.app.wiring import ControlPlane, build_control_plane
 from homeport.core.call import Call, Principal
 from homeport.core.clock import LoopClock
 from homeport.core.errors import AwsError
-from homeport.core.ids import SeededIds
+from homeport.core.ids import SeededIds, uuid
 from homeport.runtime.retry import decide_again
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.ecs.model import OPEN_DEPLOYMENTS, Service, ServiceDeployment, Task
@@ -69,6 +69,7 @@ class World:
         self.dice = random.Random(self.seed)
         self.inner = open_memory_store()
         self._delays = self.dice.choice(STORES)
+        self._names = SeededIds(self.seed)
         self.watch = Watch(self.clock)
         self.violations = self.watch.violations
         self.put_right = False
@@ -147,6 +148,7 @@ class World:
                 await self.trouble()
                 await self.peace()
                 await self.judge()
+                await self._judge_machines()
                 done.set()
                 await asyncio.Event().wait()
         finally:
@@ -210,10 +212,22 @@ class World:
             {"name": "CPU", "type": "INTEGER", "integerValue": 4096},
             {"name": "MEMORY", "type": "INTEGER", "integerValue": 420},
         ]
-        answer = await self.call("RegisterContainerInstance", totalResources=total, attributes=attributes)
-        node = self.machine(answer["containerInstance"])
+        node = self.machine(await self.registered_as(total, attributes))
         self.nodes.append(node)
         self.group.create_task(node.run())
+
+    async def registered_as(self, total: list[Any], attributes: list[Any]) -> Any:
+        """The instance of a new machine. Asked for until there is an answer, as agents do, with one token."""
+        members = {"totalResources": total, "attributes": attributes, "clientToken": uuid(self._names)}
+        while True:
+            try:
+                answer = await self.call("RegisterContainerInstance", **members)
+            except AwsError:
+                raise
+            except Exception:  # noqa: BLE001 - the process or the store went
+                await asyncio.sleep(1)
+            else:
+                return answer["containerInstance"]
 
     # ---- trouble ----------------------------------------------------------------------------
 
@@ -425,6 +439,13 @@ class World:
             await self._judge_zones(service, live)
         await self._judge_history(service)
         self._judge_tasks(service, live, calm=steady and self.put_right)
+
+    async def _judge_machines(self) -> None:
+        """Each registered once, although answers were lost."""
+        there = await self.look(lambda tx: InstanceRepo(tx).of_cluster(1))
+        known = {one.arn for one in there if one.status != "INACTIVE"}
+        if strangers := known - {node.arn for node in self.nodes}:
+            self.violations.append(f"instances of no machine: {strangers}")
 
     async def _judge_zones(self, service: Service, live: tuple[Task, ...]) -> None:
         """A service that is rebalanced is spread evenly: every node has room for all its tasks."""

@@ -97,14 +97,15 @@ class Watch:
             if is_protected(before[task.id], now) and task.stopped_reason != CONTAINER_REASON:
                 self._note(f"protected task {task.uid} was stopped: {task.stopped_reason}")
 
-    def rival(self, tx: Tx, dice: random.Random) -> None:
-        """Whoever decided on the versions that were must decide again."""
+    def rival(self, tx: Tx, dice: random.Random) -> bool:
+        """Whoever decided on the versions that were must decide again. Whether it wrote anything."""
         live = TaskRepo(tx).live_of_service(self.service_id)
         service = ServiceRepo(tx).get(self.service_id)
         if live and dice.random() < 0.5:
             TaskRepo(tx).save(dice.choice(live))
         elif service is not None:
             ServiceRepo(tx).save(service)
+        return bool(live) or service is not None
 
     def _note(self, text: str) -> None:
         self.violations.append(f"{self._clock.now():%H:%M:%S.%f} {text}")
@@ -147,8 +148,8 @@ class MoodyStore:
             return result
 
         if self._dice.random() < 2 * self.trouble:
-            self._watch.faults["conflicting write"] += 1
-            await self._inner.write(lambda tx: self._watch.rival(tx, self._dice))
+            conflicts = await self._inner.write(lambda tx: self._watch.rival(tx, self._dice))
+            self._watch.faults["conflicting write"] += conflicts
         result = await self._inner.write(watched, bulk=bulk)
         await self._pause()
         if unlucky:

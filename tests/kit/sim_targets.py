@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -84,6 +85,13 @@ class TargetWatch(Watch):
             self.targets = target_health(live, TargetRepo(tx).of_service(self.service_id))
         super().committed(tx)
         self.served |= {task.arn for task in self.live.values() if task.target_places and is_wanted(task)}
+
+    def rival(self, tx: Tx, dice: random.Random) -> bool:
+        rows = TargetRepo(tx).of_service(self.service_id)
+        if not rows or dice.random() < 0.5:
+            return super().rival(tx, dice)
+        TargetRepo(tx).save(dice.choice(rows))
+        return True
 
     def _check_events(self, service: Service) -> None:
         """Two registrations of as many targets are told in the same words."""
