@@ -15,7 +15,9 @@ from tests.unit.ecs.test_task_set_steps import BODY, Placing
 
 from homeport.core.ids import SeededIds
 from homeport.services.ecs.control.replicas import ReplicaController
+from homeport.services.ecs.control.service_loads import Loaded, ServiceLoads
 from homeport.services.ecs.control.stages import Outside
+from homeport.services.ecs.control.task_sets import LoadedTaskSets
 from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.model import (
     DeploymentStrategy,
@@ -88,12 +90,14 @@ class Functions:
         return HookAnswer(status=said, details={"turn": len(self.events)})
 
 
-class Balanced(ReplicaController):
+class Balanced(ServiceLoads):
     """Its services have target groups."""
 
-    def _load(self, tx: Tx, service_id: int) -> Any:
-        loaded: Any = super()._load(tx, service_id)
-        return loaded and (replace(loaded[0], has_target_groups=True), *loaded[1:])
+    def load(self, tx: Tx, service_id: int) -> Loaded | LoadedTaskSets | None:
+        loaded = super().load(tx, service_id)
+        if not isinstance(loaded, Loaded):
+            return loaded
+        return loaded._replace(snapshot=replace(loaded.snapshot, has_target_groups=True))
 
 
 class World:
@@ -105,6 +109,17 @@ class World:
         self.outside = Outside(shifter=traffic, invoker=functions)
         self.ids = SeededIds(1)
         self.lives = 0
+
+    def controller(self) -> ReplicaController:
+        """A fresh process's."""
+        return ReplicaController(
+            self.store,
+            self.clock,  # type: ignore[arg-type]
+            self.ids,
+            self.placer,
+            outside=self.outside,
+            loads=Balanced(self.store, self.clock),  # type: ignore[arg-type]
+        )
 
     async def make(self, strategy: DeploymentStrategy) -> None:
         def work(tx: Tx) -> Service:
@@ -166,7 +181,7 @@ class World:
     async def run(self) -> ServiceDeployment:
         """Until the deployment has ended."""
         for _ in range(200):
-            controller = Balanced(self.store, self.clock, self.ids, self.placer, outside=self.outside)  # type: ignore[arg-type]
+            controller = self.controller()
             wake_at = None
             try:
                 wake_at = (await controller.reconcile(str(self.id))).wake_at
@@ -267,7 +282,7 @@ async def test_blue_is_kept_up_with_its_own_definition_while_green_is_watched() 
         TaskRepo(tx).save(msgspec.structs.replace(first, **ended))
 
     for turn in range(12):
-        controller = Balanced(world.store, world.clock, world.ids, world.placer, outside=world.outside)  # type: ignore[arg-type]
+        controller = world.controller()
         wake_at = (await controller.reconcile(str(world.id))).wake_at
         await world.agents_work()
         world.clock.at = max(world.clock.at, wake_at or world.clock.at)

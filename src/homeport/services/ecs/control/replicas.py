@@ -54,6 +54,7 @@ class ReplicaController:
         zones: ZoneWatch | None = None,
         *,
         outside: Outside | None = None,
+        loads: ServiceLoads | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
@@ -62,7 +63,7 @@ class ReplicaController:
         self._zones = zones or ZoneWatch(store)
         self._waits = Waits()
         self._rests = Rests()
-        self._loads = ServiceLoads(store, clock)
+        self._loads = loads or ServiceLoads(store, clock)
         self._starts = ServiceStarts(store, clock, ids, placer, self._waits)
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._waits)
         self._daemons = DaemonWatch(placer)
