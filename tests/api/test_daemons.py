@@ -285,15 +285,10 @@ def test_what_a_daemon_may_not_be_is_refused(
 
 
 def test_a_definition_that_no_node_can_run_makes_no_daemon(ecs: Any, cluster: str, provider: str) -> None:
-    secret = [{"name": "S", "valueFrom": "arn:aws:ssm:us-east-1:000000000000:parameter/s"}]
-    definition = register(
-        ecs,
-        {**AGENT, "secrets": secret},
-        family="secret",
-        executionRoleArn="arn:aws:iam::000000000000:role/runs",
-    )
+    files = [{"value": "arn:aws:s3:::bucket/agent.env", "type": "s3"}]
+    definition = register(ecs, {**AGENT, "environmentFiles": files}, family="files")
     code, message = refused(lambda: create(ecs, cluster, provider, daemonTaskDefinitionArn=definition))
-    assert (code, "secrets" in message) == ("ClientException", True)
+    assert (code, "environmentFiles" in message) == ("ClientException", True)
 
 
 def test_the_same_request_under_its_token_returns_the_daemon(ecs: Any, cluster: str, provider: str) -> None:

@@ -80,6 +80,7 @@ class FakeMachine:
         self.on_start: Callable[[FakeContainer], None] = lambda container: None
         self.event_loss = 0.0
         self.pulls = 0
+        self.logins: list[RegistryLogin | None] = []
         self.asked: list[str] = []
         self.slow: dict[str, float] = {}
         self.starting = 0
@@ -391,7 +392,7 @@ class FakeImages:
 
     def __init__(self, machine: FakeMachine) -> None:
         self._machine = machine
-        self.logins: list[RegistryLogin | None] = []
+        self.logins = machine.logins
 
     async def inspect(self, image: str) -> ImageInfo | None:
         self._machine.finish(await self._machine.answer("images.inspect"))

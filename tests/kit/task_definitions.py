@@ -110,6 +110,7 @@ FULL: dict[str, Any] = {
             "entryPoint": ["/bin/sh"],
             "command": ["-c", "serve"],
             "environment": [{"name": "COLOUR", "value": "blue"}],
+            "secrets": [{"name": "TOKEN", "valueFrom": "/token"}],
             "mountPoints": [{"sourceVolume": "data", "containerPath": "/data", "readOnly": True}],
             "volumesFrom": [{"sourceContainer": "db", "readOnly": True}],
             "linuxParameters": {
@@ -139,7 +140,11 @@ FULL: dict[str, Any] = {
             "pseudoTerminal": True,
             "dockerLabels": {"owner": "blue"},
             "ulimits": [{"name": "nofile", "softLimit": 100, "hardLimit": 200}],
-            "logConfiguration": {"logDriver": "json-file", "options": {"max-size": "1m"}},
+            "logConfiguration": {
+                "logDriver": "json-file",
+                "options": {"max-size": "1m"},
+                "secretOptions": [{"name": "tag", "valueFrom": "/tag"}],
+            },
             "healthCheck": {
                 "command": ["CMD-SHELL", "true"],
                 "interval": 10,
@@ -154,6 +159,9 @@ FULL: dict[str, Any] = {
             "name": "db",
             "image": "db:1",
             "memory": 64,
+            "repositoryCredentials": {
+                "credentialsParameter": "arn:aws:secretsmanager:us-east-1:000000000000:secret:r-AbCdEf"
+            },
             "healthCheck": {"command": ["CMD", "ready"]},
         },
         {"name": "cache", "image": "cache:1", "memory": 64, "healthCheck": {"command": ["CMD", "ready"]}},

@@ -97,7 +97,7 @@ def parameter_values(names: Iterable[str], answer: Mapping[str, Any]) -> dict[st
     for parameter in answer.get("Parameters") or ():
         for spelling in ("Name", "ARN"):
             if spelling in parameter:
-                values[parameter[spelling]] = parameter["Value"]
+                values[parameter[spelling] + parameter.get("Selector", "")] = parameter["Value"]
     if missing := [name for name in names if name not in values]:
         raise BadReferenceError(f"invalid parameters: {','.join(missing)}")
     return values

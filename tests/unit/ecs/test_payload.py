@@ -137,6 +137,20 @@ def test_the_container_carries_the_agents_own_members() -> None:
         "dependsOn": [{"containerName": "db", "condition": "HEALTHY"}],
         "startTimeout": 60,
         "stopTimeout": 20,
+        "secrets": [
+            {
+                "name": name,
+                "valueFrom": value_from,
+                "region": "us-east-1",
+                "provider": "ssm",
+                "type": "ENVIRONMENT_VARIABLE",
+                "target": target,
+            }
+            for name, value_from, target in (
+                ("TOKEN", "/token", "CONTAINER"),
+                ("tag", "/tag", "LOG_DRIVER"),
+            )
+        ],
         "registryAuthentication": {
             "type": "ecr",
             "ecrAuthData": {"registryId": "000000000000", "region": "us-east-1", "useExecutionRole": True},
@@ -344,8 +358,31 @@ def test_a_stop_needs_only_the_arn() -> None:
     assert "containers" not in sent
 
 
-def test_references_of_later_issues_are_rendered_as_the_agent_reads_them() -> None:
-    """Secrets, registries, FireLens and EFS register but are refused at run; their frames are the agent's."""
+@pytest.mark.parametrize(
+    ("value_from", "sent"),
+    [
+        ("/a/b", "/a/b"),
+        ("db", "db"),
+        ("arn:aws:ssm:eu-west-1:000000000000:parameter/a/b", "/a/b"),
+        ("arn:aws:ssm:eu-west-1:000000000000:parameter/db", None),
+        ("arn:aws:ssm:eu-west-1:111111111111:parameter/a/b", None),
+        ("arn:x", None),
+    ],
+    ids=str,
+)
+def test_a_parameter_is_sent_by_the_name_that_its_answer_has(value_from: str, sent: str | None) -> None:
+    """Source: amazon-ecs-agent, ssmsecret: values are kept by the answer's Name, looked up by valueFrom."""
+    (secret,) = (
+        render(container(secrets=[{"name": "S", "valueFrom": value_from}]), executionRoleArn=ROLE)
+        .containers[0]
+        .secrets
+    )
+    assert secret.value_from == (sent or value_from)
+    assert secret.region == ("eu-west-1" if "eu-west-1" in value_from else "us-east-1")
+
+
+def test_references_are_rendered_as_the_agent_reads_them() -> None:
+    """FireLens, environment files and EFS register but are refused at run; their frames are the agent's."""
     asm = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:s-abcdef"
     task = render(
         container(

@@ -95,6 +95,11 @@ _CONTAINER: dict[str, Any] = {
     "command[]": "-x",
     "environment[].name": "HUE",
     "environment[].value": "green",
+    "secrets[].name": "KEY",
+    "secrets[].valueFrom": "/key",
+    "logConfiguration.secretOptions[].name": "labels",
+    "logConfiguration.secretOptions[].valueFrom": "/labels",
+    "repositoryCredentials.credentialsParameter": "other",
     "mountPoints[].sourceVolume": "shared",
     "mountPoints[].containerPath": "/other",
     "mountPoints[].readOnly": False,
@@ -155,6 +160,11 @@ COMPANIONS: dict[str, dict[str, Any]] = {
         "containerDefinitions[].systemControls": [],
     },
     "requiresCompatibilities[]": {"containerDefinitions[].portMappings": []},
+    "executionRoleArn": {
+        "containerDefinitions[].secrets": [],
+        "containerDefinitions[].logConfiguration.secretOptions": [],
+        "containerDefinitions[].repositoryCredentials": None,
+    },
     "volumes[].name": {"containerDefinitions[].mountPoints": []},
     "volumes[].dockerVolumeConfiguration.scope": {"volumes[].dockerVolumeConfiguration.autoprovision": False},
 }
@@ -227,18 +237,10 @@ FSX = {
         "authorizationConfig": {"credentialsParameter": "arn:x", "domain": "corp"},
     },
 }
-SECRET = {"name": "S", "valueFrom": "/param"}
 ROLES = {"executionRoleArn": "runs", "taskRoleArn": "runs"}
 USES: dict[str, dict[str, Any]] = {
-    "repositoryCredentials": request(
-        container(repositoryCredentials={"credentialsParameter": "arn:x"}), **ROLES
-    ),
     "environmentFiles": request(
         container(environmentFiles=[{"value": "arn:aws:s3:::b/a.env", "type": "s3"}])
-    ),
-    "secrets": request(container(secrets=[SECRET]), **ROLES),
-    "secretOptions": request(
-        container(logConfiguration={"logDriver": "syslog", "secretOptions": [SECRET]}), **ROLES
     ),
     "firelensConfiguration": request(container(firelensConfiguration={"type": "fluentbit"})),
     "credentialSpecs": request(container(credentialSpecs=["credentialspec:arn:x"])),
@@ -336,7 +338,7 @@ def test_every_refused_value_is_shown_by_an_example() -> None:
 
 
 def test_a_refusal_names_the_container_that_causes_it() -> None:
-    document = registered(container(), container(name="side", secrets=[SECRET]), executionRoleArn="runs")
+    document = registered(container(), container(name="side", credentialSpecs=["credentialspec:arn:x"]))
     assert "('side')" in str(unsupported_at_run(document))
 
 

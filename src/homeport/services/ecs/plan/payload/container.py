@@ -16,7 +16,7 @@ from homeport.agentproto.messages import (
     Secret,
     VolumeFrom,
 )
-from homeport.core.arn import is_arn, parse_arn
+from homeport.core.arn import MalformedArnError, parse_arn
 from homeport.services.ecs.plan.payload.docker import docker_config
 from homeport.services.ecs.plan.payload.identity import TaskIdentity
 from homeport.services.ecs.plan.task_definition.references import ecr_image, secret_provider
@@ -64,7 +64,7 @@ def render_container(definition: Document, container: Document, identity: TaskId
         ),
         start_timeout=container.get("startTimeout"),
         stop_timeout=container.get("stopTimeout"),
-        secrets=_secrets(container, identity.region),
+        secrets=_secrets(container, identity),
         registry_authentication=_registry(container, identity.region, has_role=has_role),
         logs_auth_strategy="ExecutionRole" if has_role and driver == "awslogs" else None,
         health_check_type="docker" if "healthCheck" in container else None,
@@ -102,26 +102,45 @@ def _ports(container: Document, mode: str) -> tuple[PortMapping, ...]:
     )
 
 
-def _secrets(container: Document, region: str) -> tuple[Secret, ...]:
+def _secrets(container: Document, identity: TaskIdentity) -> tuple[Secret, ...]:
     options = container.get("logConfiguration", {}).get("secretOptions", ())
     return (
-        *(_secret(secret, region, "CONTAINER") for secret in container.get("secrets", ())),
-        *(_secret(secret, region, "LOG_DRIVER") for secret in options),
+        *(_secret(secret, identity, "CONTAINER") for secret in container.get("secrets", ())),
+        *(_secret(secret, identity, "LOG_DRIVER") for secret in options),
     )
 
 
 def _region_of(text: str, region: str) -> str:
-    return parse_arn(text).region if is_arn(text) else region
+    """What is no ARN is looked for here; whoever fetches it says what is wrong with it."""
+    try:
+        return parse_arn(text).region or region
+    except MalformedArnError:
+        return region
 
 
-def _secret(secret: Document, region: str, target: str) -> Secret:
+def _secret(secret: Document, identity: TaskIdentity, target: str) -> Secret:
+    value_from, provider = secret["valueFrom"], secret_provider(secret["valueFrom"])
     return Secret(
         name=secret["name"],
-        value_from=secret["valueFrom"],
-        region=_region_of(secret["valueFrom"], region),
-        provider=secret_provider(secret["valueFrom"]),
+        value_from=_parameter(value_from, identity) if provider == "ssm" else value_from,
+        region=_region_of(value_from, identity.region),
+        provider=provider,
         target=target,
     )
+
+
+def _parameter(value_from: str, identity: TaskIdentity) -> str:
+    """The name in a parameter's ARN, by which the real agent looks for it in the answer.
+
+    An ARN does not tell the path `/db` from the name `db`: what has one level goes as it is.
+    """
+    try:
+        arn = parse_arn(value_from)
+    except MalformedArnError:
+        return value_from
+    name = arn.resource.removeprefix("parameter")
+    ours = arn.service == "ssm" and arn.account_id == identity.account_id
+    return name if ours and name.startswith("/") and name.count("/") > 1 else value_from
 
 
 def _registry(container: Document, region: str, *, has_role: bool) -> RegistryAuthentication | None:

@@ -52,7 +52,8 @@ HONOURED: Mapping[str, Effect] = {
         "systemControls[].value restartPolicy.enabled restartPolicy.ignoredExitCodes[] "
         "restartPolicy.restartAttemptPeriod logConfiguration.logDriver logConfiguration.options "
         "healthCheck.command[] healthCheck.interval healthCheck.timeout healthCheck.retries "
-        "healthCheck.startPeriod",
+        "healthCheck.startPeriod secrets[].name secrets[].valueFrom logConfiguration.secretOptions[].name "
+        "logConfiguration.secretOptions[].valueFrom repositoryCredentials.credentialsParameter",
     ),
     **_table(Effect.PAYLOAD, f"{_C}portMappings[].", "containerPort hostPort protocol containerPortRange"),
     **_table(Effect.DESCRIBE, f"{_C}portMappings[].", "name appProtocol"),
@@ -80,10 +81,7 @@ image digests is what `versionConsistency` disables, and Homeport pins none.
 """
 
 REFUSED_AT_RUN: Mapping[str, str] = {
-    f"{_C}repositoryCredentials": "repositoryCredentials need Secrets Manager",
-    f"{_C}environmentFiles": "environmentFiles need S3",
-    f"{_C}secrets": "secrets need Secrets Manager or Systems Manager",
-    f"{_C}logConfiguration.secretOptions": "secretOptions need Secrets Manager or Systems Manager",
+    f"{_C}environmentFiles": "environmentFiles, which are in S3,",
     f"{_C}firelensConfiguration": "FireLens log routers",
     f"{_C}credentialSpecs": "credentialSpecs (Active Directory)",
     f"{_C}resourceRequirements[].sharingStrategy": "GPU sharing",
