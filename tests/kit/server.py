@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
@@ -26,13 +27,21 @@ from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.server import AGENT_FRAME_BYTES_MAX
-from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
+from homeport.app.wiring import (
+    AgentGate,
+    ControlPlane,
+    SealedPages,
+    build_chain,
+    build_control_plane,
+    build_pages,
+)
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.ids import SystemIds
+from homeport.core.pages import Pages
 from homeport.core.sigv4 import Credentials
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
-from homeport.gateway.stages import Anonymous
+from homeport.gateway.stages import Anonymous, MountedService
 from homeport.node.agent import NodeAgent
 from homeport.node.settings import ImageGcSettings, NodeSettings
 from homeport.node.state import VolatileDisk
@@ -44,6 +53,8 @@ from tests.kit.machine import FakeMachine
 from tests.kit.shapes import must_fit
 
 T = TypeVar("T")
+Mount = Callable[[ControlPlane, Pages], tuple[MountedService, ...]]
+"""Makes services that `app` does not serve yet."""
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
 WAIT_SECONDS = 20.0
@@ -212,11 +223,15 @@ async def _serve(
     anonymous: Anonymous | None,
     issuers: Issuers,
     audit: Path | None,
+    mount: Mount | None,
 ) -> None:
     clock, ids = SystemClock(), SystemIds()
     vault = Vault(bytes(32), ids)
     keys = await ensure_keys(store, clock, ids, vault, account_id=ACCOUNT)
     plane = build_control_plane(store, clock, ids, page_key=keys.pages, vault=vault, issuers=issuers)
+    if mount is not None:
+        more = mount(plane, SealedPages(keys.pages))
+        plane = dataclasses.replace(plane, services=(*plane.services, *more))
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     ring = StoredKeys(store, clock, store.feed.subscribe, vault)
@@ -270,6 +285,7 @@ def live_server(
     anonymous: Anonymous | None = None,
     issuers: Issuers = NO_ISSUERS,
     audit: Path | None = None,
+    mount: Mount | None = None,
 ) -> Iterator[Live]:
     """Serve in a thread while the block runs. `audit`: the directory of its audit log."""
     started = threading.Event()
@@ -284,7 +300,7 @@ def live_server(
 
         opened = open_store()
         store = await opened if isinstance(opened, Awaitable) else opened
-        await _serve(ready, held["stopping"], store, anonymous, issuers, audit)
+        await _serve(ready, held["stopping"], store, anonymous, issuers, audit, mount)
 
     def serve() -> None:
         try:

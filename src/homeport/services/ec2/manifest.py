@@ -1,0 +1,61 @@
+"""What `app` reads of this service."""
+
+from __future__ import annotations
+
+from homeport.services.ec2.api import (  # noqa: F401  fill the table
+    acls,
+    gateways,
+    instances,
+    interfaces,
+    regions,
+    route_tables,
+    rules,
+    security_groups,
+    subnets,
+    tags,
+    vpcs,
+)
+from homeport.services.ec2.api.context import Ec2, ops
+from homeport.services.ec2.api.facts import Facts
+from homeport.services.ec2.model import (
+    Attachment,
+    NetworkInterface,
+    Rule,
+    SecurityGroup,
+    Subnet,
+    Vpc,
+)
+from homeport.services.ec2.plan.effective_rules import Allow, EffectiveRules, effective_rules
+from homeport.services.ec2.ports import Instances, LocalInstance
+from homeport.services.ec2.repo import tables  # noqa: F401  defines the tables
+from homeport.services.ec2.repo.interfaces import add_interface, remove_interface
+from homeport.services.ec2.repo.networks import open_account
+from homeport.services.ec2.repo.shelf import Shelf
+
+name = "ec2"
+operations = ops
+invalid_input = "InvalidParameterValue"
+facts = Facts()
+
+__all__ = [
+    "Allow",
+    "Attachment",
+    "Ec2",
+    "EffectiveRules",
+    "Instances",
+    "LocalInstance",
+    "NetworkInterface",
+    "Rule",
+    "SecurityGroup",
+    "Shelf",
+    "Subnet",
+    "Vpc",
+    "add_interface",
+    "effective_rules",
+    "facts",
+    "invalid_input",
+    "name",
+    "open_account",
+    "operations",
+    "remove_interface",
+]
