@@ -41,11 +41,13 @@ from homeport.node.drivers.docker_volumes import DockerVolumes
 from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.drivers.known_images import KnownImages
 from homeport.node.drivers.pause_image import ensure_pause_image
+from homeport.node.imds.endpoint import ImdsEndpoint
+from homeport.node.imds.instance import InstanceFacts, InstanceProfiles
 from homeport.node.instance_net import InstanceAddress
 from homeport.node.metadata.callers import DockerCallers
 from homeport.node.metadata.endpoint import MetadataEndpoint
-from homeport.node.metadata.redirect import Bridge, MetadataRedirect, find_bridge
-from homeport.node.metadata.server import METADATA_PORT, metadata_server
+from homeport.node.metadata.redirect import BLOCKED, Bridge, MetadataRedirect, find_bridge
+from homeport.node.metadata.server import IMDS_PORT, METADATA_PORT, imds_server, metadata_server
 from homeport.node.ports import DriverError, Drivers, DriverUnavailableError, EngineInfo
 from homeport.node.registration import (
     ClusterChangedError,
@@ -74,14 +76,26 @@ class Metadata:
     slot: int | None
     host_url: str
     bridge_url: str
+    imds_host_url: str = ""
+    imds_bridge_url: str = ""
+    """Where SDKs must be told it; they look at 169.254.169.254 by themselves."""
 
 
 class NodeHost:
     """What all nodes of one installation on one Docker Engine share."""
 
     def __init__(
-        self, *, docker_host: str, installation_id: str, clock: Clock, ids: Ids, report: Report
+        self,
+        *,
+        docker_host: str,
+        installation_id: str,
+        clock: Clock,
+        ids: Ids,
+        report: Report,
+        profiles: InstanceProfiles | None = None,
+        block_imds: bool = False,
     ) -> None:
+        """Without `profiles` there is no instance metadata service; `block_imds`: nor any other one."""
         self._report = report
         self.installation_id = installation_id
         self.clock = clock
@@ -91,6 +105,8 @@ class NodeHost:
         self._client = EngineClient(docker_host)
         callers = DockerCallers(self._client, {INSTALLATION_LABEL: installation_id})
         self.endpoint = MetadataEndpoint(callers=callers)
+        self.imds = None if profiles is None else ImdsEndpoint(callers, profiles, clock, ids)
+        self._block_imds = block_imds
         self._stack = AsyncExitStack()
         known = KnownImages()
         self.containers = DockerContainers(self._client, clock, images=known)
@@ -143,18 +159,31 @@ class NodeHost:
         server = metadata_server(self.endpoint)
         port = await server.start(addresses, port=METADATA_PORT)
         stack.push_async_callback(server.stop)
-        host_url = f"http://127.0.0.1:{port}"
+        imds_port = BLOCKED if self._block_imds else None
+        if self.imds is not None:
+            imds = imds_server(self.imds)
+            imds_port = await imds.start(addresses, port=IMDS_PORT)
+            stack.push_async_callback(imds.stop)
+        host_url, imds_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{imds_port}" if imds_port else ""
         if bridge is None:
-            return Metadata(slot=None, host_url=host_url, bridge_url="")
+            return Metadata(slot=None, host_url=host_url, bridge_url="", imds_host_url=imds_url)
         redirect = MetadataRedirect(run_command, self.installation_id)
         try:
             slot = await redirect.claim()
-            await redirect.point(slot, bridge, port)
+            await redirect.point(slot, bridge, port, imds_port)
         except CommandError as error:
             # Without nftables containers still find the endpoint by its own address.
             self._report("metadata.direct", {"error": str(error)})
-            return Metadata(slot=None, host_url=host_url, bridge_url=f"http://{bridge.gateway}:{port}")
-        return Metadata(slot=slot, host_url=host_url, bridge_url="http://169.254.170.2")
+            return Metadata(
+                slot=None,
+                host_url=host_url,
+                bridge_url=f"http://{bridge.gateway}:{port}",
+                imds_host_url=imds_url,
+                imds_bridge_url=f"http://{bridge.gateway}:{imds_port}" if imds_port else "",
+            )
+        return Metadata(
+            slot=slot, host_url=host_url, bridge_url="http://169.254.170.2", imds_host_url=imds_url
+        )
 
     async def _bridge(self) -> Bridge | None:
         """Docker's default bridge; `None`: this daemon has none."""
@@ -178,6 +207,8 @@ class NodeHost:
             mac_slot=self.metadata.slot,
             bridge_metadata=self.metadata.bridge_url,
             host_metadata=self.metadata.host_url,
+            bridge_imds=self.metadata.imds_bridge_url,
+            host_imds=self.metadata.imds_host_url,
             pause_image=self.pause_image,
             labels={INSTALLATION_LABEL: self.installation_id},
         )
@@ -210,12 +241,29 @@ class NodeHost:
             source = node.source
             if source is not None:
                 self.endpoint.add(source)
+            if self.imds is not None:
+                self.imds.add(node.instance_arn, self._facts(node))
             self._report("node.registered", {"instance": node.instance_arn})
             try:
                 await running
             finally:
                 if source is not None:
                     self.endpoint.remove(source)
+                if self.imds is not None:
+                    self.imds.remove(node.instance_arn)
+
+    def _facts(self, node: NodeAgent) -> InstanceFacts:
+        settings = node.settings
+        return InstanceFacts(
+            instance_id=settings.ec2_instance_id,
+            instance_type=settings.instance_type,
+            region=settings.region,
+            availability_zone=settings.availability_zone,
+            local_ipv4=settings.host_ip,
+            account_id=node.instance_arn.split(":")[4],
+            architecture=self.info.architecture,
+            started_at=self.clock.now(),
+        )
 
     async def keep_node(self, make: Callable[[], NodeAgent]) -> None:
         """Agents of one instance, one after the other, until one ends as it should."""
@@ -235,8 +283,15 @@ class LocalNodes:
     """`homeport up`'s instances: slices of this machine."""
 
     def __init__(
-        self, settings: UpSettings, credentials: Credentials, clock: Clock, ids: Ids, report: Report
+        self,
+        settings: UpSettings,
+        credentials: Credentials,
+        clock: Clock,
+        ids: Ids,
+        report: Report,
+        profiles: InstanceProfiles | None,
     ) -> None:
+        self._profiles = profiles
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
@@ -254,6 +309,8 @@ class LocalNodes:
             clock=self._clock,
             ids=self._ids,
             report=self._report,
+            profiles=self._profiles,
+            block_imds=not self._settings.instance_metadata,
         )
         async with host, asyncio.TaskGroup() as group:
             installation = self._settings.installation_id

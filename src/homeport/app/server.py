@@ -17,10 +17,11 @@ from homeport.app.audit_files import AuditFiles
 from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.connection import Connection, write_connection
+from homeport.app.instance_profiles import ProfileSessions, ensure_profile
 from homeport.app.issuers import Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.local_nodes import LocalNodes, run_agent_node
-from homeport.app.settings import AgentSettings, AuthMode, UpSettings, environment
+from homeport.app.settings import INSTANCE_PROFILE, AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.whole_answers import WholeAnswers
 from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
 from homeport.core.clock import SystemClock
@@ -181,9 +182,20 @@ async def _serve(
             _spare_the_collector()
             report("gateway.ready", {"endpoint": settings.endpoint})
             try:
-                await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report).run()
+                profiles = await _profiles(settings, plane)
+                await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report, profiles).run()
             finally:
                 await sockets.close()
+
+
+async def _profiles(settings: UpSettings, plane: ControlPlane) -> ProfileSessions | None:
+    """The local instances' profile; nobody else's is made where there is none."""
+    if not settings.instance_metadata:
+        return None
+    name, account_id = settings.instance_profile, settings.account_id
+    if name == INSTANCE_PROFILE and settings.instances:
+        await ensure_profile(plane.store, plane.clock, plane.ids, account_id=account_id, name=name)
+    return ProfileSessions(plane.store, plane.clock, plane.service_roles, account_id=account_id, profile=name)
 
 
 async def run_agent(settings: AgentSettings, report: Report) -> None:

@@ -31,6 +31,9 @@ AUDIT_FILES = 8
 """The audit log's files, and how large each may become: 256 MiB are some 400,000 requests."""
 AUDIT_FILE_MEBIBYTES_MAX = 1024
 AUDIT_FILES_MAX = 10_000
+INSTANCE_PROFILE = "homeport-instance"
+"""The profile of local instances when nothing is said: it is made with the first start."""
+_PROFILE_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
 INSTANCES_MAX = 64
 """Local instances of one machine: each is a slice of it with an address of its own."""
 
@@ -101,6 +104,10 @@ class UpSettings:
     """How many of the audit log's files are kept, the one that is written to among them."""
     oidc_issuers: Mapping[str, Path] = field(default_factory=dict)
     """The web identities' issuers by their URLs, with the files of their keys (JSON Web Key Sets)."""
+    instance_profile: str = INSTANCE_PROFILE
+    """The instance profile of the local instances."""
+    instance_metadata: bool = True
+    """Whether containers reach an instance metadata service at all."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.port <= 65535:
@@ -128,6 +135,11 @@ class UpSettings:
             raise SettingsError(
                 f"{self.audit_files} files cannot be kept of the audit log",
                 f"Choose a number from 2 to {AUDIT_FILES_MAX}.",
+            )
+        if not _PROFILE_NAME.fullmatch(self.instance_profile):
+            raise SettingsError(
+                f"{self.instance_profile!r} is not an instance profile's name",
+                "Use letters, digits and _ + = , . @ -",
             )
         check_place(region=self.region, account_id=self.account_id)
         if self.auth is AuthMode.OFF and not is_loopback(self.host):

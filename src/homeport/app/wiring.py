@@ -125,6 +125,7 @@ class ControlPlane:
     reaper: ecs.Reaper
     denials: SealedDenials
     vault: Vault
+    service_roles: sts.ServiceRoles
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
     alarms: ecs.AlarmController | None = None
@@ -262,6 +263,7 @@ def build_control_plane(
         targets=None if target_groups is None else ecs.TargetController(store, clock, ids, target_groups),
         denials=denials,
         vault=vault,
+        service_roles=service_roles,
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )

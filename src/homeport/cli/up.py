@@ -27,6 +27,7 @@ from homeport.app.settings import (
     DEFAULT_PORT,
     DEFAULT_REGION,
     INSTALLATION_LABEL,
+    INSTANCE_PROFILE,
     TASKS_PER_SERVICE,
     AuthMode,
     UpSettings,
@@ -74,6 +75,12 @@ def up(  # noqa: PLR0913 - each is an option
         list[str] | None,
         Parameter(negative="", help="URL=FILE: an issuer of web identities, and its JSON Web Key Set."),
     ] = None,
+    instance_profile: Annotated[
+        str, Parameter(help="Instance profile of the instances on this machine.")
+    ] = INSTANCE_PROFILE,
+    instance_metadata: Annotated[
+        bool, Parameter(help="Let containers reach the instance metadata service.")
+    ] = True,
     yes: Annotated[
         bool, Parameter(name=("--yes", "-y"), negative="", help="Install without asking.")
     ] = False,
@@ -94,6 +101,7 @@ def up(  # noqa: PLR0913 - each is an option
         "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
         "audit_file_mebibytes": audit_file_mebibytes, "audit_files": audit_files,
         "oidc_issuers": parse_issuers(oidc_issuer or ()),
+        "instance_profile": instance_profile, "instance_metadata": instance_metadata,
     }  # fmt: skip
     UpSettings(data_dir=place, installation_id="", **options)  # type: ignore[arg-type]
     with owned(place), ProgressView() as view:

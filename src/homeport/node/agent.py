@@ -247,6 +247,8 @@ class NodeAgent:
                 mac_slot=settings.mac_slot,
                 bridge_metadata=settings.bridge_metadata,
                 host_metadata=settings.host_metadata,
+                bridge_imds=settings.bridge_imds,
+                host_imds=settings.host_imds,
                 gpu_support=info.gpu_runtime,
                 pause_image=settings.pause_image,
                 labels={**settings.labels, INSTANCE_LABEL: self.instance_arn},

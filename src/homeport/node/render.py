@@ -54,7 +54,8 @@ class RenderContext:
     `cluster`: as configured. `host_ip`: the address that published ports are bound to;
     `0.0.0.0` where the instance is the whole machine. `mac_slot`: marks this Homeport's
     containers on Docker's bridge (see `metadata.redirect`); `None` leaves the MAC to Docker.
-    `host_metadata`: the endpoint for containers in the host's network namespace.
+    `host_metadata`: the endpoint for containers in the host's network namespace. `bridge_imds`, `host_imds`:
+    the instance metadata service where it is not at its usual address.
     `labels`: further labels of the node's own.
     """
 
@@ -64,6 +65,8 @@ class RenderContext:
     mac_slot: int | None = None
     bridge_metadata: str = METADATA_ADDRESS
     host_metadata: str = ""
+    bridge_imds: str = ""
+    host_imds: str = ""
     gpu_support: bool = False
     pause_image: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -204,6 +207,9 @@ def _environment(
                 env["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = path
             else:
                 env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = base + path
+    imds = {"bridge": context.bridge_imds, "host": context.host_imds}.get(mode, "")
+    if imds:
+        env.setdefault("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds)
     regions = {"AWS_REGION", "AWS_DEFAULT_REGION"}
     known = env.keys() | {entry.partition("=")[0] for entry in image_env}
     if context.region and not regions & known:

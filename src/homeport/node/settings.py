@@ -60,6 +60,10 @@ class NodeSettings:
     """The metadata endpoint as containers on Docker's bridge reach it."""
     host_metadata: str = ""
     """The same for containers in the host's network namespace; empty: they get none."""
+    bridge_imds: str = ""
+    """The instance metadata service for containers on the bridge; empty: where SDKs look by themselves."""
+    host_imds: str = ""
+    """The same for containers in the host's network namespace, where its own address is the machine's."""
     cpu_units: int | None = None
     memory_mib: int | None = None
     reserved_memory_mib: int = 0

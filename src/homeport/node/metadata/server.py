@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from homeport.core.log import get_logger
+from homeport.node.imds.endpoint import ImdsEndpoint
 from homeport.node.metadata.answer import TOO_MANY, Answer, Question, answer_json
 from homeport.node.metadata.endpoint import MetadataEndpoint
 from homeport.node.metadata.introspection import IntrospectionEndpoint
@@ -19,6 +20,8 @@ log = get_logger("node.metadata")
 
 METADATA_PORT = 51679
 """Where the real agent listens."""
+IMDS_PORT = 51681
+"""Ours: where 169.254.169.254 is sent to. Containers in the host's namespace are told it."""
 _BODY_BYTES_MAX = 64 * 1024
 _PORT_ATTEMPTS = 20
 
@@ -93,6 +96,11 @@ class LocalServer:
 
 def metadata_server(endpoint: MetadataEndpoint) -> LocalServer:
     """The task metadata and credentials endpoint: 40 requests a second per caller, 60 at once."""
+    return LocalServer(endpoint.answer, limiter=RateLimiter())
+
+
+def imds_server(endpoint: ImdsEndpoint) -> LocalServer:
+    """The instance metadata service."""
     return LocalServer(endpoint.answer, limiter=RateLimiter())
 
 

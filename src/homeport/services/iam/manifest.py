@@ -25,6 +25,7 @@ from homeport.services.iam.api.context import Iam, ops
 from homeport.services.iam.model import (
     AccessKey,
     AppliedPolicy,
+    InstanceProfile,
     LastUse,
     OidcProvider,
     PrincipalPolicies,
@@ -57,6 +58,7 @@ __all__ = [
     "AttachmentRepo",
     "EntityRepo",
     "Iam",
+    "InstanceProfile",
     "KeyRepo",
     "LastUse",
     "LastUseRepo",
