@@ -1,0 +1,162 @@
+"""The data plane of one machine: balancers in, traffic and news of targets' health out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import msgspec
+
+from homeport.app.envoy_admin import EnvoyAdmin
+from homeport.app.envoy_process import EnvoyProcess, Files
+from homeport.core.log import get_logger
+from homeport.dataplane.health import HealthBook, HealthChange, TargetHealth, read_event, read_healthy
+from homeport.dataplane.model import Balancer, TlsMaterial
+from homeport.dataplane.session import Rejection
+from homeport.dataplane.translate import EMPTY, Snapshot, translate
+from homeport.gateway.xds import XdsServer
+from homeport.runtime.supervisor import Supervisor
+
+log = get_logger(__name__)
+
+RETRY_SECONDS = 5.0
+"""How long after a refusal it is tried again: an address may have come, a port may be free."""
+READ_BYTES = 1 << 16
+
+Told = Callable[[HealthChange], None]
+
+
+class DataPlane:
+    """`async with DataPlane(folder, told=...) as plane: plane.serve(balancers, materials)`.
+
+    `told` hears every change of a target's health. Leaving the block ends the proxy, unless
+    `outlives` says that traffic goes on without a control plane.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        told: Told,
+        node_id: str = "homeport",
+        workers: int | None = None,
+        outlives: bool = False,
+    ) -> None:
+        self._files = Files(folder=folder)
+        self._told = told
+        self._outlives = outlives
+        self._book = HealthBook()
+        self._snapshot: Snapshot = EMPTY
+        self._stack = AsyncExitStack()
+        self._xds = XdsServer(self._files.xds)
+        self.process = EnvoyProcess(self._files, node_id=node_id, workers=workers or os.cpu_count() or 1)
+        self.admin = EnvoyAdmin(self._files.admin)
+
+    async def __aenter__(self) -> Self:
+        self._files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        async with AsyncExitStack() as begun:
+            if not self._files.health.exists():
+                os.mkfifo(self._files.health, 0o600)
+            news = os.open(self._files.health, os.O_RDWR | os.O_NONBLOCK)
+            begun.callback(os.close, news)
+            await begun.enter_async_context(self._xds)
+            await begun.enter_async_context(self.admin)
+            if not self._outlives:
+                begun.push_async_callback(self.process.end)
+            loops = await begun.enter_async_context(Supervisor())
+            loops.start("proxy.process", self.process.run)
+            loops.start("proxy.health", lambda: self._listen(news))
+            loops.start("proxy.resync", self._resync)
+            loops.start("proxy.retry", self._retry)
+            self._stack = begun.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    def serve(self, balancers: Iterable[Balancer], materials: Iterable[TlsMaterial] = ()) -> Snapshot:
+        """These balancers from now on, and no others. What cannot be served is in the result's `refused`."""
+        all_of_them = tuple(balancers)
+        self._snapshot = translate(all_of_them, materials, health_events_path=str(self._files.health))
+        for change in self._book.expect(b for b in all_of_them if b.id not in self._snapshot.refused):
+            self._told(change)
+        self._xds.want(self._snapshot)
+        return self._snapshot
+
+    async def until_live(self) -> tuple[Rejection, ...]:
+        """Wait until the proxy has everything that it does not refuse; what it refuses."""
+        await self._xds.until_settled()
+        return self._xds.rejections
+
+    @property
+    def rejections(self) -> tuple[Rejection, ...]:
+        """What the proxy refuses now, in its own words."""
+        return self._xds.rejections
+
+    def health(self, group_id: str) -> dict[str, TargetHealth]:
+        """A group's targets (`address:port`) and their health."""
+        return self._book.of(group_id)
+
+    async def _retry(self) -> None:
+        while True:
+            await self._xds.until_rejected()
+            await asyncio.sleep(RETRY_SECONDS)
+            self._xds.retry()
+
+    async def _resync(self) -> None:
+        """Who is healthy after a proxy came (back): its news of before may be lost."""
+        while True:
+            await self._xds.until_settled()
+            try:
+                healthy = read_healthy(await self.admin.clusters())
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                log.warning("proxy.unasked", error=str(error))
+                healthy = ()
+            for checked in healthy:
+                self._heard(self._book.observe(checked))
+            await self._xds.until_gone()
+
+    async def _listen(self, news: int) -> None:
+        """The proxy's health log, line by line as it comes."""
+        loop, readable, rest = asyncio.get_running_loop(), asyncio.Event(), b""
+        loop.add_reader(news, readable.set)
+        try:
+            while True:
+                await readable.wait()
+                readable.clear()
+                *lines, rest = (rest + _read(news)).split(b"\n")
+                for line in filter(None, lines):
+                    self._hear(line)
+        finally:
+            loop.remove_reader(news)
+
+    def _hear(self, line: bytes) -> None:
+        try:
+            checked = read_event(msgspec.json.decode(line, type=dict))
+        except msgspec.DecodeError:
+            log.warning("proxy.unreadable", line=line[:200].decode(errors="replace"))
+            return
+        if checked is not None:
+            self._heard(self._book.observe(checked))
+
+    def _heard(self, change: HealthChange | None) -> None:
+        if change is not None:
+            self._told(change)
+
+
+def _read(descriptor: int) -> bytes:
+    try:
+        return os.read(descriptor, READ_BYTES)
+    except BlockingIOError:
+        return b""

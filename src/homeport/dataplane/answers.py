@@ -1,0 +1,128 @@
+"""Answers that are the balancer's own: for what reason, with which status, and how they look.
+
+Source: Application Load Balancer guide, "Troubleshoot your Application Load Balancers"; the page's form as
+the load balancer was seen to send it.
+"""
+
+from __future__ import annotations
+
+from homeport.dataplane.types import Body, typed
+
+SERVER = "awselb/2.0"
+
+TITLES = {
+    400: "400 Bad Request",
+    403: "403 Forbidden",
+    405: "405 Not Allowed",
+    408: "408 Request Time-out",
+    413: "413 Request Entity Too Large",
+    414: "414 Request-URI Too Large",
+    463: "463",
+    464: "464",
+    500: "500 Internal Server Error",
+    501: "501 Not Implemented",
+    502: "502 Bad Gateway",
+    503: "503 Service Temporarily Unavailable",
+    504: "504 Gateway Time-out",
+    505: "505 HTTP Version Not Supported",
+    561: "561",
+}
+
+NOT_CONNECTED = ("UF",)
+BROKEN = ("UC", "UR", "UPE", "LR", "UF")
+"""The target refused, broke off, or said what is no HTTP."""
+NOBODY = ("UH", "NC", "UO", "NFCF")
+"""The group has no targets."""
+LATE = ("UT", "UMSDR")
+IDLE = ("SI", "DT")
+"""Nothing moved for the idle timeout: who was it? The status tells."""
+CLIENT = ("DPE",)
+UNROUTED = ("NR",)
+
+
+def page(status: int) -> str:
+    """The body of an answer with this status."""
+    title = TITLES[status]
+    return (
+        f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n"
+        f"<center><h1>{title}</h1></center>\r\n</body>\r\n</html>\r\n"
+    )
+
+
+def own_headers(server: bool) -> list[Body]:
+    """Headers of every answer that is the balancer's own."""
+    return [_set("server", SERVER)] if server else []
+
+
+def _set(name: str, value: str) -> Body:
+    return {"header": {"key": name, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+
+
+def direct(status: int, *, server: bool) -> Body:
+    """A route that answers so."""
+    headers = [_set("content-type", "text/html"), *own_headers(server)]
+    return {
+        "direct_response": {"status": status, "body": {"inline_string": page(status)}},
+        "response_headers_to_add": headers,
+    }
+
+
+def fixed(status: int, content_type: str, body: str, *, server: bool) -> Body:
+    """A route that answers with what somebody wrote."""
+    answer: Body = {"status": status}
+    if body:
+        answer["body"] = {"inline_string": body}
+    headers = [_set("content-type", content_type)] if body else []
+    return {"direct_response": answer, "response_headers_to_add": [*headers, *own_headers(server)]}
+
+
+def local_replies(*, server: bool) -> Body:
+    """What the proxy's own refusals become: the first that fits.
+
+    An answer that a rule fixes carries no flags and stays as it is written.
+    """
+    mappers = [
+        _mapper(504, _flags(NOT_CONNECTED), _slow_connection(), server=server),
+        _mapper(502, _flags(BROKEN), server=server),
+        _mapper(503, _flags(NOBODY), server=server),
+        _mapper(504, _flags(LATE), server=server),
+        _mapper(408, _flags(IDLE), _status(408), server=server),
+        _mapper(504, _flags(IDLE), server=server),
+        _mapper(501, _flags(CLIENT), _status(501), server=server),
+        _mapper(505, _flags(CLIENT), _status(505), server=server),
+        _mapper(408, _flags(CLIENT), _status(408), server=server),
+        _mapper(400, _flags((*CLIENT, *UNROUTED)), server=server),
+        *(_mapper(status, _flags(()), _status(status), server=server) for status in TITLES),
+    ]
+    return {"mappers": mappers}
+
+
+def _flags(flags: tuple[str, ...]) -> Body:
+    return {"response_flag_filter": {"flags": list(flags)}}
+
+
+def _status(status: int) -> Body:
+    value = {"default_value": status, "runtime_key": "homeport.none"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _slow_connection() -> Body:
+    config = typed(
+        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
+        expression='response.code_details.contains("timeout")',
+    )
+    return {
+        "extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": config}
+    }
+
+
+def _mapper(status: int, *filters: Body, server: bool) -> Body:
+    one = filters[0] if len(filters) == 1 else {"and_filter": {"filters": list(filters)}}
+    form = {"text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"}, "content_type": "text/html"}
+    return {
+        "filter": one,
+        "status_code": status,
+        "body": {"inline_string": page(status)},
+        "body_format_override": form,
+        "headers_to_add": own_headers(server),
+    }
