@@ -1,0 +1,136 @@
+"""What Elastic Load Balancing needs from others, in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from homeport.services.elbv2.model.groups import TargetHealth, TargetKey
+
+TARGETS_CHANGED = "elb.targets"
+"""The change feed's kind for news of targets and their health; the key is the target group's ARN."""
+
+BALANCERS_CHANGED = "elb.balancer"
+"""The change feed's kind for news of what a balancer is to do; the key is the load balancer's ARN."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Vpc:
+    """A virtual network and its ranges."""
+
+    vpc_id: str
+    cidrs: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subnet:
+    """A part of a VPC in one zone. `has_ipv6`: it has a range of IPv6 addresses, too."""
+
+    subnet_id: str
+    vpc_id: str
+    zone: str
+    cidr: str
+    has_ipv6: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecurityGroup:
+    """A security group and where it is."""
+
+    group_id: str
+    vpc_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """An instance. `state` as EC2 says it; `address` is its private one."""
+
+    instance_id: str
+    vpc_id: str
+    zone: str
+    address: str
+    state: str = "running"
+
+
+class Network(Protocol):
+    """The virtual network. What is not there is left out of the answers."""
+
+    async def vpcs(self, account_id: str, region: str, ids: Collection[str]) -> Mapping[str, Vpc]:
+        """Those of the VPCs that exist."""
+        ...
+
+    async def subnets(self, account_id: str, region: str, ids: Collection[str]) -> Mapping[str, Subnet]:
+        """Those of the subnets that exist."""
+        ...
+
+    async def subnets_of(self, account_id: str, region: str, vpc_id: str) -> Collection[Subnet]:
+        """All subnets of a VPC."""
+        ...
+
+    async def security_groups(
+        self, account_id: str, region: str, ids: Collection[str]
+    ) -> Mapping[str, SecurityGroup]:
+        """Those of the security groups that exist."""
+        ...
+
+    async def default_security_group(self, account_id: str, region: str, vpc_id: str) -> str | None:
+        """The VPC's own security group."""
+        ...
+
+    async def instances(self, account_id: str, region: str, ids: Collection[str]) -> Mapping[str, Instance]:
+        """Those of the instances that exist."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Certificate:
+    """A certificate that may be shown to clients. `names` are what it is good for."""
+
+    arn: str
+    names: tuple[str, ...]
+
+
+class Certificates(Protocol):
+    """Where certificates are kept (ACM, IAM)."""
+
+    async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, Certificate]:
+        """Those of the certificates that exist and are issued."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalancerState:
+    """How a balancer is doing. `code`: provisioning, active, active_impaired or failed."""
+
+    code: str
+    reason: str = ""
+
+
+PROVISIONING = BalancerState(code="provisioning")
+
+
+class Balancing(Protocol):
+    """What really balances. It says what it has seen; what it has not seen yet it leaves out."""
+
+    async def states(self, balancer_arns: Collection[str]) -> Mapping[str, BalancerState]:
+        """How these balancers are doing."""
+        ...
+
+    async def health(self, group_arn: str) -> Mapping[TargetKey, TargetHealth]:
+        """What the health checks of a group's targets have found."""
+        ...
+
+
+class NothingBalances:
+    """No data plane: balancers stay provisioning, and no health check has been made."""
+
+    async def states(self, balancer_arns: Collection[str]) -> Mapping[str, BalancerState]:
+        """None has been set up."""
+        del balancer_arns
+        return {}
+
+    async def health(self, group_arn: str) -> Mapping[TargetKey, TargetHealth]:
+        """None has been checked."""
+        del group_arn
+        return {}

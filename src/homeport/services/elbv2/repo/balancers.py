@@ -1,0 +1,228 @@
+"""Load balancers, their listeners and the listeners' rules."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy import delete, select, update
+
+from homeport.core.errors import StaleWriteError
+from homeport.services.elbv2.model.balancers import Listener, LoadBalancer
+from homeport.services.elbv2.model.rules import Rule
+from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
+from homeport.services.elbv2.repo.tables import listeners, load_balancers, rules, uses
+from homeport.store.tx import Tx
+
+_B, _L, _R, _U = load_balancers.c, listeners.c, rules.c, uses.c
+_Noun = TypeVar("_Noun", LoadBalancer, Listener, Rule)
+
+
+def _noun(row: Sequence[Any]) -> Any:
+    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
+
+
+def _insert(tx: Tx, table: sa.Table, noun: _Noun, **columns: Any) -> _Noun:
+    result = tx.execute(table.insert().values(version=1, arn=noun.arn, body=noun, **columns))
+    assert result.inserted_primary_key is not None
+    return msgspec.structs.replace(noun, id=int(result.inserted_primary_key[0]))
+
+
+def _update(tx: Tx, table: sa.Table, noun: _Noun, **columns: Any) -> _Noun:
+    result = tx.execute(
+        update(table)
+        .where(table.c.id == noun.id, table.c.version == noun.version)
+        .values(version=noun.version + 1, body=noun, **columns)
+    )
+    if result.rowcount != 1:
+        raise StaleWriteError(noun.arn)
+    return msgspec.structs.replace(noun, version=noun.version + 1)
+
+
+class BalancerRepo:
+    """One account's load balancers in one region, with what belongs to them."""
+
+    def __init__(self, tx: Tx, account_id: str, region: str) -> None:
+        self._tx = tx
+        self._account_id, self._region = account_id, region
+        self._here = (_B.account_id == account_id, _B.region == region)
+
+    # Balancers
+
+    def find(self, arn: str) -> LoadBalancer | None:
+        """The balancer of that ARN."""
+        return self._balancer(_B.arn == arn)
+
+    def named(self, name: str) -> LoadBalancer | None:
+        """The balancer of that name."""
+        return self._balancer(_B.name == name)
+
+    def get(self, balancer_id: int) -> LoadBalancer:
+        """The balancer of that id, which is there."""
+        found = self._balancer(_B.id == balancer_id)
+        assert found is not None
+        return found
+
+    def _balancer(self, where: Any) -> LoadBalancer | None:
+        row = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here, where)).first()
+        return None if row is None else _noun(row)
+
+    def all(self) -> tuple[LoadBalancer, ...]:
+        """Every balancer, by name."""
+        rows = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here).order_by(_B.name))
+        return tuple(map(_noun, rows))
+
+    def add(self, balancer: LoadBalancer) -> LoadBalancer:
+        """Insert. Raise `DuplicateKeyError` when the name is taken."""
+        self._tx.touch(BALANCERS_CHANGED, balancer.arn)
+        return _insert(
+            self._tx,
+            load_balancers,
+            balancer,
+            account_id=balancer.account_id,
+            region=balancer.region,
+            name=balancer.name,
+        )
+
+    def save(self, balancer: LoadBalancer) -> LoadBalancer:
+        """Raise `StaleWriteError` when someone else wrote first."""
+        self._tx.touch(BALANCERS_CHANGED, balancer.arn)
+        return _update(self._tx, load_balancers, balancer)
+
+    def delete(self, balancer: LoadBalancer) -> None:
+        """Remove the balancer with its listeners and their rules."""
+        for listener in self.listeners(balancer):
+            self.delete_listener(listener)
+        self._tx.touch(BALANCERS_CHANGED, balancer.arn)
+        self._tx.execute(delete(load_balancers).where(_B.id == balancer.id))
+
+    # Listeners
+
+    def listener(self, arn: str) -> Listener | None:
+        """The listener of that ARN."""
+        row = self._tx.execute(
+            select(_L.id, _L.version, _L.body)
+            .join(load_balancers, _B.id == _L.balancer_id)
+            .where(*self._here, _L.arn == arn)
+        ).first()
+        return None if row is None else _noun(row)
+
+    def listeners(self, balancer: LoadBalancer) -> tuple[Listener, ...]:
+        """A balancer's listeners, as they were made."""
+        rows = self._tx.execute(
+            select(_L.id, _L.version, _L.body).where(_L.balancer_id == balancer.id).order_by(_L.id)
+        )
+        return tuple(map(_noun, rows))
+
+    def add_listener(self, listener: Listener) -> Listener:
+        """Insert. Raise `DuplicateKeyError` when the port is taken."""
+        self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
+        return _insert(self._tx, listeners, listener, balancer_id=listener.balancer_id, port=listener.port)
+
+    def save_listener(self, listener: Listener) -> Listener:
+        """Raise `StaleWriteError` when someone else wrote first."""
+        self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
+        return _update(self._tx, listeners, listener, port=listener.port)
+
+    def delete_listener(self, listener: Listener) -> None:
+        """Remove the listener with its rules."""
+        self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
+        for rule in self.rules(listener):
+            self._drop_uses(rule)
+        self._tx.execute(delete(rules).where(_R.listener_id == listener.id))
+        self._tx.execute(delete(listeners).where(_L.id == listener.id))
+
+    # Rules
+
+    def rule(self, arn: str) -> Rule | None:
+        """The rule of that ARN."""
+        row = self._tx.execute(
+            select(_R.id, _R.version, _R.body)
+            .join(listeners, _L.id == _R.listener_id)
+            .join(load_balancers, _B.id == _L.balancer_id)
+            .where(*self._here, _R.arn == arn)
+        ).first()
+        return None if row is None else _noun(row)
+
+    def listener_of(self, rule: Rule) -> Listener:
+        """The listener that a rule belongs to."""
+        row = self._tx.execute(select(_L.id, _L.version, _L.body).where(_L.id == rule.listener_id)).one()
+        found: Listener = _noun(row)
+        return found
+
+    def rules(self, listener: Listener) -> tuple[Rule, ...]:
+        """A listener's rules by priority, the default one last."""
+        found: list[Rule] = [
+            _noun(row)
+            for row in self._tx.execute(
+                select(_R.id, _R.version, _R.body).where(_R.listener_id == listener.id)
+            )
+        ]
+        return tuple(sorted(found, key=lambda rule: (rule.is_default, rule.priority)))
+
+    def rule_count(self, balancer: LoadBalancer) -> int:
+        """How many rules its listeners have, the default ones included."""
+        return int(
+            self._tx.execute(
+                select(sa.func.count())
+                .select_from(rules.join(listeners, _L.id == _R.listener_id))
+                .where(_L.balancer_id == balancer.id)
+            ).scalar_one()
+        )
+
+    def add_rule(self, rule: Rule, listener: Listener) -> Rule:
+        """Insert, and write down which groups it uses."""
+        self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
+        added = _insert(self._tx, rules, rule, listener_id=listener.id)
+        self._add_uses(added, listener)
+        return added
+
+    def save_rule(self, rule: Rule, listener: Listener) -> Rule:
+        """Raise `StaleWriteError` when someone else wrote first."""
+        self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
+        saved = _update(self._tx, rules, rule)
+        self._drop_uses(saved)
+        self._add_uses(saved, listener)
+        return saved
+
+    def delete_rule(self, rule: Rule, listener: Listener) -> None:
+        """Remove the rule."""
+        self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
+        self._drop_uses(rule)
+        self._tx.execute(delete(rules).where(_R.id == rule.id))
+
+    # Who uses which group
+
+    def _drop_uses(self, rule: Rule) -> None:
+        for row in self._tx.execute(select(_U.group_arn).where(_U.rule_id == rule.id)).all():
+            self._tx.touch(TARGETS_CHANGED, row[0])
+        self._tx.execute(delete(uses).where(_U.rule_id == rule.id))
+
+    def _add_uses(self, rule: Rule, listener: Listener) -> None:
+        for arn in rule.groups:
+            self._tx.touch(TARGETS_CHANGED, arn)
+            values = {"rule_id": rule.id, "group_arn": arn, "balancer_id": listener.balancer_id}
+            self._tx.execute(uses.insert().values(**values))
+
+    def users(self, group_arns: Collection[str]) -> dict[str, LoadBalancer]:
+        """Of the groups that a rule forwards to, the balancer."""
+        found: dict[str, LoadBalancer] = {}
+        for arn in group_arns:
+            row = self._tx.execute(
+                select(_B.id, _B.version, _B.body)
+                .join(uses, _U.balancer_id == _B.id)
+                .where(_U.group_arn == arn)
+                .limit(1)
+            ).first()
+            if row is not None:
+                found[arn] = _noun(row)
+        return found
+
+    def used_by(self, balancer: LoadBalancer) -> tuple[str, ...]:
+        """The groups that its rules forward to, by ARN."""
+        rows = self._tx.execute(
+            select(_U.group_arn).where(_U.balancer_id == balancer.id).distinct().order_by(_U.group_arn)
+        )
+        return tuple(row[0] for row in rows)
