@@ -71,6 +71,11 @@ class StagedWorld(World):
         if strategy is not None:
             service = msgspec.structs.replace(service, deployment_strategy=strategy)
         self.service = begun(service, self.now)
+        staging = self.service.primary.staging
+        if staging is not None and staging.live:
+            self.traffic = self.test_traffic = (
+                0.0  # all of it is blue's: shares are green's, and it is another
+            )
 
     def snapshot(self) -> ServiceSnapshot:
         live = tuple(t for t in self.tasks.values() if t.stopped_at is None)

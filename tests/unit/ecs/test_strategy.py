@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from tests.kit.rollout import Behaviour, protected, service
 from tests.kit.strategies import StagedWorld, function, pause, staging_of
@@ -488,6 +488,15 @@ def strategies(draw: st.DrawFn) -> DeploymentStrategy:
 
 
 @settings(max_examples=40, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+@example(
+    strategy=DeploymentStrategy(name="BLUE_GREEN", hooks=(function("POST_SCALE_UP"),)),
+    desired=4,
+    shifts=True,
+    green=Behaviour(checked=True),
+    answers=["SUCCEEDED", "SUCCEEDED", "IN_PROGRESS", "SUCCEEDED", "FAILED"],
+    mischief=[(40, "deploy"), (40, "deploy"), (52, "crash 1"), (40, "deploy")],
+    seed=468,
+).via("a deployment that fails before it got any traffic, after one that had all of it")
 @given(
     strategies(),
     st.integers(0, 4),
