@@ -192,7 +192,7 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
         http_protocol_options=_http1(address),
         max_request_headers_kb=REQUEST_HEADERS_KIB,
         upgrade_configs=[{"upgrade_type": "websocket"}],
-        local_reply_config=answers.local_replies(server=traffic.server_header),
+        local_reply_config=answers.local_replies(server=listener.server_header),
         access_log=[request_counters(balancer)],
         http_filters=_request_filters(balancer, listener),
     )

@@ -208,6 +208,10 @@ class Listener:
     tls_policy: TlsPolicy = field(default_factory=TlsPolicy)
     alpn: Alpn = Alpn.NONE
     tcp_idle_timeout_seconds: int = 350
+    server_header: bool = True
+    """The balancer's own answers say `Server: awselb/2.0`."""
+    response_headers: tuple[tuple[str, str], ...] = ()
+    """Set in every answer, whatever the target said."""
 
 
 # Balancers
@@ -235,10 +239,6 @@ class Traffic:
     desync: Desync = Desync.DEFENSIVE
     tls_version_headers: bool = False
     """x-amzn-tls-version and x-amzn-tls-cipher-suite go to the target."""
-    server_header: bool = True
-    """The balancer's own answers say `Server: awselb/2.0`."""
-    response_headers: tuple[tuple[str, str], ...] = ()
-    """Set in every answer, whatever the target said."""
     cross_zone: bool = True
 
 

@@ -44,7 +44,7 @@ def in_order(rules: Sequence[Rule]) -> tuple[Rule, ...]:
 def route_configuration(name: str, place: Place) -> Body:
     """All of a listener's rules."""
     traffic = place.traffic
-    routes = _refusals(server=traffic.server_header)
+    routes = _refusals(server=place.listener.server_header)
     for rule in in_order(place.listener.rules):
         routes += _routes(rule, place)
     body: Body = {
@@ -53,8 +53,8 @@ def route_configuration(name: str, place: Place) -> Body:
         "request_headers_to_add": _request_headers(place),
         "request_headers_to_remove": _removed(traffic),
     }
-    if traffic.response_headers:
-        body["response_headers_to_add"] = [_set(key, value) for key, value in traffic.response_headers]
+    if place.listener.response_headers:
+        body["response_headers_to_add"] = [_set(key, value) for key, value in place.listener.response_headers]
         body["most_specific_header_mutations_wins"] = True
     return body
 
@@ -101,7 +101,7 @@ def _routes(rule: Rule, place: Place) -> list[Body]:
     if rule.guard is not None:
         raise UntranslatableError(f"{type(rule.guard).__name__} is not supported")
     match = route_match(rule.conditions)
-    server = place.traffic.server_header
+    server = place.listener.server_header
     match rule.action:
         case FixedResponse(status=status, content_type=kind, body=body):
             return [{"name": rule.id, "match": match, **answers.fixed(status, kind, body, server=server)}]
@@ -122,7 +122,7 @@ def _redirect(to: Redirect, place: Place) -> Body:
         "query": to.query,
         "from_protocol": plain.lower(),
         "from_port": str(place.listener.port),
-        "server": answers.SERVER if place.traffic.server_header else "",
+        "server": answers.SERVER if place.listener.server_header else "",
     }
     unseen = {"direct_response": {"status": to.status}}
     return {**unseen, "typed_per_filter_config": scripts.run(scripts.REDIRECT, context)}
@@ -144,11 +144,11 @@ def _forwards(rule: Rule, action: Forward, match: Body, place: Place) -> list[Bo
         routes.append(_route(rule, match, [w for w in weights if w[1]], place, action.sticky_seconds))
     else:
         routes.append(
-            {"name": rule.id, "match": match, **answers.direct(503, server=place.traffic.server_header)}
+            {"name": rule.id, "match": match, **answers.direct(503, server=place.listener.server_header)}
         )
     if "grpc" in match:
         others = {key: value for key, value in match.items() if key != "grpc"}
-        refusal = answers.direct(464, server=place.traffic.server_header)
+        refusal = answers.direct(464, server=place.listener.server_header)
         routes.append({"name": rule.id, "match": others, **refusal})
     return routes
 
