@@ -10,6 +10,7 @@ import msgspec
 
 from homeport.services.ecs.model import (
     DeploymentStrategy,
+    HookAnswer,
     HookRun,
     LifecycleHook,
     Service,
@@ -19,7 +20,7 @@ from homeport.services.ecs.plan.daemon import plan_either
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
 from homeport.services.ecs.plan.rollout_health import verdict
 from homeport.services.ecs.plan.strategy_begin import begun
-from homeport.services.ecs.plan.strategy_hooks import HookAnswer, answered, with_runs
+from homeport.services.ecs.plan.strategy_hooks import answered, with_runs
 from tests.kit.rollout import World, deployment, task
 
 FUNCTION = "arn:aws:lambda:us-east-1:000000000000:function:check"
@@ -73,9 +74,8 @@ class StagedWorld(World):
         self.service = begun(service, self.now)
         staging = self.service.primary.staging
         if staging is not None and staging.live:
-            self.traffic = self.test_traffic = (
-                0.0  # all of it is blue's: shares are green's, and it is another
-            )
+            # Shares are green's, and it is another now: all of the traffic is blue's.
+            self.traffic = self.test_traffic = 0.0
 
     def snapshot(self) -> ServiceSnapshot:
         live = tuple(t for t in self.tasks.values() if t.stopped_at is None)

@@ -489,7 +489,7 @@ def strategies(draw: st.DrawFn) -> DeploymentStrategy:
 
 @settings(max_examples=40, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 @example(
-    strategy=DeploymentStrategy(name="BLUE_GREEN", hooks=(function("POST_SCALE_UP"),)),
+    strategy=DeploymentStrategy(name="BLUE_GREEN", bake_minutes=0, hooks=(function("POST_SCALE_UP"),)),
     desired=4,
     shifts=True,
     green=Behaviour(checked=True),
