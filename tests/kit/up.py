@@ -101,9 +101,9 @@ class Process:
 class Up(Process):
     """`homeport up` on a free port."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
         self.port = free_port()
-        super().__init__(folder, "up", "--port", str(self.port), *options)
+        super().__init__(folder, "up", "--port", str(self.port), *options, environment=environment)
         self.docker = DockerClient(DOCKER)
 
     @property
@@ -151,10 +151,10 @@ class Up(Process):
 
 
 @contextmanager
-def homeport_up(folder: Path, *options: str) -> Iterator[Up]:
+def homeport_up(folder: Path, *options: str, environment: dict[str, str] | None = None) -> Iterator[Up]:
     """A Homeport that serves, with the test image at hand; taken down whatever happens."""
     ensure_test_image()
-    up = Up(folder, *options)
+    up = Up(folder, *options, environment=environment)
     try:
         up.start()
         yield up

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from homeport.core.redact import without_values
+
 DEFAULT_DOCKER_HOST = "unix:///var/run/docker.sock"
 _HEADER = struct.Struct(">BxxxL")
 
@@ -137,9 +139,13 @@ class DockerClient:
             "stdout": "1", "stderr": "1", "tail": tail,
             "follow": "1" if follow else "0", "timestamps": "1" if timestamps else "0",
         }  # fmt: skip
-        response = self._send(
-            "GET", f"/containers/{container_id}/logs?{urlencode(query)}", timeout_seconds=None
-        )
+        try:
+            response = self._send(
+                "GET", f"/containers/{container_id}/logs?{urlencode(query)}", timeout_seconds=None
+            )
+        except DockerError as error:  # about a log driver's option it says the value, which may be a secret
+            options = inspected["HostConfig"]["LogConfig"].get("Config") or {}
+            raise DockerError(error.status, without_values(str(error), options.values())) from None
         with response:
             if inspected["Config"]["Tty"]:
                 while data := response.read1(65536):

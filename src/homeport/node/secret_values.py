@@ -15,11 +15,8 @@ import msgspec
 
 from homeport.agentproto.messages import Container
 from homeport.core.arn import MalformedArnError, parse_arn
+from homeport.core.redact import without_values
 from homeport.node.ports import ContainerStatus
-
-HIDDEN = "****"
-HIDDEN_CHARS_MIN = 4
-"""Shorter values are left in texts: taking them out would tell where they are, and garble the rest."""
 
 _WHOLE, _WITH_PARTS = 2, 5
 """Colon-separated parts of `secret:ID` and of `secret:ID:json-key:version-stage:version-id`."""
@@ -131,11 +128,3 @@ def discreet(status: ContainerStatus, container: Container, fetched: Iterable[st
 
 def _secret_option_names(container: Container) -> set[str]:
     return {secret.name for secret in container.secrets if secret.target == "LOG_DRIVER"}
-
-
-def without_values(text: str, values: Iterable[str]) -> str:
-    """The text with every one of the values taken out; Docker's errors may quote a log driver's options."""
-    for value in sorted(set(values), key=len, reverse=True):
-        if len(value) >= HIDDEN_CHARS_MIN:
-            text = text.replace(value, HIDDEN)
-    return text

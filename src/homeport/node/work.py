@@ -12,12 +12,13 @@ from dataclasses import replace
 from datetime import datetime
 
 from homeport.core.log import get_logger
+from homeport.core.redact import without_values
 from homeport.node import lifecycle
 from homeport.node.model import Phase, Preparation, Step
 from homeport.node.ports import DriverError, RunState
 from homeport.node.record import TaskRecord
 from homeport.node.runner import AWAY, StepRunner
-from homeport.node.secret_values import discreet, secret_options, without_values
+from homeport.node.secret_values import discreet, secret_options
 from homeport.node.steps import environment, health, pull, start, stop, volumes
 from homeport.node.steps.tools import Extras, Tools
 

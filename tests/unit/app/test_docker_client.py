@@ -128,3 +128,16 @@ def test_an_engine_that_does_not_answer_is_told_with_a_remedy(capsys: pytest.Cap
     told = capsys.readouterr().err
     assert "timed out" in told
     assert "docker info" in told
+
+
+def test_docker_quoting_a_log_drivers_option_is_not_repeated(tmp_path: Path) -> None:
+    """An option may be a secret, and Docker says its value when it makes no sense of it."""
+    told = b'{"HostConfig":{"LogConfig":{"Config":{"max-size":"hunter2-horse"}}},"Config":{"Tty":false}}'
+    answers = {
+        "GET /containers/c/json": (200, told),
+        "GET /containers/c/logs": (500, b'{"message":"invalid size: \'hunter2-horse\'"}'),
+    }
+    with docker_at(tmp_path / "socket", answers) as docker, pytest.raises(DockerError) as refused:
+        list(docker.logs("c", follow=False))
+    assert str(refused.value) == "invalid size: '****'"
+    assert refused.value.status == 500

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeport.core.redact import HIDDEN, without_values
 from homeport.node.secret_values import (
-    HIDDEN,
     BadReferenceError,
     SecretReference,
     parameter_values,
     parse_environment_file,
     parse_secret,
     picked,
-    without_values,
 )
 
 ARN = "arn:aws:secretsmanager:eu-west-1:000000000000:secret:team/db-AbCdEf"
