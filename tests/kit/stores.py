@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -38,3 +39,22 @@ async def postgres_url(postgres_cluster: str) -> AsyncIterator[str]:
     url = await fresh_database(postgres_cluster)
     yield url
     await postgres.drop_database(postgres_cluster, url.rpartition("/")[2])
+
+
+class Counting:
+    """A store that counts the transactions that may write."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.feed = inner.feed
+        self.writes = 0
+
+    async def read(self, fn: Any, *, bulk: bool = False) -> Any:
+        return await self._inner.read(fn, bulk=bulk)
+
+    async def write(self, fn: Any, *, bulk: bool = False) -> Any:
+        self.writes += 1
+        return await self._inner.write(fn, bulk=bulk)
+
+    async def close(self) -> None:
+        await self._inner.close()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 
 import msgspec
 import pytest
+from tests.kit.stores import Counting
 from tests.repo import nouns
 from tests.unit.ecs.test_replica_stops import NoPlacer, running
 
@@ -23,22 +23,6 @@ from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store import Tx, open_memory_store
-
-
-class Counting:
-    """A store that counts."""
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.feed = inner.feed
-        self.writes = 0
-
-    async def read(self, fn: Any, *, bulk: bool = False) -> Any:
-        return await self._inner.read(fn, bulk=bulk)
-
-    async def write(self, fn: Any, *, bulk: bool = False) -> Any:
-        self.writes += 1
-        return await self._inner.write(fn, bulk=bulk)
 
 
 def make(tx: Tx, count: int) -> Service:

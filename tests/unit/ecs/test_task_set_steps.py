@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
 import pytest
+from tests.kit.stores import Counting
 from tests.repo import nouns
 
 from homeport.core.clock import FixedClock
@@ -89,6 +91,16 @@ class World:
 
         self.key = str(await self.store.write(work))
 
+    async def run_tasks(self) -> None:
+        """All of them run, and have done so for long."""
+
+        def work(tx: Tx) -> None:
+            for task in TaskRepo(tx).live_of_service(int(self.key)):
+                started = nouns.NOON - timedelta(minutes=5)
+                TaskRepo(tx).save(msgspec.structs.replace(task, last_status="RUNNING", started_at=started))
+
+        await self.store.write(work)
+
     async def look(self) -> tuple[Service, tuple[TaskSet, ...], tuple[Task, ...]]:
         def work(tx: Tx) -> Any:
             row = int(self.key)
@@ -139,6 +151,28 @@ async def test_nothing_is_written_when_there_is_nothing_to_do(world: World) -> N
     await world.controller.reconcile(world.key)
     assert await world.look() == before
     assert len(world.placer.asked) == 2
+
+
+async def test_a_steady_service_is_looked_at_without_a_write() -> None:
+    """A commit each time would keep 1,000 steady services busy."""
+    store = Counting(open_memory_store())
+    world = World(store)  # type: ignore[arg-type]
+    await world.make()
+    world.placer.room = 9
+    await world.controller.reconcile(world.key)
+    await world.run_tasks()
+    await world.controller.reconcile(world.key)
+    service, sets, _ = await world.look()
+    assert (service.steady_at, {one.stability_status for one in sets}) == (nouns.NOON, {"STEADY_STATE"})
+    store.writes = 0
+    for _ in range(3):
+        await world.controller.reconcile(world.key)
+    assert store.writes == 0
+    await world.change(desired_count=4)
+    store.writes = 0
+    await world.controller.reconcile(world.key)
+    assert store.writes > 0, "or it does not count"
+    await store.close()
 
 
 async def test_no_room_is_told_once_for_each_and_room_that_comes_up_is_heard_of(world: World) -> None:

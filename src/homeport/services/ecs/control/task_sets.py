@@ -24,7 +24,7 @@ from homeport.services.ecs.control.service_steps import (
 )
 from homeport.services.ecs.control.task_roles import UnassumableRoleError
 from homeport.services.ecs.control.waits import Waits
-from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition, TaskSet
 from homeport.services.ecs.plan.launch import launch_of, service_template
 from homeport.services.ecs.plan.placing import service_placement, shares
 from homeport.services.ecs.plan.task_sets import (
@@ -101,8 +101,10 @@ class TaskSetSteps:
             if again is None:
                 return Next()
             loaded, plan, service = again
-        else:
+        elif self._is_news(loaded.snapshot, plan, now):
             service = await self._store.write(lambda tx: self._apply(tx, loaded.snapshot, plan, now))
+        else:
+            service = loaded.snapshot.service
         if any(step.start for step in plan.steps):
             await self._start(service, loaded, plan)
         return Next(wake_at=plan.wake_at)
@@ -116,6 +118,11 @@ class TaskSetSteps:
             )
 
         return plan_task_sets(loaded.snapshot, now, scale_in=scale_in)
+
+    def _is_news(self, snapshot: TaskSetsSnapshot, plan: TaskSetsPlan, now: datetime) -> bool:
+        """Whether there is anything to write. `plan` stops nothing."""
+        noted = with_events(plan.service, plan.events, ids=self._ids, now=now)
+        return noted != snapshot.service or any(map(_changes, snapshot.task_sets, plan.steps))
 
     def _stop(self, tx: Tx, seen: LoadedTaskSets) -> tuple[LoadedTaskSets, TaskSetsPlan, Service] | None:
         """Decide on what is there now, and write it."""
@@ -138,7 +145,7 @@ class TaskSetSteps:
                 task_sets.remove(before)
             elif step.task_set != before:
                 task_sets.save(step.task_set)
-            changed |= step.gone or step.task_set != before
+            changed |= _changes(before, step)
         for stop in (*plan.strays, *(stop for step in plan.steps for stop in step.stop)):
             tasks.save(stopping(stop, now))
             changed = True
@@ -192,6 +199,11 @@ class TaskSetSteps:
             return PlacementOutcome(tasks=(), unassumable=error.message), count
         except AwsError as error:
             return PlacementOutcome(tasks=(), explanation=error.message), count
+
+
+def _changes(before: TaskSet, step: TaskSetStep) -> bool:
+    """Whether a task set is not what it was, or is not any more."""
+    return step.gone or step.task_set != before
 
 
 def _subject(service: Service, step: TaskSetStep) -> str:
