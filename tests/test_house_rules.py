@@ -25,6 +25,7 @@ LONG_MODULES: Mapping[str, str] = {
     "agentproto/messages.py": "the protocol's frames one after the other: a list, not a story",
 }
 LONG_FUNCTIONS: Mapping[str, str] = {
+    "cli/up.py:up": "its options one after the other, each with its help",
     "services/ecs/view/services.py:service_view": "one literal, member by member as ECS shows them",
 }
 
@@ -74,7 +75,7 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "GetContextKeysForCustomPolicy",
         }
     ),
-    "secretsmanager": frozenset({"GetRandomPassword", "ListSecrets"}),
+    "secretsmanager": frozenset({"BatchGetSecretValue", "GetRandomPassword", "ListSecrets"}),
     "ssm": frozenset(),
     "sts": frozenset(
         {"DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity", "GetSessionToken"}

@@ -105,11 +105,7 @@ def up(  # noqa: PLR0913 - each is an option
     }  # fmt: skip
     UpSettings(data_dir=place, installation_id="", **options)  # type: ignore[arg-type]
     with owned(place), ProgressView() as view:
-        if auth is AuthMode.OFF:
-            print(
-                "homeport: WARNING: --auth=off: everybody on this machine may do everything here",
-                file=sys.stderr,
-            )
+        _warn(auth)
         _refuse_taken_port(host, port)
         # A control plane alone needs no Docker Engine: its nodes are elsewhere.
         if instances or demo:
@@ -124,6 +120,12 @@ def up(  # noqa: PLR0913 - each is an option
         run(settings, view, demo=demo)
     _tell_what_is_left(settings)
     return 0
+
+
+def _warn(auth: AuthMode) -> None:
+    if auth is AuthMode.OFF:
+        warning = "--auth=off: everybody on this machine may do everything here"
+        print(f"homeport: WARNING: {warning}", file=sys.stderr)
 
 
 def run(settings: UpSettings, view: ProgressView, *, demo: bool) -> None:

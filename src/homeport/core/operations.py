@@ -18,6 +18,7 @@ Handler = Callable[[Call, Any, Any], Awaitable[Mapping[str, Any] | None]]
 _H = TypeVar("_H", bound=Handler)
 ResourcesOf = Callable[[Call, Mapping[str, Any]], tuple[str, ...]]
 KeysOf = Callable[[Call, Mapping[str, Any]], Keys]
+ResourceKeys = Callable[[Call, str], Keys]
 NeedsOf = Callable[[Call, Any, Mapping[str, Any]], Awaitable[Sequence[Access]]]
 
 
@@ -45,9 +46,11 @@ class Operation:
 
     `action` is its IAM action (`ecs:RunTask`), `resources` derives the ARNs
     it acts on, `keys` the condition keys that the request gives all of them,
+    `keys_of` those that a resource's ARN gives itself,
     `needs` what else must be allowed, read from the service's state (roles that are
-    handed on), `tagging` the action that tags in the request need as well. `open`
-    operations need no permission, `unsigned` ones not even a caller.
+    handed on), `about` what the request names, for the audit log, where only `needs`
+    knows the ARN that is meant, `tagging` the action that tags in the request need as well.
+    `open` operations need no permission, `unsigned` ones not even a caller.
     `invalid_input` is the error code for input that the model refuses (`None`: the
     service's default).
     """
@@ -58,7 +61,9 @@ class Operation:
     resources: ResourcesOf
     keys: KeysOf = request_tags
     needs: NeedsOf | None = None
+    about: ResourcesOf | None = None
     tagging: str | None = None
+    keys_of: ResourceKeys | None = None
     open: bool = False
     unsigned: bool = False
     invalid_input: str | None = None
@@ -72,8 +77,11 @@ class Operation:
         actions = [self.action]
         if self.tagging is not None and request_tags(call, request):
             actions.append(self.tagging)
+        more = self.keys_of
         return tuple(
-            Access(action=action, resource=resource, keys=keys) for action in actions for resource in named
+            Access(action=action, resource=resource, keys={**keys, **more(call, resource)} if more else keys)
+            for action in actions
+            for resource in named
         )
 
 
@@ -81,21 +89,28 @@ class Operations:
     """The operations that one service serves."""
 
     def __init__(
-        self, service: str, *, action_prefix: str | None = None, keys: KeysOf = request_tags
+        self,
+        service: str,
+        *,
+        action_prefix: str | None = None,
+        keys: KeysOf = request_tags,
+        keys_of: ResourceKeys | None = None,
     ) -> None:
-        """`keys`: the condition keys of all of them, unless an operation says its own."""
+        """`keys`: the condition keys of all of them, unless an operation says its own; `keys_of` of each."""
         self.service = service
+        self._keys_of = keys_of
         self._keys = keys
         self._action_prefix = action_prefix or service
         self._table: dict[str, Operation] = {}
 
-    def operation(
+    def operation(  # noqa: PLR0913 - each is a column of the table
         self,
         name: str,
         *,
         resources: ResourcesOf = any_resource,
         keys: KeysOf | None = None,
         needs: NeedsOf | None = None,
+        about: ResourcesOf | None = None,
         tagging: str | None = None,
         action: str | None = None,
         open: bool = False,  # noqa: A002 - a word of the table, not of Python
@@ -114,6 +129,8 @@ class Operations:
                 resources=resources,
                 keys=keys or self._keys,
                 needs=needs,
+                about=about,
+                keys_of=self._keys_of,
                 tagging=tagging,
                 open=open or unsigned,
                 unsigned=unsigned,

@@ -377,7 +377,8 @@ class Chain:
 def _named_resources(request: Parsed) -> tuple[str, ...]:
     """What a request that nobody is asked about is about; for the audit log."""
     try:
-        return request.operation.resources(request.call, request.input)
+        operation = request.operation
+        return (operation.about or operation.resources)(request.call, request.input)
     except AwsError:  # its handler says it better
         return ()
 

@@ -15,10 +15,18 @@ from homeport.core.call import Call
 from homeport.core.errors import AwsError
 from homeport.core.operations import NeedsOf
 from homeport.services.ecs.api.context import Ecs, Request, find_cluster, find_task_definition, home
-from homeport.services.ecs.api.resources import definition_resource, ecs_keys, head_of
-from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.api.resources import (
+    cluster_keys,
+    definition_resource,
+    ecs_keys,
+    head_of,
+    new_task_set_resource,
+    services_resource,
+)
+from homeport.services.ecs.model import DAEMON_TASK_DEFINITION, TaskDefinition
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.repo.services import ServiceRepo
+from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.tx import Tx
 
 PASSED_TO = "ecs-tasks.amazonaws.com"
@@ -110,5 +118,40 @@ async def deploying(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
     """CreateService, UpdateService and CreateTaskSet hand on the roles of what they deploy."""
     definition = await ecs.store.read(lambda tx: _deployed(tx, call, request))
     kind = "task-set" if call.operation == "CreateTaskSet" else "service"
+    keys = ecs_keys(call, request)
+    if definition is not None and request.get("taskDefinition"):
+        keys = {**keys, "ecs:task-definition": definition.arn}
+    about = new_task_set_resource if kind == "task-set" else services_resource
+    own = [
+        Access(action=f"ecs:{call.operation}", resource=arn, keys={**keys, **cluster_keys(call, arn)})
+        for arn in about(call, request)
+    ]
     documents = [definition.body] if definition is not None else []
-    return [*passed_roles(call, *documents), *tagging(call, request, kind)]
+    return [*own, *passed_roles(call, *documents), *tagging(call, request, kind)]
+
+
+async def registering_daemon(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """RegisterDaemonTaskDefinition hands on the roles that it names."""
+    del ecs
+    return [*passed_roles(call, request), *tagging(call, request, DAEMON_TASK_DEFINITION)]
+
+
+def _daemon_definition(tx: Tx, call: Call, reference: str) -> TaskDefinition | None:
+    try:
+        name = task_definition_name(home(call), reference, DAEMON_TASK_DEFINITION)
+    except AwsError:
+        return None
+    repo = TaskDefinitionRepo(tx, DAEMON_TASK_DEFINITION)
+    if not name.here:
+        return None
+    if name.revision is None:
+        return repo.latest_active(call.account_id, call.region, name.family)
+    return repo.exact(call.account_id, call.region, name.family, name.revision)
+
+
+async def deploying_daemon(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """CreateDaemon and UpdateDaemon hand on the roles of what they deploy, as CreateService does."""
+    reference = request["daemonTaskDefinitionArn"]
+    definition = await ecs.store.read(lambda tx: _daemon_definition(tx, call, reference))
+    documents = [definition.body] if definition is not None else []
+    return [*passed_roles(call, *documents), *tagging(call, request, "daemon")]

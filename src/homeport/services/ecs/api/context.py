@@ -11,7 +11,7 @@ from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
 from homeport.core.pages import Pages
-from homeport.services.ecs.api.resources import ecs_keys
+from homeport.services.ecs.api.resources import cluster_keys, ecs_keys
 from homeport.services.ecs.api.task_views import TaskViews
 from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import Cluster, TaskDefinition
@@ -23,7 +23,7 @@ from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
-ops = Operations("ecs", keys=ecs_keys)
+ops = Operations("ecs", keys=ecs_keys, keys_of=cluster_keys)
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]

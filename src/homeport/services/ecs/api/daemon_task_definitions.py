@@ -6,6 +6,7 @@ import msgspec
 
 from homeport.core.arn import is_arn
 from homeport.core.call import Call
+from homeport.services.ecs.api.access import registering_daemon
 from homeport.services.ecs.api.context import Answer, Ecs, Request, home, ops
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
@@ -41,7 +42,12 @@ def find_daemon_definition(tx: Tx, call: Call, reference: str) -> TaskDefinition
     return repo.exact(call.account_id, call.region, name.family, name.revision)
 
 
-@ops.operation("RegisterDaemonTaskDefinition", resources=_resource, invalid_input="ClientException")
+@ops.operation(
+    "RegisterDaemonTaskDefinition",
+    resources=_resource,
+    needs=registering_daemon,
+    invalid_input="ClientException",
+)
 async def register_daemon_task_definition(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Register the next revision of a family."""
     tags = checked(req.get("tags"))

@@ -13,6 +13,7 @@ from homeport.core.arn import MalformedArnError, parse_arn
 from homeport.core.call import Call
 from homeport.core.ids import token as letters
 from homeport.core.ids import uuid
+from homeport.services.ecs.api.access import deploying_daemon
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.daemon_task_definitions import find_daemon_definition
 from homeport.services.ecs.api.paging import page_of
@@ -38,7 +39,7 @@ from homeport.services.ecs.plan.daemon_request import (
     check_token,
     daemon_settings,
 )
-from homeport.services.ecs.plan.identifiers import daemon_path
+from homeport.services.ecs.plan.identifiers import PARTITION, daemon_path
 from homeport.services.ecs.plan.launch import request_digest
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
@@ -89,7 +90,12 @@ def _providers(tx: Tx, call: Call, arns: list[str]) -> tuple[Provider, ...]:
         except MalformedArnError:
             raise InvalidParameterException(f"Invalid capacity provider ARN: {text}") from None
         kind, _, name = arn.resource.partition("/")
-        here = (arn.service, arn.account_id, arn.region) == ("ecs", call.account_id, call.region)
+        here = (arn.partition, arn.service, arn.account_id, arn.region) == (
+            PARTITION,
+            "ecs",
+            call.account_id,
+            call.region,
+        )
         if kind != "capacity-provider":
             raise InvalidParameterException(f"Invalid capacity provider ARN: {text}")
         provider = CapacityProviderRepo(tx).find(call.account_id, call.region, name) if here else None
@@ -153,7 +159,7 @@ def _begin(
     return repo.add_deployment(opened)
 
 
-@ops.operation("CreateDaemon", resources=_new_resource)
+@ops.operation("CreateDaemon", resources=_new_resource, needs=deploying_daemon)
 async def create_daemon(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a daemon and open its first deployment; the same request under its token again returns it."""
     name, token, tags = req["daemonName"], req.get("clientToken"), checked(req.get("tags"))
@@ -239,7 +245,7 @@ def _active(tx: Tx, call: Call, req: Request) -> Daemon:
     return daemon
 
 
-@ops.operation("UpdateDaemon", resources=_resource)
+@ops.operation("UpdateDaemon", resources=_resource, needs=deploying_daemon)
 async def update_daemon(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Open a deployment of another revision; what the request leaves out is as by default, not as before."""
     settings = daemon_settings(req)

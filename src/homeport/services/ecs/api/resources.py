@@ -20,8 +20,8 @@ Resources = Callable[[Call, Request], tuple[str, ...]]
 
 
 def cluster_resource(call: Call, request: Request) -> tuple[str, ...]:
-    """The cluster that a request names."""
-    reference = request.get("cluster") or "default"
+    """The cluster that a request names, or makes."""
+    reference = request.get("cluster") or request.get("clusterArn") or request.get("clusterName") or "default"
     return (reference if is_arn(reference) else f"{head_of(call)}:cluster/{reference}",)
 
 
@@ -55,6 +55,12 @@ def _in_cluster(kind: str, *members: str) -> Resources:
 instances_resource = _in_cluster("container-instance", "containerInstances", "containerInstance")
 tasks_resource = _in_cluster("task", "tasks", "task")
 services_resource = _in_cluster("service", "services", "service", "serviceName")
+
+
+def new_task_set_resource(call: Call, request: Request) -> tuple[str, ...]:
+    """A task set of the service that a request names: its id comes with it."""
+    (service,) = services_resource(call, request)
+    return (f"{service.replace(':service/', ':task-set/')}/*",)
 
 
 def attributes_resource(call: Call, request: Request) -> tuple[str, ...]:
@@ -103,6 +109,29 @@ _FLAGS = {
     "ecs:enable-execute-command": "enableExecuteCommand",
     "ecs:enable-ecs-managed-tags": "enableECSManagedTags",
 }
+WITHOUT_CLUSTER = frozenset(
+    {
+        "ContinueServiceDeployment", "CreateCluster", "CreateGateway", "DeleteAccountSetting", "DeleteDaemon",
+        "DeleteDaemonTaskDefinition", "DeleteExpressGatewayService", "DeleteGateway", "DeleteTaskDefinitions",
+        "DeregisterTaskDefinition", "DescribeClusters", "DescribeDaemon", "DescribeDaemonDeployments",
+        "DescribeDaemonRevisions", "DescribeDaemonTaskDefinition", "DescribeExpressGatewayService",
+        "DescribeGateway", "DescribeGatewayResources", "DescribeGatewayRoute", "DescribeServiceDeployments",
+        "DescribeServiceRevisions", "DescribeTaskDefinition", "ListAccountSettings", "ListClusters",
+        "ListDaemonDeployments", "ListDaemonTaskDefinitions", "ListGateways", "ListServicesByNamespace",
+        "ListTagsForResource", "ListTaskDefinitionFamilies", "ListTaskDefinitions", "PutAccountSetting",
+        "PutAccountSettingDefault", "RegisterDaemonTaskDefinition", "RegisterTaskDefinition",
+        "StopServiceDeployment", "TagResource", "UntagResource", "UpdateDaemon",
+        "UpdateExpressGatewayService", "UpdateGateway",
+    }
+)  # fmt: skip
+"""Operations whose requests have no member for a cluster: what they name by its ARN is in one, or in none."""
+_TAGGING = frozenset({"ListTagsForResource", "TagResource", "UntagResource"})
+_IN_CLUSTERS = frozenset(
+    {
+        "container-instance", "daemon", "daemon-deployment", "daemon-revision", "service",
+        "service-deployment", "service-revision", "task", "task-set",
+    }
+)  # fmt: skip
 _SIZES = {"ecs:task-cpu": "cpu", "ecs:task-memory": "memory"}
 
 
@@ -125,7 +154,9 @@ def ecs_keys(call: Call, request: Request) -> Keys:
 
 def _named_keys(call: Call, request: Request) -> Keys:
     """The keys that are ARNs of what the request names."""
-    keys: dict[str, KeyValue] = {"ecs:cluster": cluster_resource(call, request)[0]}
+    keys: dict[str, KeyValue] = {}
+    if call.operation not in WITHOUT_CLUSTER:
+        keys["ecs:cluster"] = cluster_resource(call, request)[0]
     for member, resources in (("service", services_resource), ("task", tasks_resource)):
         if isinstance(request.get(member), str):
             keys[f"ecs:{member}"] = resources(call, request)[0]
@@ -140,3 +171,13 @@ def _named_keys(call: Call, request: Request) -> Keys:
             one if is_arn(one) else f"{head_of(call)}:capacity-provider/{one}" for one in dict.fromkeys(named)
         )
     return keys
+
+
+def cluster_keys(call: Call, resource: str) -> Keys:
+    """The cluster that a resource is in by its own ARN, whatever cluster the request names besides."""
+    head, _, tail = resource.rpartition(":")
+    kind, _, path = tail.partition("/")
+    cluster, slash, _ = path.partition("/")
+    if not slash or kind not in _IN_CLUSTERS or call.operation in _TAGGING:
+        return {}
+    return {"ecs:cluster": f"{head}:cluster/{cluster}"}

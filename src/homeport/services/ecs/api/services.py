@@ -20,7 +20,7 @@ from homeport.services.ecs.api.context import (
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.paging import page_of
-from homeport.services.ecs.api.resources import services_resource
+from homeport.services.ecs.api.resources import resolved_later, services_resource
 from homeport.services.ecs.errors import (
     InvalidParameterException,
     ServiceNotActiveException,
@@ -122,7 +122,7 @@ def _remember(tx: Tx, ecs: Ecs, cluster: Cluster, token: str, *, digest: str, re
     )
 
 
-@ops.operation("CreateService", resources=services_resource, needs=deploying)
+@ops.operation("CreateService", resources=resolved_later, about=services_resource, needs=deploying)
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
@@ -242,7 +242,7 @@ def _zoned(req: Request, changed: Service) -> Service:
     return msgspec.structs.replace(changed, az_rebalancing=zones)
 
 
-@ops.operation("UpdateService", resources=services_resource, needs=deploying)
+@ops.operation("UpdateService", resources=resolved_later, about=services_resource, needs=deploying)
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition, other load balancers or force start a deployment."""
     check_common(req)

@@ -18,7 +18,7 @@ from homeport.services.ecs.api.context import (
 )
 from homeport.services.ecs.errors import InvalidParameterException, ResourceNotFoundException
 from homeport.services.ecs.model import DAEMON_TASK_DEFINITION, TASK_DEFINITION, Cluster
-from homeport.services.ecs.plan.identifiers import task_definition_name
+from homeport.services.ecs.plan.identifiers import PARTITION, is_uid, task_definition_name
 from homeport.services.ecs.plan.tags import Tags, checked, merged, without
 from homeport.services.ecs.plan.task_set_request import named
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
@@ -45,9 +45,14 @@ def _retag(tx: Tx, call: Call, arn_text: str, change: Change | None) -> Tags:
         arn = parse_arn(arn_text)
     except MalformedArnError:
         raise InvalidParameterException(f"The ARN provided is invalid: {arn_text}") from None
-    if arn.service != "ecs" or (arn.account_id, arn.region) != (call.account_id, call.region):
+    if (arn.service, arn.partition) != ("ecs", PARTITION) or (arn.account_id, arn.region) != (
+        call.account_id,
+        call.region,
+    ):
         raise ResourceNotFoundException(f"The specified resource was not found: {arn_text}")
     kind, *path = arn.resource.split("/")
+    if not all(path):  # no name is not the name `default`
+        raise InvalidParameterException(f"The ARN provided is invalid: {arn_text}")
     if kind == "cluster" and len(path) == 1:
         cluster = find_cluster(tx, call, arn_text)
         if change is None:
@@ -124,10 +129,8 @@ def _retag_in_cluster(tx: Tx, call: Call, kind: str, path: list[str], change: Ch
         if change is None:
             return service.tags
         return services.save(msgspec.structs.replace(service, tags=change(service.tags))).tags
-    try:
-        bytes.fromhex(path[1])
-    except ValueError:
-        raise gone from None
+    if not is_uid(path[1]):
+        raise gone
     if kind == "task":
         tasks = TaskRepo(tx)
         task = tasks.find(cluster.id, path[1])

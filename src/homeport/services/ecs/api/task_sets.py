@@ -11,7 +11,7 @@ from homeport.services.ecs.api.access import deploying
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, ops
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import target_groups
-from homeport.services.ecs.api.resources import services_resource
+from homeport.services.ecs.api.resources import new_task_set_resource, resolved_later, services_resource
 from homeport.services.ecs.api.services import find_service
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
 from homeport.services.ecs.model import Service, TaskSet
@@ -85,7 +85,7 @@ def _repeated(tx: Tx, service: Service, task_sets: tuple[TaskSet, ...], req: Req
     return found
 
 
-@ops.operation("CreateTaskSet", resources=_resource, needs=deploying)
+@ops.operation("CreateTaskSet", resources=resolved_later, about=new_task_set_resource, needs=deploying)
 async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Add a task set to a service; the same request under the same client token returns it."""
     tags, scale = checked(req.get("tags")), scale_of(req.get("scale"))

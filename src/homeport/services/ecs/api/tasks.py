@@ -21,7 +21,12 @@ from homeport.services.ecs.api.context import (
     ops,
 )
 from homeport.services.ecs.api.paging import page_of
-from homeport.services.ecs.api.resources import instances_resource, resolved_later, tasks_resource
+from homeport.services.ecs.api.resources import (
+    definition_resource,
+    instances_resource,
+    resolved_later,
+    tasks_resource,
+)
 from homeport.services.ecs.api.settings import effective_settings
 from homeport.services.ecs.errors import (
     ClientException,
@@ -97,7 +102,7 @@ def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
     return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
 
 
-@ops.operation("RunTask", resources=resolved_later, needs=running)
+@ops.operation("RunTask", resources=resolved_later, about=definition_resource, needs=running)
 async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Place and start 1 to 10 tasks; no room is no error but `failures`."""
     count = req.get("count", 1)
@@ -143,7 +148,7 @@ def _missing_instance(call: Call, cluster: Cluster, reference: str) -> Answer:
     }
 
 
-@ops.operation("StartTask", resources=resolved_later, needs=running)
+@ops.operation("StartTask", resources=resolved_later, about=definition_resource, needs=running)
 async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Start one task on each of 1 to 10 named instances."""
     references = req["containerInstances"]

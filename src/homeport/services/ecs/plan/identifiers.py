@@ -16,7 +16,10 @@ from homeport.core.errors import AwsError
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import TASK_DEFINITION
 
+PARTITION = "aws"
+"""An ARN of another names nothing here: policies must not be stepped round by another spelling."""
 _UID = re.compile(r"[0-9a-f]{32}")
+_REVISION = re.compile(r"0|[1-9][0-9]{0,9}")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
@@ -39,6 +42,11 @@ class Home:
     region: str
 
 
+def is_uid(text: str) -> bool:
+    """Whether it is spelt as ids of tasks and container instances are."""
+    return _UID.fullmatch(text) is not None
+
+
 def _resource(home: Home, text: str, kind: str) -> str | None:
     """What follows `kind/` in an ECS ARN of this account and region; `None`: it is elsewhere."""
     try:
@@ -46,7 +54,7 @@ def _resource(home: Home, text: str, kind: str) -> str | None:
     except MalformedArnError:
         raise InvalidParameterException(f"Invalid identifier: {text}") from None
     head, _, rest = arn.resource.partition("/")
-    if arn.service != "ecs" or head != kind or not rest:
+    if arn.service != "ecs" or arn.partition != PARTITION or head != kind or not rest:
         raise InvalidParameterException(f"Invalid identifier: {text}")
     if (arn.account_id, arn.region) != (home.account_id, home.region):
         return None
@@ -160,6 +168,6 @@ def task_definition_name(home: Home, reference: str, kind: str = TASK_DEFINITION
         )
     if not colon:
         return TaskDefinitionName(family, None, here)
-    if not re.fullmatch(r"[0-9]{1,10}", revision):
+    if not _REVISION.fullmatch(revision):
         raise InvalidParameterException(f"Invalid revision number. Number: {revision}")
     return TaskDefinitionName(family, int(revision), here)

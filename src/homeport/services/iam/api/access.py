@@ -59,7 +59,10 @@ def guarded(name: str, target: Target, *, makes: bool = False) -> Callable[[H], 
     async def needs(call: Call, iam: Iam, request: Request) -> Sequence[Access]:
         return await iam.store.read(lambda tx: _accesses(tx, call, request, name, target, makes=makes))
 
-    return ops.operation(name, resources=_later, needs=needs)
+    def about(call: Call, request: Request) -> tuple[str, ...]:
+        return (_spelled(call, request, target),)
+
+    return ops.operation(name, resources=_later, needs=needs, about=about)
 
 
 def _spelled(call: Call, request: Request, target: Target) -> str:

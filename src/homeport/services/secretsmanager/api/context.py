@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
+from homeport.core.access import Access
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
-from homeport.core.operations import Operations
+from homeport.core.operations import Handler, Operations, request_tags
 from homeport.core.pages import Pages, page_scope
 from homeport.services.secretsmanager.errors import (
     DecryptionFailure,
@@ -27,6 +28,7 @@ from homeport.store.tx import Tx
 from homeport.store.vault import Vault, VaultError
 
 ops = Operations("secretsmanager")
+H = TypeVar("H", bound=Handler)
 
 Request = Mapping[str, Any]
 Answer = dict[str, Any]
@@ -52,11 +54,35 @@ def repo_of(tx: Tx, call: Call) -> SecretRepo:
 
 
 def secret_resource(call: Call, request: Request) -> tuple[str, ...]:
-    """IAM: the secret that a request names. A name stands for the ARN with whatever suffix."""
+    """IAM: the secret that a request makes. A name stands for the ARN with whatever suffix."""
     given = request.get("SecretId") or request.get("Name") or "*"
     if given.startswith("arn:"):
         return (given,)
     return (f"arn:aws:secretsmanager:{call.region}:{call.account_id}:secret:{given}-??????",)
+
+
+def meant_resource(tx: Tx, call: Call, now: datetime, request: Request) -> str:
+    """IAM: the secret that a request means, however it spells it; as it spells it when there is none."""
+    try:
+        return find(tx, call, now, request["SecretId"], deleted=True).arn
+    except (KeyError, ResourceNotFoundException):
+        return secret_resource(call, request)[0]
+
+
+def resolved_later(call: Call, request: Request) -> tuple[str, ...]:
+    """Nothing by itself: a name or half an ARN leads to the ARN that policies name only in the store."""
+    del call, request
+    return ()
+
+
+def on_secret(name: str) -> Callable[[H], H]:
+    """Register an operation on the secret that its `SecretId` means."""
+
+    async def needs(call: Call, sm: SecretsManager, request: Request) -> Sequence[Access]:
+        arn = await sm.store.read(lambda tx: meant_resource(tx, call, sm.clock.now(), request))
+        return [Access(action=f"secretsmanager:{name}", resource=arn, keys=request_tags(call, request))]
+
+    return ops.operation(name, resources=resolved_later, about=secret_resource, needs=needs)
 
 
 def is_gone(secret: Secret, now: datetime) -> bool:

@@ -10,9 +10,8 @@ from homeport.services.secretsmanager.api.context import (
     Request,
     SecretsManager,
     find,
-    ops,
+    on_secret,
     repo_of,
-    secret_resource,
 )
 from homeport.services.secretsmanager.errors import (
     InvalidParameterException,
@@ -28,7 +27,7 @@ def _refuse_names(request: Request) -> None:
         raise InvalidParameterException("PolicyName is not supported by Homeport: a secret has one policy.")
 
 
-@ops.operation("PutResourcePolicy", resources=secret_resource)
+@on_secret("PutResourcePolicy")
 async def put_resource_policy(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Give a secret a resource policy, in place of the one that it has."""
     _refuse_names(req)
@@ -43,7 +42,7 @@ async def put_resource_policy(call: Call, sm: SecretsManager, req: Request) -> A
     return await sm.store.write(work)
 
 
-@ops.operation("GetResourcePolicy", resources=secret_resource)
+@on_secret("GetResourcePolicy")
 async def get_resource_policy(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """A secret's resource policy; no member when it has none."""
     _refuse_names(req)
@@ -56,7 +55,7 @@ async def get_resource_policy(call: Call, sm: SecretsManager, req: Request) -> A
     return await sm.store.read(work)
 
 
-@ops.operation("DeleteResourcePolicy", resources=secret_resource)
+@on_secret("DeleteResourcePolicy")
 async def delete_resource_policy(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Take a secret's resource policy away; fine when it has none."""
     _refuse_names(req)
@@ -69,7 +68,7 @@ async def delete_resource_policy(call: Call, sm: SecretsManager, req: Request) -
     return await sm.store.write(work)
 
 
-@ops.operation("ValidateResourcePolicy", resources=secret_resource)
+@on_secret("ValidateResourcePolicy")
 async def validate_resource_policy(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Whether a document may be a secret's policy, and what is wrong with it."""
     if secret_id := req.get("SecretId"):

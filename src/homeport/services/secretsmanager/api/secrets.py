@@ -11,10 +11,10 @@ from homeport.services.secretsmanager.api.context import (
     SecretsManager,
     find,
     is_gone,
+    on_secret,
     ops,
     paged,
     repo_of,
-    secret_resource,
     secret_view,
 )
 from homeport.services.secretsmanager.errors import (
@@ -30,7 +30,7 @@ from homeport.services.secretsmanager.plan.stages import moved
 from homeport.store.tx import Tx
 
 
-@ops.operation("DescribeSecret", resources=secret_resource)
+@on_secret("DescribeSecret")
 async def describe_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """A secret without its value; one that waits for its deletion, too."""
 
@@ -64,7 +64,7 @@ async def list_secrets(call: Call, sm: SecretsManager, req: Request) -> Answer:
     return await sm.store.read(work)
 
 
-@ops.operation("ListSecretVersionIds", resources=secret_resource)
+@on_secret("ListSecretVersionIds")
 async def list_secret_version_ids(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """A secret's versions; those without a staging label only on request."""
 
@@ -83,7 +83,7 @@ async def list_secret_version_ids(call: Call, sm: SecretsManager, req: Request) 
     return await sm.store.read(work)
 
 
-@ops.operation("DeleteSecret", resources=secret_resource)
+@on_secret("DeleteSecret")
 async def delete_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Mark a secret for deletion in 7 to 30 days, or delete it now."""
     window, now = recovery_window(req), sm.clock.now()
@@ -110,7 +110,7 @@ def _changed(tx: Tx, call: Call, secret: Secret) -> Answer:
     return {"ARN": secret.arn, "Name": secret.name}
 
 
-@ops.operation("RestoreSecret", resources=secret_resource)
+@on_secret("RestoreSecret")
 async def restore_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Take back a deletion that is still to come."""
 
@@ -121,7 +121,7 @@ async def restore_secret(call: Call, sm: SecretsManager, req: Request) -> Answer
     return await sm.store.write(work)
 
 
-@ops.operation("TagResource", resources=secret_resource)
+@on_secret("TagResource")
 async def tag_resource(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Add tags, or give them other values."""
 
@@ -133,7 +133,7 @@ async def tag_resource(call: Call, sm: SecretsManager, req: Request) -> Answer:
     return {}
 
 
-@ops.operation("UntagResource", resources=secret_resource)
+@on_secret("UntagResource")
 async def untag_resource(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Remove tags; keys that are not there do not matter."""
 
@@ -146,7 +146,7 @@ async def untag_resource(call: Call, sm: SecretsManager, req: Request) -> Answer
     return {}
 
 
-@ops.operation("UpdateSecretVersionStage", resources=secret_resource)
+@on_secret("UpdateSecretVersionStage")
 async def update_secret_version_stage(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Move a staging label between versions, or remove it."""
 
@@ -167,7 +167,7 @@ async def update_secret_version_stage(call: Call, sm: SecretsManager, req: Reque
     return await sm.store.write(work)
 
 
-@ops.operation("CancelRotateSecret", resources=secret_resource)
+@on_secret("CancelRotateSecret")
 async def cancel_rotate_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Nothing rotates here, and afterwards nothing does."""
 
@@ -178,7 +178,7 @@ async def cancel_rotate_secret(call: Call, sm: SecretsManager, req: Request) -> 
     return await sm.store.read(work)
 
 
-@ops.operation("RotateSecret", resources=secret_resource)
+@on_secret("RotateSecret")
 async def rotate_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Refused: a rotation is a Lambda function's work, and there is no Lambda."""
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from homeport.core.access import Access
 from homeport.core.call import Call
 from homeport.core.ids import token, uuid
 from homeport.services.secretsmanager.api.context import (
@@ -16,6 +17,8 @@ from homeport.services.secretsmanager.api.context import (
     chosen_version,
     find,
     is_gone,
+    meant_resource,
+    on_secret,
     opened,
     ops,
     paged,
@@ -128,7 +131,7 @@ def _repeated(tx: Tx, call: Call, sm: SecretsManager, old: Secret, req: Request)
     return {"ARN": old.arn, "Name": old.name, "VersionId": version_id}
 
 
-@ops.operation("PutSecretValue", resources=secret_resource)
+@on_secret("PutSecretValue")
 async def put_secret_value(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Give a secret another value; it becomes the current one unless other staging labels are named."""
     check_request(req)
@@ -149,7 +152,7 @@ async def put_secret_value(call: Call, sm: SecretsManager, req: Request) -> Answ
     return await sm.store.write(work)
 
 
-@ops.operation("UpdateSecret", resources=secret_resource)
+@on_secret("UpdateSecret")
 async def update_secret(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """Change a secret's description, or give it another current value, or both."""
     check_request(req)
@@ -189,7 +192,7 @@ def _value(tx: Tx, call: Call, sm: SecretsManager, secret: Secret, version: Secr
     } | ({"SecretBinary": value} if version.binary else {"SecretString": value.decode()})
 
 
-@ops.operation("GetSecretValue", resources=secret_resource)
+@on_secret("GetSecretValue")
 async def get_secret_value(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """A secret's value: the current one, or that of a version or staging label."""
 
@@ -200,13 +203,26 @@ async def get_secret_value(call: Call, sm: SecretsManager, req: Request) -> Answ
     return await sm.store.write(work)
 
 
-def _batch_resources(call: Call, request: Request) -> tuple[str, ...]:
-    """IAM: each secret that is named; with filters, all."""
-    named = request.get("SecretIdList") or ()
-    return tuple(arn for one in named for arn in secret_resource(call, {"SecretId": one})) or ("*",)
+async def _batch_needs(call: Call, sm: SecretsManager, request: Request) -> Sequence[Access]:
+    """The values are those that GetSecretValue gives. Source: API Reference, BatchGetSecretValue.
+
+    AWS tells denied secrets of a filter one by one; here all that the filters find must be allowed.
+    """
+    named, filters, now = request.get("SecretIdList"), request.get("Filters"), sm.clock.now()
+
+    def work(tx: Tx) -> list[str]:
+        if named:
+            return [meant_resource(tx, call, now, {"SecretId": one}) for one in named]
+        return [one.arn for one in repo_of(tx, call).all() if matches(one, filters or ())]
+
+    check_filters(filters or ())
+    arns = await sm.store.read(work)
+    listing = [] if named else [Access(action="secretsmanager:ListSecrets")]
+    values = [Access(action="secretsmanager:GetSecretValue", resource=arn) for arn in dict.fromkeys(arns)]
+    return [*listing, *values]
 
 
-@ops.operation("BatchGetSecretValue", resources=_batch_resources)
+@ops.operation("BatchGetSecretValue", needs=_batch_needs)
 async def batch_get_secret_value(call: Call, sm: SecretsManager, req: Request) -> Answer:
     """The current values of up to twenty secrets; those that cannot be had are told one by one."""
     named, filters = req.get("SecretIdList"), req.get("Filters")

@@ -47,7 +47,7 @@ def _listed(tx: Tx, call: Call, tests: Sequence[Test], *, below: str, after: str
 
 
 def _path_resource(call: Call, request: Request) -> tuple[str, ...]:
-    return (resource_of(call, request["Path"]),)
+    return (resource_of(call, request["Path"].rstrip("/") or "/"),)
 
 
 @ops.operation("GetParametersByPath", resources=_path_resource)
