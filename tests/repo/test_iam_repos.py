@@ -36,6 +36,7 @@ from homeport.services.sts.model import Session
 from homeport.services.sts.repo.sessions import SessionRepo
 from homeport.store import DuplicateKeyError, Store, Tx
 from homeport.store.secrets import installation_secret
+from homeport.store.vault import Vault
 from tests.repo.nouns import ACCOUNT, NOON
 
 LOCAL = f"arn:aws:iam::{ACCOUNT}:policy/team/Local"
@@ -340,8 +341,9 @@ async def test_sessions_are_found_until_they_are_purged(store: Store) -> None:
 
 async def test_a_secret_is_made_once_and_is_the_same_for_all(store: Store) -> None:
     ids = SeededIds(1)
-    first = await store.write(lambda tx: installation_secret(tx, "pages", ids))
-    again = await store.write(lambda tx: installation_secret(tx, "pages", ids))
-    other = await store.write(lambda tx: installation_secret(tx, "other", ids))
+    vault = Vault(bytes(32), ids)
+    first = await store.write(lambda tx: installation_secret(tx, "pages", ids, vault))
+    again = await store.write(lambda tx: installation_secret(tx, "pages", ids, vault))
+    other = await store.write(lambda tx: installation_secret(tx, "other", ids, vault))
     assert first == again != other
     assert len(first) == 32

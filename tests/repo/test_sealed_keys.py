@@ -18,6 +18,7 @@ from homeport.services.iam.repo.tables import access_keys
 from homeport.services.sts.model import Session
 from homeport.services.sts.repo import sessions
 from homeport.store import Store, Tx
+from homeport.store.secrets import installation_secret, secrets
 from homeport.store.vault import Vault, VaultError
 from tests.repo.nouns import ACCOUNT, NOON
 
@@ -124,6 +125,16 @@ async def test_a_start_seals_what_an_earlier_version_kept(store: Store) -> None:
     assert sessions.opened(session, safe) == a_session(2)
     assert await ensure_keys(store, SystemClock(), SeededIds(3), safe, account_id=ACCOUNT) == made
     assert await store.read(_texts) == text, "what is sealed is sealed once"
+
+
+async def test_the_installations_own_secret_is_sealed_when_it_is_next_asked_for(store: Store) -> None:
+    safe, ids, old = vault(), SeededIds(4), b"p" * 32
+    await store.write(lambda tx: tx.execute(secrets.insert().values(name="pages", value=old)) and None)
+    for _ in range(2):
+        assert await store.write(lambda tx: installation_secret(tx, "pages", ids, safe)) == old
+        kept = await store.read(lambda tx: tx.execute(select(secrets.c.value)).scalar())
+        assert old not in kept
+        assert safe.open(kept, about="installation/pages") == old
 
 
 async def test_another_master_key_stops_the_start(store: Store) -> None:

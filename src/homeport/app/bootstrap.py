@@ -22,7 +22,7 @@ from homeport.services.sts.manifest import SessionRepo
 from homeport.store.base import Store
 from homeport.store.secrets import installation_secret
 from homeport.store.tx import Tx
-from homeport.store.vault import Vault
+from homeport.store.vault import Vault, VaultError
 
 NODE_USER = "homeport-local-nodes"
 
@@ -55,7 +55,7 @@ async def ensure_keys(store: Store, clock: Clock, ids: Ids, vault: Vault, *, acc
         return Keys(
             root=_key(tx, clock, ids, vault, account_id, ""),
             nodes=_key(tx, clock, ids, vault, account_id, NODE_USER),
-            pages=installation_secret(tx, "pages", ids),
+            pages=installation_secret(tx, "pages", ids, vault),
         )
 
     return await store.write(work)
@@ -65,7 +65,12 @@ def _key(tx: Tx, clock: Clock, ids: Ids, vault: Vault, account_id: str, user_nam
     """The owner's oldest active key; made when there is none."""
     for key in KeyRepo(tx).of(account_id, user_name):
         if key.status == "Active":
-            secret = opened(key, vault).secret_access_key
+            try:
+                secret = opened(key, vault).secret_access_key
+            except VaultError as error:
+                raise VaultError(
+                    f"the secret of access key {key.access_key_id} does not open: {error}"
+                ) from None
             return Credentials(access_key_id=key.access_key_id, secret_access_key=secret)
     fresh = AccessKey(
         access_key_id=access_key_id(ids, "AKIA"),

@@ -26,6 +26,15 @@ _HEAD = b"\x01"
 class VaultError(Exception):
     """A value that does not open: another master key sealed it, or somebody changed it."""
 
+    remedy = (
+        "Put back the master.key that belongs to this database: it is in the backup, apart from the database."
+    )
+
+    @property
+    def message(self) -> str:
+        """What happened."""
+        return str(self)
+
 
 class Vault:
     """Seals and opens values; both are pure but for the ids' randomness."""

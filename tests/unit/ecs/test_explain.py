@@ -92,6 +92,24 @@ def test_an_exit_has_its_remedy(exit_code: int, reason: str | None, word: str) -
     assert told.containers[0].exit_code == exit_code
 
 
+@pytest.mark.parametrize(
+    ("reason", "word"),
+    [
+        ("secret X: AccessDeniedException: User: Y is not authorized", "explain denied REQUEST-ID"),
+        ("AccessDeniedException: no status code: 400, request id: 1a-2b", "explain denied 1a-2b"),
+        ("invalid parameters: /a", "Make the parameters"),
+        ("retrieved secret from Secrets Manager did not contain json key k", "that key"),
+        ("secret X: ResourceNotFoundException: it is not there", "Make the secret"),
+        ("RequestError: send request failed caused by: X", "does not reach"),
+    ],
+)
+def test_a_secret_that_was_not_fetched_has_a_remedy(reason: str, word: str) -> None:
+    held = task(1, last_status="STOPPED", desired_status="STOPPED", stopped_at=NOW)
+    reason = f"Fetching secret data from SSM Parameter Store in us-east-1: {reason}"
+    held = msgspec.structs.replace(held, stop_code="TaskFailedToStart", stopped_reason=reason)
+    assert any(word in remedy for remedy in explain_task(held, instance(), NOW).remedies)
+
+
 def fleet(*free: int) -> Fleet:
     made = Fleet()
     for number, memory in enumerate(free, 1):
@@ -139,9 +157,25 @@ def test_a_steady_service_is_steady() -> None:
 
 def test_a_task_in_its_first_seconds_is_counted_down() -> None:
     young = task(1, started_at=NOW - timedelta(seconds=10))
-    told = told_of(service(1), young, room=fleet(100))
-    assert told.verdict == "Its tasks are there; it waits until all of them are healthy."
+    held = service(1, deployment(1, rollout_state="COMPLETED"), steady_at=NOW)
+    told = told_of(held, young, room=fleet(100))
+    assert told.verdict == "It is steady: 0 of 1 tasks count as healthy so far."
     assert f"task {young.uid} counts as healthy in 30 s" in told.because
+
+
+def test_a_service_that_is_not_steady_waits_for_its_last_health_check() -> None:
+    unchecked = task(1, health="UNKNOWN", started_at=NOW - timedelta(seconds=10))
+    told = told_of(service(1), unchecked, room=fleet(100))
+    assert told.verdict == "Its tasks are there; it waits until all of them are healthy."
+    assert f"task {unchecked.uid} has not passed its health check yet" in told.because
+
+
+def test_surplus_that_is_protected_is_what_a_service_waits_for() -> None:
+    """That it is young as well is not what keeps it."""
+    young = task(1, started_at=NOW - timedelta(seconds=10), protected_until=NOW + timedelta(hours=1))
+    told = told_of(service(0, deployment(1, rollout_state="COMPLETED")), young, room=fleet(100))
+    assert told.verdict == "It waits."
+    assert "1 tasks are too many, 1 are protected from scale-in" in told.because
 
 
 def test_what_the_plan_waits_for_is_told_in_its_own_words() -> None:

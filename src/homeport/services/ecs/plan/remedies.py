@@ -6,6 +6,8 @@ Sources: ECS developer guide, "Amazon ECS stopped tasks error messages", "Cannot
 
 from __future__ import annotations
 
+import re
+
 from homeport.services.ecs.plan.placement_types import Reason
 
 _PLACEMENT = {
@@ -38,6 +40,24 @@ _ERRORS = (
     ("DockerTimeout", "Docker did not answer in time: look at the load of the instance."),
     ("ResourceInitialization", "A resource could not be prepared: the reason says which."),
 )
+_FETCHING = "Fetching secret data from "
+_FETCHES = (
+    (
+        "AccessDeniedException",
+        "Let its execution role read it. What decided: homeport explain denied REQUEST-ID",
+    ),
+    (
+        "invalid parameters",
+        "Make the parameters, in that region, or correct their names in the task definition.",
+    ),
+    ("json key", "Give the secret that key, or leave the key out of valueFrom."),
+    (
+        "ResourceNotFoundException",
+        "Make the secret, or correct its ARN, stage or version in the task definition.",
+    ),
+    ("RequestError", "Look why its instance does not reach the endpoint."),
+)
+_REQUEST = re.compile(r"request id: ([0-9a-f-]+)")
 _EXITS = {
     125: "Docker itself failed to run it: look at the instance's Docker log.",
     126: "The command exists but cannot be executed: check its permissions and the image's platform.",
@@ -76,4 +96,12 @@ def stop_remedy(code: str, reason: str) -> str:
     """What to do about a stop."""
     if "health checks" in reason:
         return "Its health check failed: run it by hand, or allow more startPeriod or grace period."
+    if reason.startswith(_FETCHING):
+        return _fetch_remedy(reason)
     return _STOPS.get(code, "")
+
+
+def _fetch_remedy(reason: str) -> str:
+    remedy = next((remedy for sign, remedy in _FETCHES if sign in reason), "")
+    request = _REQUEST.search(reason)
+    return remedy.replace("REQUEST-ID", request[1]) if request else remedy
