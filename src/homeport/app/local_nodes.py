@@ -19,6 +19,7 @@ from typing import Any, Self
 import aiohttp
 
 from homeport.app.addresses import local_addresses
+from homeport.app.local_ports import RememberedPorts
 from homeport.app.node_keeper import keep_running
 from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import (
@@ -94,8 +95,13 @@ class NodeHost:
         report: Report,
         profiles: InstanceProfiles | None = None,
         block_imds: bool = False,
+        data_dir: Path | None = None,
     ) -> None:
-        """Without `profiles` there is no instance metadata service; `block_imds`: nor any other one."""
+        """Without `profiles` there is no instance metadata service; `block_imds`: nor any other one.
+
+        `data_dir`: where the ports are remembered that containers were told.
+        """
+        self._ports = RememberedPorts(data_dir)
         self._report = report
         self.installation_id = installation_id
         self.clock = clock
@@ -157,12 +163,14 @@ class NodeHost:
         bridge = await self._bridge()
         addresses = ("127.0.0.1",) if bridge is None else ("127.0.0.1", bridge.gateway)
         server = metadata_server(self.endpoint)
-        port = await server.start(addresses, port=METADATA_PORT)
+        port = await server.start(addresses, port=self._ports.wanted("metadata", METADATA_PORT))
+        self._ports.note("metadata", port)
         stack.push_async_callback(server.stop)
         imds_port = BLOCKED if self._block_imds else None
         if self.imds is not None:
             imds = imds_server(self.imds)
-            imds_port = await imds.start(addresses, port=IMDS_PORT)
+            imds_port = await imds.start(addresses, port=self._ports.wanted("imds", IMDS_PORT))
+            self._ports.note("imds", imds_port)
             stack.push_async_callback(imds.stop)
         host_url, imds_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{imds_port}" if imds_port else ""
         if bridge is None:
@@ -311,6 +319,7 @@ class LocalNodes:
             report=self._report,
             profiles=self._profiles,
             block_imds=not self._settings.instance_metadata,
+            data_dir=self._settings.data_dir / "nodes",
         )
         async with host, asyncio.TaskGroup() as group:
             installation = self._settings.installation_id
@@ -374,6 +383,7 @@ async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report
         clock=clock,
         ids=ids,
         report=report,
+        data_dir=settings.data_dir / "nodes",
     )
     async with host:
         node_settings = NodeSettings(
