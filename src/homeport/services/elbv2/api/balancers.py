@@ -19,6 +19,7 @@ from homeport.services.elbv2.api.context import (
     paged,
     suffix,
 )
+from homeport.services.elbv2.api.whole import check_can_be_done
 from homeport.services.elbv2.errors import (
     DuplicateLoadBalancerName,
     InvalidConfigurationRequest,
@@ -190,7 +191,9 @@ async def modify_load_balancer_attributes(call: Call, elb: Elbv2, req: Request) 
         own = {key: value for key, value in found.attributes.items() if key == "ipv6.deny_all_igw_traffic"}
         given = [one for one in req["Attributes"] if own.get(one.get("Key")) != one.get("Value")]
         after = changed(BALANCER[found.type], found.attributes, given, "Load balancer")
-        return balancers(tx, call).save(msgspec.structs.replace(found, attributes=after))
+        saved = balancers(tx, call).save(msgspec.structs.replace(found, attributes=after))
+        check_can_be_done(tx, call, saved)
+        return saved
 
     saved = await elb.store.write(work)
     return {"Attributes": attributes_view(effective(BALANCER[saved.type], saved.attributes))}

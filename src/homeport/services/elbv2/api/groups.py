@@ -22,6 +22,7 @@ from homeport.services.elbv2.api.context import (
     paged,
     suffix,
 )
+from homeport.services.elbv2.api.whole import check_group_can_be_done
 from homeport.services.elbv2.errors import (
     DuplicateTargetGroupName,
     InvalidConfigurationRequest,
@@ -71,6 +72,7 @@ async def create_target_group(call: Call, elb: Elbv2, req: Request) -> Answer:
                     f"There are at most {LIMITS['target-groups']} target groups in a region"
                 )
             held = repo.add(wanted)
+            check_group_can_be_done(tx, call, held)
         elif any(getattr(held, name) != getattr(wanted, name) for name in _SETTINGS):
             raise DuplicateTargetGroupName(
                 f"A target group with the same name '{wanted.name}' exists, but with different settings"
@@ -118,7 +120,9 @@ async def modify_target_group(call: Call, elb: Elbv2, req: Request) -> Answer:
 
     def work(tx: Tx) -> Answer:
         changed_one = modified(find_group(tx, call, req["TargetGroupArn"]), req)
-        return {"TargetGroups": _views(tx, call, [groups(tx, call).save(changed_one)])}
+        saved = groups(tx, call).save(changed_one)
+        check_group_can_be_done(tx, call, saved)
+        return {"TargetGroups": _views(tx, call, [saved])}
 
     return await elb.store.write(work)
 
@@ -158,7 +162,9 @@ async def modify_target_group_attributes(call: Call, elb: Elbv2, req: Request) -
         check_group(effective(known, after))
         if not req["Attributes"]:
             raise InvalidConfigurationRequest("At least one attribute must be specified")
-        return groups(tx, call).save(msgspec.structs.replace(found, attributes=after))
+        saved = groups(tx, call).save(msgspec.structs.replace(found, attributes=after))
+        check_group_can_be_done(tx, call, saved)
+        return saved
 
     saved = await elb.store.write(work)
     return {"Attributes": attributes_view(effective(group_attributes(saved.protocol), saved.attributes))}

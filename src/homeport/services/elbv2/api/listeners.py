@@ -20,6 +20,7 @@ from homeport.services.elbv2.api.context import (
     suffix,
 )
 from homeport.services.elbv2.api.rules import decided, forwarding, sealer, unsealed
+from homeport.services.elbv2.api.whole import check_can_be_done
 from homeport.services.elbv2.errors import (
     DuplicateListener,
     OperationNotPermitted,
@@ -70,6 +71,7 @@ async def create_listener(call: Call, elb: Elbv2, req: Request) -> Answer:
         listener = repo.add_listener(wanted)
         rule = Rule(arn=rule_arn, listener_id=listener.id, priority=DEFAULT_PRIORITY, actions=actions)
         repo.add_rule(rule, listener)
+        check_can_be_done(tx, call, balancer)
         return {"Listeners": [listener_view(listener, actions)]}
 
     return await elb.store.write(work)
@@ -122,6 +124,7 @@ async def modify_listener(call: Call, elb: Elbv2, req: Request) -> Answer:
             wanted = msgspec.structs.replace(wanted, attributes=_kept(wanted))
         listener = repo.save_listener(wanted)
         repo.save_rule(rule, listener)
+        check_can_be_done(tx, call, balancer)
         return {"Listeners": [listener_view(listener, rule.actions)]}
 
     return await elb.store.write(work)
@@ -251,7 +254,9 @@ async def modify_listener_attributes(call: Call, elb: Elbv2, req: Request) -> An
         found = find_listener(tx, call, req["ListenerArn"])
         known = listener_attributes(found.protocol)
         after = changed_attributes(known, found.attributes, req["Attributes"], "Listener")
-        return balancers(tx, call).save_listener(msgspec.structs.replace(found, attributes=after))
+        saved = balancers(tx, call).save_listener(msgspec.structs.replace(found, attributes=after))
+        check_can_be_done(tx, call, balancers(tx, call).get(found.balancer_id))
+        return saved
 
     saved = await elb.store.write(work)
     return {"Attributes": attributes_view(effective(listener_attributes(saved.protocol), saved.attributes))}

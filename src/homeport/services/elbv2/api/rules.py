@@ -23,6 +23,7 @@ from homeport.services.elbv2.api.context import (
     paged,
     suffix,
 )
+from homeport.services.elbv2.api.whole import check_can_be_done
 from homeport.services.elbv2.errors import (
     OperationNotPermitted,
     PriorityInUse,
@@ -108,7 +109,9 @@ async def create_rule(call: Call, elb: Elbv2, req: Request) -> Answer:
         most = limit("rules-per-{}-load-balancer", balancer.type)
         if repo.rule_count(balancer) - len(repo.listeners(balancer)) >= most:
             raise TooManyRules(f"A load balancer has at most {most} rules beside default ones")
-        return {"Rules": [rule_view(repo.add_rule(rule, listener))]}
+        added = repo.add_rule(rule, listener)
+        check_can_be_done(tx, call, balancer)
+        return {"Rules": [rule_view(added)]}
 
     return await elb.store.write(work)
 
@@ -135,8 +138,11 @@ async def modify_rule(call: Call, elb: Elbv2, req: Request) -> Answer:
         if req.get("Transforms") or req.get("ResetTransforms"):
             changes["transforms"] = transforms_of(req.get("Transforms") or ())
         rule = msgspec.structs.replace(held, **changes)
-        forwarding(tx, call, repo.get(listener.balancer_id), listener, rule.actions)
-        return {"Rules": [rule_view(repo.save_rule(rule, listener))]}
+        balancer = repo.get(listener.balancer_id)
+        forwarding(tx, call, balancer, listener, rule.actions)
+        saved = repo.save_rule(rule, listener)
+        check_can_be_done(tx, call, balancer)
+        return {"Rules": [rule_view(saved)]}
 
     return await elb.store.write(work)
 

@@ -86,7 +86,11 @@ BALANCER: Mapping[str, Mapping[str, Attribute]] = {
         "health_check_logs.s3.enabled": _flag(only=_NO_LOGS),
         "health_check_logs.s3.bucket": _text(only=_NO_LOGS),
         "health_check_logs.s3.prefix": _text(only=_NO_LOGS),
-        "routing.http.desync_mitigation_mode": _one_of(("monitor", "defensive", "strictest"), "defensive"),
+        "routing.http.desync_mitigation_mode": _one_of(
+            ("monitor", "defensive", "strictest"),
+            "defensive",
+            "requests that two servers could read in two ways are always refused",
+        ),
         "routing.http.drop_invalid_header_fields.enabled": _flag(),
         "routing.http.preserve_host_header.enabled": _flag(),
         "routing.http.x_amzn_tls_version_and_cipher_suite.enabled": _flag(),
