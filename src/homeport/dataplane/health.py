@@ -15,6 +15,8 @@ from typing import Any
 from homeport.dataplane.clusters import cluster_name, group_of, in_service, zone_of
 from homeport.dataplane.model import Balancer, HealthCheck, TargetGroup
 
+MISMATCH = "Target.ResponseCodeMismatch"
+
 
 class HealthState(StrEnum):
     """States of a target that traffic makes."""
@@ -67,7 +69,7 @@ def unhealthy(failure: Failure, status: int | None = None) -> TargetHealth:
             codes = "" if status is None else str(status)
             return TargetHealth(
                 state=HealthState.UNHEALTHY,
-                reason="Target.ResponseCodeMismatch",
+                reason=MISMATCH,
                 description=f"Health checks failed with these codes: [{codes}]",
             )
         case Failure.NETWORK:

@@ -203,6 +203,7 @@ def _http1(address: BindAddress) -> Body:
     formatter = {"name": "envoy.http.stateful_header_formatters.preserve_case", "typed_config": case}
     return {
         "accept_http_10": True,
+        "allow_custom_methods": True,
         "default_host_for_http_10": address.address,
         "header_key_format": {"stateful_formatter": formatter},
     }

@@ -68,11 +68,14 @@ def _before_port(regex: str) -> str:
 
 
 def query(key: str | None, value: str) -> str:
-    """A path with a query that has this parameter, in any case of letters."""
+    """A path with a query that has this parameter, in any case of letters.
+
+    Without a key: a parameter of any name with this value, or one without `=` that is the value.
+    """
     wanted = wildcards(value, many=_QUERY_ANY, one=_QUERY_ONE, escapes=True)
-    name = (
-        f"(?:{_KEY_ANY}=)?"
-        if key is None
-        else f"{wildcards(key, many=_KEY_ANY, one=_KEY_ONE, escapes=True)}="
-    )
-    return rf"[^?]*\?(?:[^&]*&)*{name}{wanted}(?:&{ANY})?"
+    if key is not None:
+        wanted = f"{wildcards(key, many=_KEY_ANY, one=_KEY_ONE, escapes=True)}={wanted}"
+    else:
+        alone = [] if "=" in value else [wildcards(value, many=_KEY_ANY, one=_KEY_ONE, escapes=True)]
+        wanted = either([f"{_KEY_ANY}={wanted}", *alone])
+    return rf"[^?]*\?(?:[^&]*&)*{wanted}(?:&{ANY})?"

@@ -21,17 +21,17 @@ function envoy_on_request(handle)
   local authority = headers:get(":authority") or ""
   local query = path:match("%?(.*)$") or ""
   local own = {
-    protocol = to["from_protocol"], port = to["from_port"], query = query,
+    protocol = to:get("from_protocol"), port = to:get("from_port"), query = query,
     host = authority:match("^(%[[^%]]*%])") or authority:match("^([^:]*)") or "",
     path = path:match("^/?([^%?]*)"),
   }
   local function fill(text) return (text:gsub("#{(%a+)}", own)) end
-  local url = fill(to["protocol"]):lower() .. "://" .. fill(to["host"])
-  url = url .. ":" .. fill(to["port"]) .. fill(to["path"])
-  query = fill(to["query"])
+  local url = fill(to:get("protocol")):lower() .. "://" .. fill(to:get("host"))
+  url = url .. ":" .. fill(to:get("port")) .. fill(to:get("path"))
+  query = fill(to:get("query"))
   if query ~= "" then url = url .. "?" .. query end
-  local answer = {[":status"] = to["status"], ["location"] = url, ["content-type"] = "text/html"}
-  if to["server"] ~= "" then answer["server"] = to["server"] end
+  local answer = {[":status"] = to:get("status"), ["location"] = url, ["content-type"] = "text/html"}
+  if to:get("server") ~= "" then answer["server"] = to:get("server") end
   handle:respond(answer, "")
 end
 """
@@ -58,14 +58,14 @@ end
 function envoy_on_request(handle)
   local as = handle:filterContext()
   local headers = handle:headers()
-  local name = as["cookie"]
+  local name = as:get("cookie")
   if not name then return end
   local value = cookie(headers, name)
-  if not value and as["cors"] then
-    value = cookie(headers, as["cors"])
+  if not value and as:get("cors") then
+    value = cookie(headers, as:get("cors"))
     if value then headers:replace("cookie", headers:get("cookie") .. "; " .. name .. "=" .. value) end
   end
-  if value and as["app"] and not cookie(headers, as["app"]) then
+  if value and as:get("app") and not cookie(headers, as:get("app")) then
     headers:replace("cookie", without(headers:get("cookie"), name))
     value = nil
   end
@@ -82,16 +82,17 @@ end
 function envoy_on_response(handle)
   local as = handle:filterContext()
   local headers = handle:headers()
-  if as["group"] then give(headers, "AWSALBTG", "AWSALBTGCORS", as["group"], as["group_seconds"]) end
-  local name = as["cookie"]
+  local group = as:get("group")
+  if group then give(headers, "AWSALBTG", "AWSALBTGCORS", group, as:get("group_seconds")) end
+  local name = as:get("cookie")
   if not name then return end
-  local kept, fresh, app = {}, nil, as["app"] == nil
+  local kept, fresh, app = {}, nil, as:get("app") == nil
   for i = 0, headers:getNumValues("set-cookie") - 1 do
     local line = headers:getAtIndex("set-cookie", i)
     local key, value = line:match('^([^=]+)="?([^";]*)')
     if key == name then fresh = value else
       kept[#kept + 1] = line
-      if key == as["app"] then app = true end
+      if key == as:get("app") then app = true end
     end
   end
   if fresh then
@@ -101,7 +102,7 @@ function envoy_on_response(handle)
   local before = (handle:streamInfo():dynamicMetadata():get("homeport") or {})["session"]
   if app then
     local value = fresh or before
-    if value then give(headers, name, as["cors"], value, as["seconds"]) end
+    if value then give(headers, name, as:get("cors"), value, as:get("seconds")) end
   end
 end
 """

@@ -51,6 +51,8 @@ class _Talk:
     """The conversation about one kind."""
 
     asked: bool = False
+    greeted: bool = False
+    """Whether it was told anything: who asks for all of a kind waits to hear that there is nothing."""
     names: set[str] = field(default_factory=set)
     has: dict[str, str] = field(default_factory=dict)
     sent: Update | None = None
@@ -123,6 +125,7 @@ class Session:
         """Send again what was refused: an address may be there now, a port free."""
         for talk in self._talks.values():
             talk.rejected.clear()
+            talk.alone = []
 
     @property
     def rejections(self) -> tuple[Rejection, ...]:
@@ -200,7 +203,8 @@ class Session:
         removed = self._extra(kind) if kind is not Kind.CLUSTER or self._rules_settled() else []
         if kind is Kind.CLUSTER and missing:
             removed = []
-        return self._send(kind, missing, removed) if missing or removed else None
+        welcome = kind in BY_WILDCARD and not talk.greeted
+        return self._send(kind, missing, removed) if missing or removed or welcome else None
 
     def _send(self, kind: Kind, resources: list[Resource], removed: Iterable[str] = ()) -> Update:
         self._nonces += 1
@@ -208,6 +212,7 @@ class Session:
             kind=kind, nonce=f"{self._nonces}", resources=tuple(resources), removed=tuple(removed)
         )
         self._talks[kind].sent = update
+        self._talks[kind].greeted = True
         return update
 
     def _may(self, kind: Kind) -> bool:

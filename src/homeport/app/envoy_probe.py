@@ -1,0 +1,49 @@
+"""What an unhealthy target answers: asked once, as the check asks, for the reason that people read."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+
+from homeport.dataplane.model import Protocol, ProtocolVersion, TargetGroup
+
+
+class Probe:
+    """Health never depends on it: the proxy's checks decide, this only finds the words."""
+
+    def __init__(self) -> None:
+        self._client: aiohttp.ClientSession
+
+    async def __aenter__(self) -> Self:
+        connector = aiohttp.TCPConnector(limit=4, force_close=True, ssl=False)
+        self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._client.close()
+
+    async def status(self, group: TargetGroup, key: str) -> int | None:
+        """The status that the target of this key answers now; None if it does not, or need not."""
+        check = group.health_check
+        if check is None or check.protocol not in (Protocol.HTTP, Protocol.HTTPS):
+            return None
+        if group.version is not ProtocolVersion.HTTP1:
+            return None
+        address, _, port = key.rpartition(":")
+        url = f"{check.protocol.value.lower()}://{address}:{check.port or port}{check.path}"
+        headers = {"User-Agent": "ELB-HealthChecker/2.0", "Accept": "*/*"}
+        limit = aiohttp.ClientTimeout(total=check.timeout_seconds)
+        try:
+            async with self._client.get(url, headers=headers, timeout=limit, allow_redirects=False) as answer:
+                code = answer.status
+        except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+            return None
+        passes = any(low <= code <= high for low, high in check.codes)
+        return None if passes else code
