@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from homeport.app.ec2_instances import EcsInstances
 from homeport.app.wiring import ControlPlane
 from homeport.core.pages import Pages
 from homeport.gateway.stages import MountedService
 from homeport.services.ec2 import manifest as ec2
-from homeport.services.ec2.manifest import LocalInstance
+from homeport.services.ec2.manifest import Instances, LocalInstance
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -41,15 +42,25 @@ class SomeInstances:
 
 
 def mount_ec2(plane: ControlPlane, pages: Pages) -> tuple[MountedService, ...]:
-    """EC2 with three local instances."""
+    """EC2 with three local instances, of which the last does not answer."""
+    found = (instance(0), instance(1), instance(2, is_reachable=False))
+    return (_mounted(plane, pages, SomeInstances(*found)),)
+
+
+def mount_ec2_with_ecs(plane: ControlPlane, pages: Pages) -> tuple[MountedService, ...]:
+    """EC2 with the instances that ECS knows."""
+    return (_mounted(plane, pages, EcsInstances(plane.store)),)
+
+
+def _mounted(plane: ControlPlane, pages: Pages, instances: Instances) -> MountedService:
     context = ec2.Ec2(
         store=plane.store,
         clock=plane.clock,
         ids=plane.ids,
         pages=pages,
-        instances=SomeInstances(*(instance(number) for number in range(3))),
+        instances=instances,
     )
-    mounted = MountedService(
+    return MountedService(
         name=ec2.name,
         operations=ec2.operations,
         context=context,
@@ -57,4 +68,3 @@ def mount_ec2(plane: ControlPlane, pages: Pages) -> tuple[MountedService, ...]:
         internal_error="InternalError",
         facts=ec2.facts,
     )
-    return (mounted,)

@@ -170,6 +170,9 @@ def test_local_instances_are_told_with_their_tags(ec2: Any) -> None:
     assert code(lambda: ec2.describe_instances(InstanceIds=["x"])) == "InvalidInstanceID.Malformed"
     (status, *_) = ec2.describe_instance_status(IncludeAllInstances=True)["InstanceStatuses"]
     assert (status["InstanceId"], status["InstanceState"]["Name"]) == (first, "running")
+    impaired = [{"Name": "instance-status.status", "Values": ["impaired"]}]
+    (away,) = ec2.describe_instance_status(Filters=impaired)["InstanceStatuses"]
+    assert away["InstanceStatus"]["Details"] == [{"Name": "reachability", "Status": "failed"}]
     asked = {"InstanceId": first, "Attribute": "instanceType"}
     assert ec2.describe_instance_attribute(**asked)["InstanceType"] == {"Value": "m5.large"}
     (kind,) = ec2.describe_instance_types(InstanceTypes=["m5.large"])["InstanceTypes"]

@@ -10,7 +10,10 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalInstance:
-    """A machine that runs containers. `address` is its own in the VPC, empty when nobody knows."""
+    """A machine that runs containers. `address` is its own in the VPC, empty when nobody knows.
+
+    `is_reachable`: its agent is connected.
+    """
 
     instance_id: str
     zone: str
@@ -23,6 +26,7 @@ class LocalInstance:
     subnet_id: str = ""
     groups: tuple[str, ...] = ()
     profile_arn: str = ""
+    is_reachable: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

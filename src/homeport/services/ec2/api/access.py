@@ -20,7 +20,7 @@ _KINDS = {
     "NetworkInterfaceId": "network-interface",
     "GatewayId": "internet-gateway",
     "Groups": "security-group",
-    "SecurityGroupRuleIds": "security-group-rule",
+    "SecurityGroupRules": "security-group-rule",
     "InstanceId": "instance",
 }
 _PREFIXES = {
@@ -77,15 +77,21 @@ def resource_keys(call: Call, found: Resource | None) -> dict[str, KeyValue]:
     return keys
 
 
-def guarded(*members: str, creates: str = "") -> NeedsOf:
-    """The named resources with their condition keys, and what the request creates, with its tags."""
+def guarded(*members: str, creates: str = "", tags: str = "") -> NeedsOf:
+    """The named resources with their condition keys, and what the request creates, with its tags.
+
+    `tags`: a kind that is asked about only when the request brings tags for it. Groups' rules are: who
+    may change a group may give it rules. Source: EC2 user guide, example policies for security groups.
+    """
+    made_kind = creates or tags
 
     async def needs(call: Call, ec2: Any, request: Mapping[str, Any]) -> Sequence[Access]:
         named: list[tuple[str, str]] = []
         for member in members:
             value = request.get(member)
             listed = [value] if isinstance(value, str) else list(value or ())
-            named += [(_KINDS[member], one) for one in listed]
+            ids = [one if isinstance(one, str) else str(one.get("SecurityGroupRuleId", "")) for one in listed]
+            named += [(_KINDS[member], one) for one in ids]
         found = await ec2.store.read(
             lambda tx: Shelf(tx, call.account_id, call.region).any_of(one for _, one in named)
         )
@@ -98,14 +104,16 @@ def guarded(*members: str, creates: str = "") -> NeedsOf:
             )
             for kind, one in named
         ]
-        if creates:
+        if made_kind:
             inside = next((resource_keys(call, found.get(one)) for _, one in named), {})
             vpc = request.get("VpcId")
             made = {**keys, **inside, **({"ec2:Vpc": arn_of(call, "vpc", vpc)} if vpc else {})}
-            accesses.append(Access(action=action, resource=arn_of(call, creates), keys=made))
+            new = arn_of(call, made_kind)
+            if creates:
+                accesses.append(Access(action=action, resource=new, keys=made))
             if any(one.get("Tags") for one in request.get("TagSpecifications") or ()):
                 tagging = {**made, "ec2:CreateAction": call.operation}
-                accesses.append(Access(action="ec2:CreateTags", resource=arn_of(call, creates), keys=tagging))
+                accesses.append(Access(action="ec2:CreateTags", resource=new, keys=tagging))
         return accesses
 
     return needs

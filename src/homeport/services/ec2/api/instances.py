@@ -60,6 +60,10 @@ _STATUS: Fields[Answer] = {
     "availability-zone-id": lambda one: (one["AvailabilityZoneId"],),
     "instance-state-code": always("16"),
     "instance-state-name": always("running"),
+    "instance-status.status": lambda one: (one["InstanceStatus"]["Status"],),
+    "instance-status.reachability": lambda one: (one["InstanceStatus"]["Details"][0]["Status"],),
+    "system-status.status": lambda one: (one["SystemStatus"]["Status"],),
+    "system-status.reachability": lambda one: (one["SystemStatus"]["Details"][0]["Status"],),
 }
 
 
@@ -145,6 +149,21 @@ async def describe_instances(call: Call, ec2: Ec2, req: Request) -> Answer:
     }
 
 
+def _status_view(one: LocalInstance) -> Answer:
+    checked = {
+        "Status": "ok" if one.is_reachable else "impaired",
+        "Details": [{"Name": "reachability", "Status": "passed" if one.is_reachable else "failed"}],
+    }
+    return {
+        "InstanceId": one.instance_id,
+        "AvailabilityZone": one.zone,
+        "AvailabilityZoneId": zone_id(one.zone) if one.zone else "",
+        "InstanceState": RUNNING,
+        "InstanceStatus": checked,
+        "SystemStatus": checked,
+    }
+
+
 @serve(
     "DescribeInstanceStatus",
     "Filters",
@@ -155,28 +174,16 @@ async def describe_instances(call: Call, ec2: Ec2, req: Request) -> Answer:
     "MaxResults",
 )
 async def describe_instance_status(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """The local instances' states.
+    """The local instances' states: impaired is one whose agent is away.
 
-    All of them run, so IncludeAllInstances adds none; nobody checks their systems.
+    All of them run, so IncludeAllInstances adds none.
     """
     ids = req.get("InstanceIds") or ()
     check_paging(req, has_ids=bool(ids))
     passes = predicate(req.get("Filters"), _STATUS)
     found = _by_id(await ec2.instances.all(call.account_id, call.region), ids)
     check_dry_run(req)
-    unchecked = {"Status": "not-applicable", "Details": []}
-    listed: list[Answer] = [
-        {
-            "InstanceId": one.instance_id,
-            "AvailabilityZone": one.zone,
-            "AvailabilityZoneId": zone_id(one.zone) if one.zone else "",
-            "InstanceState": RUNNING,
-            "InstanceStatus": unchecked,
-            "SystemStatus": unchecked,
-        }
-        for one in found
-    ]
-    listed = [one for one in listed if passes(one)]
+    listed = [view for view in map(_status_view, found) if passes(view)]
     shown, more = page(call, ec2, req, listed, lambda one: str(one["InstanceId"]))
     return {"InstanceStatuses": list(shown), **more}
 

@@ -120,7 +120,7 @@ async def _authorize(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> 
     "TagSpecifications",
     *_FLAT,
     resources=nothing,
-    needs=guarded("GroupId", creates="security-group-rule"),
+    needs=guarded("GroupId", tags="security-group-rule"),
 )
 async def authorize_security_group_ingress(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Let more in: all of it or nothing."""
@@ -134,7 +134,7 @@ async def authorize_security_group_ingress(call: Call, ec2: Ec2, req: Request) -
     "TagSpecifications",
     *_FLAT,
     resources=nothing,
-    needs=guarded("GroupId", creates="security-group-rule"),
+    needs=guarded("GroupId", tags="security-group-rule"),
 )
 async def authorize_security_group_egress(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Let more out: all of it or nothing."""
@@ -193,7 +193,7 @@ async def _revoke(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Ans
     "SecurityGroupRuleIds",
     *_FLAT,
     resources=nothing,
-    needs=guarded("GroupId", "SecurityGroupRuleIds"),
+    needs=guarded("GroupId"),
 )
 async def revoke_security_group_ingress(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Let less in. What is not there is an error, and in the default VPC only told."""
@@ -207,7 +207,7 @@ async def revoke_security_group_ingress(call: Call, ec2: Ec2, req: Request) -> A
     "SecurityGroupRuleIds",
     *_FLAT,
     resources=nothing,
-    needs=guarded("GroupId", "SecurityGroupRuleIds"),
+    needs=guarded("GroupId"),
 )
 async def revoke_security_group_egress(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Let less out."""
@@ -235,7 +235,7 @@ async def describe_security_group_rules(call: Call, ec2: Ec2, req: Request) -> A
     "GroupId",
     "SecurityGroupRules",
     resources=nothing,
-    needs=guarded("GroupId"),
+    needs=guarded("GroupId", "SecurityGroupRules"),
 )
 async def modify_security_group_rules(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Make other rules of some.
