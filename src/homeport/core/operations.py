@@ -100,7 +100,7 @@ class Operations:
         self.service = service
         self._keys_of = keys_of
         self._keys = keys
-        self._action_prefix = action_prefix or service
+        self.action_prefix = action_prefix or service
         self._table: dict[str, Operation] = {}
 
     def operation(  # noqa: PLR0913 - each is a column of the table
@@ -125,7 +125,7 @@ class Operations:
             self._table[name] = Operation(
                 name=name,
                 handler=handler,
-                action=action or f"{self._action_prefix}:{name}",
+                action=action or f"{self.action_prefix}:{name}",
                 resources=resources,
                 keys=keys or self._keys,
                 needs=needs,

@@ -97,7 +97,7 @@ def global_keys(call: Call, how: Circumstances) -> dict[str, ContextValue]:
 
 
 class Authority:
-    """Asks the policies. `facts` are the services', by their names."""
+    """Asks the policies. `facts` are the services', by what their actions begin with."""
 
     def __init__(self, facts: dict[str, tuple[ResourceFacts, Any]]) -> None:
         self._facts = facts

@@ -83,7 +83,11 @@ class Chain:
     ) -> None:
         self._services = {service.name: service for service in services}
         self._authority = Authority(
-            {one.name: (one.facts, one.context) for one in services if one.facts is not None}
+            {
+                one.operations.action_prefix: (one.facts, one.context)
+                for one in services
+                if one.facts is not None
+            }
         )
         self._trail = trail
         self._denials = denials
