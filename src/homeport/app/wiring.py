@@ -296,6 +296,7 @@ def build_chain(
         anonymous=anonymous,
         trail=trail,
         denials=plane.denials,
+        socket_access=ecs.agent_access,
     )
 
 

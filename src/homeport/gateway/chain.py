@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from homeport.core.access import Access
@@ -21,7 +22,7 @@ from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.gateway.audit import AuditTrail, Note
 from homeport.gateway.authority import Authority, Decided, circumstances, is_unlimited
-from homeport.gateway.ports import DenialSeal, KeyRecord, KeyRing, OwnPage
+from homeport.gateway.ports import DenialSeal, KeyRecord, KeyRing, OwnPage, SocketAccess
 from homeport.gateway.refusals import (
     RefusedError,
     denied,
@@ -80,7 +81,9 @@ class Chain:
         anonymous: Anonymous | None = None,
         trail: AuditTrail | None = None,
         denials: DenialSeal | None = None,
+        socket_access: SocketAccess,
     ) -> None:
+        self._socket_access = socket_access
         self._services = {service.name: service for service in services}
         self._authority = Authority(
             {
@@ -151,15 +154,11 @@ class Chain:
 
     async def authenticate_socket(self, http: HttpRequest, base_url: str, action: str) -> Call:
         """Prove an agent's websocket upgrade and that it may `action`. Raise `RefusedError`."""
-        given = dict(parse_qsl(http.raw_query))
-        access = Access(
-            action=f"ecs:{action}",
-            resource=given.get("containerInstance") or "*",
-            keys={"ecs:cluster": given["cluster"]} if "cluster" in given else {},
-        )
+        # Read as the agents' sockets read it: of a member that is given twice, the last counts.
+        query = dict(parse_qsl(http.raw_query, keep_blank_values=True))
         note = Note(request_id=uuid(self._ids), at=self._clock.now(), http=http)
         try:
-            await self._prove(note, base_url, access)
+            await self._prove(note, base_url, action, lambda call: self._socket_access(call, action, query))
         except RefusedError as refusal:
             self._keep(note, SOCKET_REFUSED_STATUS, refusal.code, refusal.message)
             raise
@@ -167,16 +166,16 @@ class Chain:
         assert note.call is not None
         return note.call
 
-    async def _prove(self, note: Note, base_url: str, access: Access) -> Call:
+    async def _prove(self, note: Note, base_url: str, name: str, access_of: Callable[[Call], Access]) -> Call:
         """Prove a request that is signed for ECS but is none of its operations."""
         arrived = Arrived(request_id=note.request_id, http=note.http, base_url=base_url, at=note.at)
-        routed = Routed(service="ecs", operation=access.action.partition(":")[2], protocol="json", params={})
+        routed = Routed(service="ecs", operation=name, protocol="json", params={})
         note.routed = routed
         note.claim = said = _claimed(note.http, routed)
         proven = await self._authenticate(RoutedRequest(arrived=arrived, routed=routed, claim=said))
         note.call = proven.call
         if not is_unlimited(proven.call.principal):
-            how = circumstances(note.http, note.at)
+            how, access = circumstances(note.http, note.at), access_of(proven.call)
             note.decided = (await self._authority.ask(proven.call, access, proven.policies, how),)
             self._refuse_denied(proven.call, routed, note.decided)
         note.may = True
@@ -186,7 +185,8 @@ class Chain:
         """The answer to a signed request for a page of Homeport's own; refusals are ECS's."""
         note = Note(request_id=uuid(self._ids), at=self._clock.now(), http=http, own=True)
         try:
-            call = await self._prove(note, base_url, Access(action=page.action))
+            name, access = page.action.partition(":")[2], Access(action=page.action)
+            call = await self._prove(note, base_url, name, lambda _: access)
             body = await page.read(call, dict(parse_qsl(http.raw_query)))
         except RefusedError as error:
             refusal = error

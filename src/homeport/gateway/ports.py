@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from homeport.agentproto.messages import Frame
+from homeport.core.access import Access
 from homeport.core.call import Call, Principal
 from homeport.policy.decision import Policies
 from homeport.policy.resource import ResourcePolicy
@@ -106,6 +107,14 @@ class AgentConnection:
     send_credentials: bool = False
     seq_num: int = 0
     protocol_version: int = 0
+
+
+class SocketAccess(Protocol):
+    """What an agent that opens a socket must be allowed."""
+
+    def __call__(self, call: Call, action: str, query: Mapping[str, str]) -> Access:
+        """`action` on what the connect URL's values name."""
+        ...
 
 
 class AgentRefusedError(Exception):

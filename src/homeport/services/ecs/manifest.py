@@ -22,6 +22,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
 from homeport.services.ecs.api.context import Ecs, ops
 from homeport.services.ecs.api.facts import Facts
+from homeport.services.ecs.api.resources import agent_access
 from homeport.services.ecs.control.agents import AgentHub
 from homeport.services.ecs.control.alarms import AlarmController
 from homeport.services.ecs.control.event_bus import EventBus
@@ -83,6 +84,7 @@ __all__ = [
     "Task",
     "TaskRepo",
     "ZoneWatch",
+    "agent_access",
     "facts",
     "invalid_input",
     "name",

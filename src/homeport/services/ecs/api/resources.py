@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from homeport.core.access import Keys, KeyValue
+from homeport.core.access import Access, Keys, KeyValue
 from homeport.core.arn import is_arn
 from homeport.core.call import Call
 from homeport.core.operations import request_tags
@@ -101,6 +101,14 @@ def resolved_later(call: Call, request: Request) -> tuple[str, ...]:
     """Nothing by itself: the operation's `needs` name the revision that is meant."""
     del call, request
     return ()
+
+
+def agent_access(call: Call, action: str, query: Mapping[str, str]) -> Access:
+    """What opening an agent's socket needs: `action` on the container instance that its URL names."""
+    request = {name: query[name] for name in ("cluster", "containerInstance") if query.get(name)}
+    (arn,) = instances_resource(call, request)
+    cluster = {"ecs:cluster": cluster_resource(call, request)[0]}
+    return Access(action=f"ecs:{action}", resource=arn, keys={**cluster, **cluster_keys(call, arn)})
 
 
 # Condition keys
