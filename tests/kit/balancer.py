@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from random import Random
 
+from homeport.core.clock import Clock
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
     TARGETS_CHANGED,
@@ -26,6 +28,7 @@ from homeport.services.ecs.ports import (
 from homeport.store.base import Store
 
 GROUP = "arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/{}/0123456789abcdef"
+LATE_SECONDS = 150.0
 INITIAL = TargetState(
     state="initial", reason="Elb.InitialHealthChecking", description="Initial health checks in progress"
 )
@@ -44,13 +47,14 @@ DRAINS = TargetState(
 
 @dataclass
 class FakeTargetGroups:
-    """Target groups and their targets.
+    """Target groups and their targets. `clock`: what tells that a registration comes too late.
 
     `answers`: whether something listens there and is well, `None`: nobody listens; without it all is well.
     `check_seconds`: between two looks; `trouble`: how often a call fails, before or after it was done.
     """
 
     store: Store
+    clock: Clock
     groups: dict[str, TargetGroup] = field(default_factory=dict)
     targets: dict[str, dict[TargetAddress, TargetState]] = field(default_factory=dict)
     answers: Callable[[TargetAddress], bool | None] = lambda _address: True
@@ -64,6 +68,10 @@ class FakeTargetGroups:
     ends: dict[tuple[str, TargetAddress], float] = field(default_factory=dict)
     """When a draining target is gone, on the loop's clock."""
     calls: list[tuple[str, str, tuple[TargetAddress, ...]]] = field(default_factory=list)
+    under_way: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    """Questions of processes that have died, with when they arrive."""
+    haunted: set[TargetAddress] = field(default_factory=set)
+    """Where such a registration came about."""
 
     def add(self, name: str, target_type: str = "instance", delay_seconds: float = 30.0) -> str:
         """A target group; its ARN."""
@@ -86,8 +94,19 @@ class FakeTargetGroups:
         """Check health until cancelled."""
         while True:
             await asyncio.sleep(self.check_seconds)
+            await self._arrive()
             for arn in list(self.groups):
                 await self._check(arn)
+
+    async def _arrive(self) -> None:
+        """What was asked by processes that are gone comes about."""
+        now = asyncio.get_running_loop().time()
+        due = [come for at, come in self.under_way if at <= now]
+        self.under_way = [one for one in self.under_way if one[0] > now]
+        for come in due:
+            come()
+        for arn in self.groups if due else ():
+            await self._tell(arn)
 
     async def _check(self, arn: str) -> None:
         now, targets = asyncio.get_running_loop().time(), self.targets[arn]
@@ -120,18 +139,34 @@ class FakeTargetGroups:
         await self._pause()
         return {arn: self.groups[arn] for arn in arns if arn in self.groups}
 
-    async def register(self, arn: str, targets: Collection[TargetAddress]) -> None:
-        lost = await self._pause()
+    async def register(self, arn: str, targets: Collection[TargetAddress], *, before: datetime) -> None:
+        lost = await self._pause(lambda: self.haunt(arn, tuple(targets), before))
+        if not self._register(arn, targets, before):
+            raise TargetGroupsError("The request came too late.")
+        self._answer(lost)
+
+    def _register(self, arn: str, targets: Collection[TargetAddress], before: datetime) -> bool:
         known = self._of(arn)
+        if self.clock.now() > before:
+            return False
         self.calls.append(("register", arn, tuple(targets)))
         for address in targets:
             if known.get(address, DRAINS) == DRAINS:
                 known[address] = INITIAL
                 self.ends.pop((arn, address), None)
-        self._answer(lost)
+        return True
+
+    def haunt(self, arn: str, targets: Collection[TargetAddress], before: datetime) -> None:
+        """A registration arrives whose process is gone."""
+        if self._register(arn, targets, before):
+            self.haunted |= set(targets)
 
     async def deregister(self, arn: str, targets: Collection[TargetAddress]) -> None:
-        lost = await self._pause()
+        lost = await self._pause(lambda: self._deregister(arn, tuple(targets)))
+        self._deregister(arn, targets)
+        self._answer(lost)
+
+    def _deregister(self, arn: str, targets: Collection[TargetAddress]) -> None:
         known = self._of(arn)
         self.calls.append(("deregister", arn, tuple(targets)))
         delay = self.groups[arn].deregistration_delay_seconds
@@ -139,7 +174,6 @@ class FakeTargetGroups:
             if known.get(address, DRAINS) != DRAINS:
                 known[address] = DRAINS
                 self.ends[arn, address] = asyncio.get_running_loop().time() + delay
-        self._answer(lost)
 
     async def health(self, arn: str) -> Mapping[TargetAddress, TargetState]:
         await self._pause()
@@ -150,10 +184,19 @@ class FakeTargetGroups:
             raise TargetGroupMissingError(f"Target groups '{arn}' not found")
         return self.targets[arn]
 
-    async def _pause(self) -> bool:
-        """Takes its time. Raise instead of doing anything; or: whether the answer will be lost."""
+    async def _pause(self, comes_late: Callable[[], object] = lambda: None) -> bool:
+        """Takes its time. Raise instead of doing anything; or: whether the answer will be lost.
+
+        Who is killed meanwhile may have sent its question already: then that arrives at any time later.
+        """
         if self.slow_seconds:
-            await asyncio.sleep(self.dice.uniform(0, self.slow_seconds))
+            try:
+                await asyncio.sleep(self.dice.uniform(0, self.slow_seconds))
+            except asyncio.CancelledError:
+                if self.trouble and self.dice.random() < 0.5:
+                    at = asyncio.get_running_loop().time() + self.dice.uniform(0, LATE_SECONDS)
+                    self.under_way.append((at, comes_late))
+                raise
         if self.down:
             raise TargetGroupsError(self.down)
         if self.dice.random() < self.trouble:

@@ -124,7 +124,9 @@ class TargetWorld(World):
         self.seen = TargetWatch(self.clock)
         self.watch = self.seen
         self.violations = self.watch.violations
-        self.balancer = FakeTargetGroups(store=self.inner, answers=self._answers, dice=self.dice)
+        self.balancer = FakeTargetGroups(
+            store=self.inner, clock=self.clock, answers=self._answers, dice=self.dice
+        )
         self.arns = [self.balancer.add(name, delay_seconds=DRAIN_SECONDS) for name in ("one", "two")]
         self.alarms = FakeAlarms(store=self.inner)
         self.balancer.slow_seconds = self.dice.choice((0.0, 0.1, 5.0))
@@ -154,9 +156,10 @@ class TargetWorld(World):
         """An agent is told to stop a task that runs: nobody may send it anything any more.
 
         Unless nobody knows what it gets: it was stopped before it was known to run, and with that on which
-        port, or it belongs to no load balancer and has the port of one that did.
+        port, or it belongs to no load balancer and has the port of one that did, or a process that died
+        long ago has registered it again since.
         """
-        if arn not in self.seen.served:
+        if arn not in self.seen.served or address in self.balancer.haunted:
             return
         for group in self.arns:
             state = self.balancer.targets.get(group, {}).get(address)

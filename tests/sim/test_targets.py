@@ -6,6 +6,7 @@ Sources: developer guide, "Service event messages", "Amazon ECS task lifecycle",
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from homeport.agentproto.messages import Frame, PayloadMessage, TaskManifestMessage
 from homeport.core.errors import AwsError
 from homeport.services.ecs.control.explainer import Explainer
-from homeport.services.ecs.ports import AgentHello, TargetGroup
+from homeport.services.ecs.ports import TARGETS_CHANGED, AgentHello, TargetGroup
 from homeport.services.ecs.repo.targets import TargetRepo
 from tests.kit.balancer import DRAINS, UNHEALTHY
 from tests.kit.sim_targets import DRAIN_SECONDS, TargetWorld, quiet_world
@@ -151,6 +152,30 @@ async def test_a_deleted_service_leaves_no_target() -> None:
         await asyncio.sleep(DRAIN_SECONDS + 60)
         assert (world.balancer.targets[arn], world.balancer.targets[world.arns[1]]) == ({}, {})
         assert await world.live() == ()
+
+
+@pytest.mark.parametrize("late", [0, 95])
+async def test_a_registration_that_arrives_after_a_whole_drain_leaves_no_target(late: float) -> None:
+    """Its process asked for it, and died: nobody hears the answer. It is undone, or refused as too late."""
+    async with quiet_world() as world:
+        group = world.balancer.groups[world.arns[0]]
+        world.balancer.groups[group.arn] = dataclasses.replace(group, deregistration_delay_seconds=1)
+        arn = await steady_service(world, 1)
+        (row,) = await world.look(lambda tx: TargetRepo(tx).of_service(1))
+        await world.call("DeleteService", service="web", force=True)
+
+        async def is_drained() -> bool:
+            return not await world.live() and not world.balancer.targets[arn]
+
+        await world.until(is_drained)
+        assert world.clock.now() < row.register_by, "nobody waits for what may still come"
+        await asyncio.sleep(late)
+        world.balancer.haunt(arn, [(row.target, row.port)], row.register_by)
+        await world.inner.write(lambda tx: tx.touch(TARGETS_CHANGED, arn))
+        assert bool(world.balancer.targets[arn]) == (not late)
+        await asyncio.sleep(120)
+        assert world.balancer.targets[arn] == {}
+        assert await world.look(lambda tx: TargetRepo(tx).of_service(1)) == ()
 
 
 async def test_a_target_group_that_is_deleted_keeps_no_task_from_stopping() -> None:

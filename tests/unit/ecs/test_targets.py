@@ -23,6 +23,7 @@ from homeport.services.ecs.plan.targets import (
     answered,
     is_wanted,
     plan_targets,
+    register_before,
     told_answers,
 )
 from homeport.services.ecs.ports import TargetState
@@ -32,6 +33,7 @@ ONE, TWO = (
     TargetPlace(target_group="tg/two", container="app", port=80),
 )
 INSTANCES = {1: "i-1", 2: "i-2"}
+STATUSES = ("REGISTERING", "REGISTERED", "DEREGISTERING", "DRAINING", "DRAINED")
 STATES = ("initial", "healthy", "unhealthy", "draining", "unhealthy.draining", "unused", "unavailable")
 
 
@@ -189,6 +191,55 @@ def test_a_late_registration_is_deregistered_again() -> None:
     assert answered(row, "REGISTERING", NOW).status == "DEREGISTERING", "its answer came late"
 
 
+def drained(**members: Any) -> Target:
+    """One whose registration may have been asked for by a process that has died since."""
+    ends = NOW + timedelta(seconds=20)
+    return target(placed(1), "DRAINED", deregistered_at=NOW, **{"register_by": ends, **members})
+
+
+def test_a_target_is_remembered_until_no_registration_of_it_can_be_on_its_way() -> None:
+    leaving = placed(1, desired_status="STOPPED", last_status="DEACTIVATING")
+    drains = target(leaving, "DRAINING", deregistered_at=NOW, register_by=NOW + timedelta(seconds=20))
+    step = plan(leaving, rows=(drains,), groups=seen())
+    assert (step.remove, [t.status for t in step.save]) == ((), ["DRAINED"])
+    assert [t.last_status for t in step.tasks] == ["STOPPING"], "nobody waits for it"
+    assert step.wake_at == NOW + timedelta(seconds=50), "clocks differ"
+    assert plan(rows=step.save, groups=seen()).is_empty
+    over = drained(register_by=NOW - timedelta(seconds=30))
+    assert plan(rows=(over,), groups=seen()).remove == (over,)
+
+
+def test_a_registration_that_comes_after_the_drain_is_undone() -> None:
+    row = drained()
+    assert [t.status for t in plan(rows=(row,), groups=seen(row, state="initial")).save] == ["DEREGISTERING"]
+    assert answered(row, "REGISTERING", NOW).status == "DEREGISTERING"
+    assert answered(row, "DEREGISTERING", NOW) == row
+
+
+def test_a_target_is_not_forgotten_unseen() -> None:
+    over = drained(register_by=NOW - timedelta(seconds=30))
+    assert plan(rows=(over,), groups={"tg/one": GroupSeen(problem="away")}).remove == ()
+
+
+@pytest.mark.parametrize(("left", "renewed"), [(None, True), (29, True), (30, False), (60, False)])
+def test_a_registration_has_a_deadline_and_time_enough_until_then(left: float | None, renewed: bool) -> None:
+    here = placed(1)
+    by = None if left is None else NOW + timedelta(seconds=left)
+    row = target(here, "REGISTERING", register_by=by)
+    step = plan(here, rows=(row,), groups=seen())
+    assert [t.register_by for t in step.save] == ([NOW + timedelta(seconds=60)] if renewed else [])
+    assert [t.register_by for t in plan(here).add] == [NOW + timedelta(seconds=60)]
+    known = target(here, register_by=NOW)
+    (again,) = plan(here, rows=(known,), groups=seen()).save
+    assert (again.status, again.register_by) == ("REGISTERING", NOW + timedelta(seconds=60))
+
+
+def test_what_is_registered_together_has_the_earliest_deadline() -> None:
+    rows = [target(placed(n), register_by=NOW + timedelta(seconds=n)) for n in (3, 2)]
+    assert register_before(rows, NOW) == NOW + timedelta(seconds=2)
+    assert register_before([target(placed(1))], NOW) == NOW, "nobody knows: now or never"
+
+
 def test_the_targets_of_a_group_that_is_gone_are_forgotten_and_its_tasks_are_not_healthy() -> None:
     here, leaving = placed(1), placed(2, desired_status="STOPPED")
     rows = (target(here), target(leaving))
@@ -288,14 +339,16 @@ def anything(draw: st.DrawFn) -> TargetSnapshot:
     rows = []
     for owner in (*tasks, placed(90), placed(91, port=49001)):
         if draw(st.booleans()):
-            status = draw(st.sampled_from(("REGISTERING", "REGISTERED", "DEREGISTERING", "DRAINING")))
+            status = draw(st.sampled_from(STATUSES))
             at = NOW - timedelta(seconds=draw(st.sampled_from((0, 29, 30, 300))))
+            by = draw(st.sampled_from((None, *(NOW + timedelta(seconds=n) for n in (-31, -30, -1, 20, 60)))))
             rows.append(
                 target(
                     owner,
                     status,
                     health=draw(st.sampled_from(("", *STATES))),
-                    deregistered_at=at if status == "DRAINING" else None,
+                    deregistered_at=at if status in ("DRAINING", "DRAINED") else None,
+                    register_by=by,
                 )
             )
     groups = {}
@@ -358,11 +411,13 @@ def test_an_agent_hears_of_a_stop_only_when_no_target_of_the_task_is_left(shown:
     left = after(shown, step)
     for moved in step.tasks:
         if moved.last_status == "STOPPING":
-            assert not [row for row in left.targets if row.task_id == moved.id]
+            mine = {row.status for row in left.targets if row.task_id == moved.id}
+            assert mine <= {"DRAINED"}
     for one in left.live:
         if one.is_held:
             ports = {one.containers[0].network_bindings[0]["hostPort"]}
-            here = [row for row in left.targets if row.task_id == one.id or row.port in ports]
+            there = [row for row in left.targets if row.status != "DRAINED"]
+            here = [row for row in there if row.task_id == one.id or row.port in ports]
             assert here, "else nobody would ever tell it"
 
 

@@ -256,8 +256,11 @@ class TargetGroups(Protocol):
         """Those of the target groups that exist."""
         ...
 
-    async def register(self, arn: str, targets: Collection[TargetAddress]) -> None:
-        """Register targets; one that is draining comes back, one that is there already stays."""
+    async def register(self, arn: str, targets: Collection[TargetAddress], *, before: datetime) -> None:
+        """Register targets; one that is draining comes back, one that is there already stays.
+
+        Later than `before` nothing is registered: whoever asked may be gone, and its question forgotten.
+        """
         ...
 
     async def deregister(self, arn: str, targets: Collection[TargetAddress]) -> None:

@@ -29,6 +29,7 @@ from homeport.services.ecs.plan.targets import (
     asked,
     is_wanted,
     plan_targets,
+    register_before,
     told_answers,
     told_problem,
 )
@@ -146,9 +147,13 @@ class TargetController:
         problems = []
         for (arn, status), mine in asked(targets).items():
             registers = status == "REGISTERING"
-            call = self._groups.register if registers else self._groups.deregister
+            addresses = [(target.target, target.port) for target in mine]
             try:
-                await call(arn, [(target.target, target.port) for target in mine])
+                if registers:
+                    before = register_before(mine, self._clock.now())
+                    await self._groups.register(arn, addresses, before=before)
+                else:
+                    await self._groups.deregister(arn, addresses)
             except TargetGroupsError as error:
                 problems.append(str(error))
                 doing = "register targets in" if registers else "deregister targets in"

@@ -32,7 +32,8 @@ class Target(Noun, frozen=True, kw_only=True):
     """A task's registration in a target group: what was asked of the load balancer, and what it said.
 
     `status`: REGISTERING and DEREGISTERING are written before the load balancer is asked and stay until it
-    has answered, so that a registration is never forgotten; then REGISTERED, and DRAINING until the row goes.
+    has answered, so that a registration is never forgotten; then REGISTERED, and DRAINING. DRAINED is one
+    that serves nobody any more; its row goes once no registration of it can be on its way (`register_by`).
     `health`, `reason` and `description` are the load balancer's words of its last answer, `problem` why it
     gave none to the last question. `told`: its failing was told in an event.
     """
@@ -55,6 +56,8 @@ class Target(Noun, frozen=True, kw_only=True):
     problem: str = ""
     told: bool = False
     deregistered_at: datetime | None = None
+    register_by: datetime | None = None
+    """Registrations that were asked for take effect before, or not at all."""
     delay_seconds: float = 300.0
 
     @property

@@ -2,8 +2,10 @@
 
 Level-triggered: a task that should run and runs is registered in its target groups, everything else
 is not. What is asked of a load balancer is written down before it is asked, so that a crash
-in between leaves nothing behind: the question is put again. A task that is told to stop is DEACTIVATING
-until no target at its address drains, or their delay has passed; only then its agent hears of it.
+in between leaves nothing behind: the question is put again. A question of a process that has died may
+still be on its way: registrations have a deadline, and a target is remembered until that has passed. A
+task that is told to stop is DEACTIVATING until no target at its address drains, or their delay has
+passed; only then its agent hears of it.
 
 Sources: developer guide, "Amazon ECS task lifecycle" (DEACTIVATING) and "Service event messages";
 Elastic Load Balancing guides, "Target health status" and "Deregistration delay".
@@ -21,8 +23,13 @@ from homeport.services.ecs.model import Service, Target, TargetPlace, Task
 from homeport.services.ecs.ports import TargetAddress, TargetState
 
 DRAINING = ("draining", "unhealthy.draining")
+REGISTERED = ("initial", "healthy", "unhealthy")
 MISSING = "TARGET GROUP IS NOT FOUND"
 ASKED = ("REGISTERING", "DEREGISTERING")
+REGISTER_WITHIN = timedelta(seconds=60)
+"""A registration that was asked for takes effect within this, or not at all [our choice]."""
+CLOCKS_DIFFER = timedelta(seconds=30)
+"""At most, those of the replicas and of the load balancers' control."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +126,8 @@ class _Step:
         self._events: list[str] = []
         self._wakes: list[datetime] = []
         self._wanted_keys: set[tuple[str, str, int]] = set()
+        self._there: list[Target] = []
+        """What may bring somebody requests, as it stands after the step."""
 
     def register(self, task: Task) -> None:
         for place in task.target_places:
@@ -140,6 +149,7 @@ class _Step:
                     target=address[0],
                     port=address[1],
                     container_port=place.port,
+                    register_by=self._now + REGISTER_WITHIN,
                 )
             )
 
@@ -154,6 +164,8 @@ class _Step:
                 self._remove.append(target)
                 return
             after = left
+        if after.status != "DRAINED":
+            self._there.append(after)
         if after != target:
             self._save.append(after)
 
@@ -164,9 +176,9 @@ class _Step:
         if not seen.exists:
             return self._with_state(target, TargetState(state="unused", description=MISSING))
         if seen.problem:
-            return msgspec.structs.replace(target, problem=seen.problem)
+            return self._timed(msgspec.structs.replace(target, problem=seen.problem))
         if target.status != "REGISTERED":
-            return target
+            return self._timed(target)
         state = seen.health.get((target.target, target.port), TargetState(state="unused"))
         gone = state.state in DRAINING or (state.state == "unused" and state.reason in _NOT_THERE)
         if gone:
@@ -174,7 +186,14 @@ class _Step:
             target = msgspec.structs.replace(target, status="REGISTERING")
         if seen.delay_seconds is not None:
             target = msgspec.structs.replace(target, delay_seconds=seen.delay_seconds)
-        return self._with_state(target, state)
+        return self._with_state(self._timed(target), state)
+
+    def _timed(self, target: Target) -> Target:
+        """With time enough for the registration that is about to be asked for."""
+        at, now = target.register_by, self._now
+        if target.status != "REGISTERING" or (at is not None and at - now >= REGISTER_WITHIN / 2):
+            return target
+        return msgspec.structs.replace(target, register_by=now + REGISTER_WITHIN)
 
     def _with_state(self, target: Target, state: TargetState) -> Target:
         return msgspec.structs.replace(
@@ -215,19 +234,27 @@ class _Step:
             state = TargetState(state="draining")
         else:
             state = seen.health.get((target.target, target.port), TargetState(state="unused"))
-        if state.state in ("initial", "healthy", "unhealthy"):
+        if state.state in REGISTERED:
             # Registered again by a process that was late.
             return msgspec.structs.replace(target, status="DEREGISTERING", deregistered_at=None)
-        if state.state not in DRAINING or ends <= self._now:
-            return None
+        if target.status == "DRAINED" or state.state not in DRAINING or ends <= self._now:
+            return self._remembered(target, seen)
         self._wakes.append(ends)
         return msgspec.structs.replace(target, health=state.state, problem=seen.problem)
 
+    def _remembered(self, target: Target, seen: GroupSeen) -> Target | None:
+        """A target that has drained; `None`: it is not there, and no registration of it can be on its way."""
+        last = self._now if target.register_by is None else target.register_by + CLOCKS_DIFFER
+        if not seen.problem:
+            if last <= self._now:
+                return None
+            self._wakes.append(last)
+        return msgspec.structs.replace(target, status="DRAINED", problem=seen.problem)
+
     def move_on(self, task: Task) -> None:
         """A task on its way out: DEACTIVATING as long as it has targets, then its agent may stop it."""
-        gone = {target.id for target in self._remove}
-        left = (target for target in self._snapshot.targets if target.id not in gone)
-        status = "DEACTIVATING" if any(self._is_served(task, target) for target in left) else "STOPPING"
+        is_served = any(self._is_served(task, target) for target in self._there)
+        status = "DEACTIVATING" if is_served else "STOPPING"
         if status != task.last_status:
             self._moved.append(msgspec.structs.replace(task, last_status=status))
 
@@ -276,6 +303,11 @@ def asked(targets: Iterable[Target]) -> dict[tuple[str, str], list[Target]]:
     return found
 
 
+def register_before(targets: Iterable[Target], now: datetime) -> datetime:
+    """Until when all of the targets may be registered that are asked for together."""
+    return min((target.register_by for target in targets if target.register_by is not None), default=now)
+
+
 def answered(target: Target, status: str, now: datetime) -> Target:
     """A target once the load balancer has done what it was asked as `status`.
 
@@ -287,7 +319,7 @@ def answered(target: Target, status: str, now: datetime) -> Target:
         return msgspec.structs.replace(target, status="DEREGISTERING", deregistered_at=None)
     if target.status == "DEREGISTERING":
         return msgspec.structs.replace(target, status="DRAINING", deregistered_at=now, problem="")
-    if target.status == "DRAINING":
+    if target.status in ("DRAINING", "DRAINED"):
         return target
     return msgspec.structs.replace(target, status="REGISTERING")
 
