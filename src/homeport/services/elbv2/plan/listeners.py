@@ -30,6 +30,12 @@ PROTOCOLS: Mapping[str, tuple[str, ...]] = {
     "application": ("HTTP", "HTTPS"),
     "network": ("TCP", "TLS", "UDP", "TCP_UDP"),
 }
+_OF_VERIFY = (
+    "TrustStoreArn",
+    "IgnoreClientCertificateExpiry",
+    "AdvertiseTrustStoreCaNames",
+    "TrustStoreAssociationStatus",
+)
 ALPN = ("None", "HTTP1Only", "HTTP2Only", "HTTP2Optional", "HTTP2Preferred")
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "HTTP": ("HTTP", "HTTPS"),
@@ -100,7 +106,7 @@ def _check_mutual(given: Given, protocol: str) -> None:
         raise InvalidConfigurationRequest(
             f"Mutual authentication mode '{mode}' is not supported by Homeport: use 'off'."
         )
-    if given.get("TrustStoreArn") or given.get("IgnoreClientCertificateExpiry"):
+    if any(given.get(member) not in (None, "", False, "off") for member in _OF_VERIFY):
         raise ValidationError(
             "A trust store can only be specified when the mutual authentication mode is verify"
         )
