@@ -46,6 +46,8 @@ CHARACTERS = {
 PERCENTAGES = ((100, 200), (50, 100), (0, 100), (50, 150), (75, 134), (100, 150), (100, 100), (50, 200))
 TROUBLE_SECONDS = 300.0
 PEACE_SECONDS = 3600.0
+WHOLE_SECONDS = 4 * 3600.0
+"""A world that is not over by then is stuck: somebody asks for ever for what is never done."""
 WRONG_SECONDS = 900.0
 """How long a service that nobody puts right is watched."""
 STORES = ((0.0,), (0.0, 0.0, 0.0, 0.005, 0.05), (0.0, 0.0, 0.05, 1.0))
@@ -157,10 +159,13 @@ class World:
     async def whole(self) -> list[str]:
         """Play it all; what was violated."""
         done = asyncio.Event()
-        async with asyncio.TaskGroup() as group:
-            stage = group.create_task(self.play(done))
-            await done.wait()
-            stage.cancel()
+        try:
+            async with asyncio.timeout(WHOLE_SECONDS), asyncio.TaskGroup() as group:
+                stage = group.create_task(self.play(done))
+                await done.wait()
+                stage.cancel()
+        except TimeoutError:
+            self.violations.append(f"not over after {WHOLE_SECONDS:g} seconds")
         await self.inner.close()
         return self.violations
 

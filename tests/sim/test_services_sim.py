@@ -5,6 +5,7 @@ A failure prints its seed and the command that plays it again; `bin/simulate` pl
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from contextlib import suppress
@@ -48,6 +49,16 @@ async def test_there_is_bad_luck_of_every_kind(kind: type[World]) -> None:
         await world.whole()
         met += world.faults
     assert met.keys() == FAULTS
+
+
+class Stuck(World):
+    async def begin(self) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.mark.looptime(noop_cycles=1)
+async def test_a_world_that_never_ends_says_so() -> None:
+    assert await Stuck(1).whole() == ["not over after 14400 seconds"]
 
 
 async def test_a_conflicting_write_that_conflicts_with_nothing_is_not_counted() -> None:
