@@ -15,6 +15,7 @@ from tests.kit.agent_metadata import FakeSource, Recorded, recordings, task_view
 from homeport.agentproto.messages import Association, Container, RoleCredentials, Task
 from homeport.node.drivers.docker_views import sample
 from homeport.node.metadata.answer import Answer, Question
+from homeport.node.metadata.callers import Caller, UnknowableCallerError
 from homeport.node.metadata.endpoint import MetadataEndpoint
 from homeport.node.metadata.introspection import IntrospectionEndpoint
 from homeport.node.metadata.limiter import RateLimiter
@@ -156,6 +157,65 @@ class TestCredentials:
     async def test_writing_is_not_served(self) -> None:
         answer = await ask(recorded_source(), f"/v2/credentials/{ROLE.credentials_id}", method="POST")
         assert answer.status == 404
+
+    @pytest.mark.parametrize(
+        ("who", "status"), [("own", 200), ("other", 400), ("stranger", 400), ("hidden", 200)]
+    )
+    async def test_they_are_given_to_containers_of_the_task_alone(self, who: str, status: int) -> None:
+        """To others the id is an unknown one. Who may not see processes cannot tell: knowing it must do."""
+        source = recorded_source()
+        source.credentials_task = "own"
+        path = f"/v2/credentials/{ROLE.credentials_id}"
+        asked = Question(path=path, remote=who, remote_port=7)
+        told = await MetadataEndpoint([source], callers=Named()).answer(asked)
+        assert told.status == status
+        assert (b"SecretAccessKey" in told.body) is (status == 200)
+        if status == 400:
+            unknown = await MetadataEndpoint([source], callers=Named()).answer(
+                Question(path="/v2/credentials/x", remote=who)
+            )
+            assert told.body == unknown.body
+
+    async def test_nor_do_others_learn_that_they_are_still_to_come(self) -> None:
+        source = FakeSource(pending={"later"}, credentials_task="own")
+        endpoint = MetadataEndpoint([source], callers=Named())
+        assert (await endpoint.answer(Question(path="/v2/credentials/later", remote="other"))).status == 400
+        assert (await endpoint.answer(Question(path="/v2/credentials/later", remote="own"))).status == 503
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/v2/credentials/../credentials/{id}",
+            "/v2/credentials//{id}",
+            "/v2//credentials/{id}",
+            "/v2/credentials/{id}/",
+            "/v2/credentials/{id}/x",
+            "/v2/credentials/./{id}",
+            "/v3/credentials/{id}",
+            "/V2/credentials/{id}",
+            "/v2/credentials/%2e%2e/{id}",
+            "/v1/credentials/{id}",
+            "/v1/credentials",
+            "/api/{id}/credentials",
+            "/v4/{id}/credentials",
+        ],
+    )
+    async def test_detours_lead_to_nobody_elses(self, path: str) -> None:
+        source = recorded_source()
+        source.credentials_task = "own"
+        asked = Question(path=path.format(id=ROLE.credentials_id), remote="other")
+        told = await MetadataEndpoint([source], callers=Named()).answer(asked)
+        assert (told.status in (400, 404), b"SecretAccessKey" in told.body) == (True, False)
+
+
+class Named:
+    """Callers whose address is their task."""
+
+    async def of(self, address: str, port: int) -> Caller | None:
+        del port
+        if address == "hidden":
+            raise UnknowableCallerError(address)
+        return None if address == "stranger" else Caller(instance="i", task=address)
 
 
 class TestAssociations:

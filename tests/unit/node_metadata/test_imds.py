@@ -6,9 +6,11 @@ Source: EC2 user guide, "Use the Instance Metadata Service to access instance me
 from __future__ import annotations
 
 import json
+import socket
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime, timedelta
 
+import aiohttp
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +22,7 @@ from homeport.node.imds.instance import InstanceFacts, ProfileCredentials
 from homeport.node.imds.tokens import Tokens, ttl_of
 from homeport.node.metadata.answer import Answer, Question
 from homeport.node.metadata.callers import Caller, UnknowableCallerError
+from homeport.node.metadata.server import imds_server
 
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 META = "/latest/meta-data"
@@ -270,3 +273,19 @@ def test_no_token_is_good_but_those_that_were_made(junk: bytes, instance: str, p
 def test_lives_are_one_second_to_six_hours(text: str) -> None:
     found = ttl_of(text)
     assert found is None or (1 <= found <= 21_600 and int(text) == found)
+
+
+async def test_answers_pass_no_router() -> None:
+    """Hop limit 1: what a container of ours forwards for others gets no answer."""
+    server = imds_server(World().imds)
+    port = await server.start(("127.0.0.1",), port=0)
+    try:
+        async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
+            assert answer.status == 403
+            assert server._runner is not None
+            assert server._runner.server is not None
+            (connection,) = server._runner.server.connections
+            accepted = connection.transport.get_extra_info("socket")
+            assert accepted.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 1
+    finally:
+        await server.stop()

@@ -18,7 +18,15 @@ from homeport.node.drivers.docker_containers import _event_params, _event_time
 from homeport.node.drivers.docker_images import PullMeter
 from homeport.node.drivers.engine_client import negotiate
 from homeport.node.drivers.pause_image import pause_layer, pause_program
-from homeport.node.metadata.redirect import bridge_of, find_bridge, owner_chain, ruleset, slots_of
+from homeport.node.metadata.redirect import (
+    BLOCKED,
+    IMDS_IP,
+    bridge_of,
+    find_bridge,
+    owner_chain,
+    ruleset,
+    slots_of,
+)
 from homeport.node.ports import DriverError, DriverUnavailableError, RunState
 
 MOMENTS = st.integers(0, 4_102_444_800_000_000).map(
@@ -297,6 +305,17 @@ class TestRedirect:
         assert found is not None
         assert (found.link, found.gateway) == ("br9", "10.9.0.1")
         assert await find_bridge(silent, fails) is None
+
+    def test_only_our_containers_are_sent_to_our_instance_metadata(self) -> None:
+        """What anybody else asks of 169.254.169.254 goes where it always went: each rule names the slot."""
+        bridge = bridge_of({"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}})
+        assert bridge is not None
+        assert IMDS_IP not in ruleset(0x0A, bridge, 51679)
+        ours = 'iifname "docker0" ether saddr & 03:ff:00:00:00:00 == 02:0a:00:00:00:00'
+        for port, verdicts in ((51681, ["dnat to 172.17.0.1:51681", "drop"]), (BLOCKED, ["drop"])):
+            rules = [rule for rule in ruleset(0x0A, bridge, 51679, port).splitlines() if IMDS_IP in rule]
+            assert all(f" prerouting {ours} ip daddr {IMDS_IP} " in rule for rule in rules)
+            assert all(rule.endswith(verdict) for rule, verdict in zip(rules, verdicts, strict=True))
 
     def test_rules_name_the_slot_the_bridge_and_the_port(self) -> None:
         bridge = bridge_of({"IPAM": {"Config": [{"Gateway": "172.17.0.1"}]}})

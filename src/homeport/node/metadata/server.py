@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import posixpath
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -31,9 +32,13 @@ Answering = Callable[[Question], Awaitable[Answer]]
 class LocalServer:
     """One endpoint on one port of several local addresses."""
 
-    def __init__(self, answer: Answering, *, limiter: RateLimiter | None = None) -> None:
+    def __init__(
+        self, answer: Answering, *, limiter: RateLimiter | None = None, hops: int | None = None
+    ) -> None:
+        """`hops`: how many routers an answer may pass, and one; `None`: as many as usual."""
         self._answer = answer
         self._limiter = limiter
+        self._hops = hops
         self._runner: web.ServerRunner | None = None
 
     async def start(self, addresses: tuple[str, ...], *, port: int) -> int:
@@ -42,7 +47,7 @@ class LocalServer:
         runner = web.ServerRunner(server, handle_signals=False, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            chosen = await _listen(runner, addresses, port)
+            chosen = await _listen(runner, addresses, port, self._hops)
         except BaseException:
             await runner.cleanup()
             raise
@@ -100,8 +105,8 @@ def metadata_server(endpoint: MetadataEndpoint) -> LocalServer:
 
 
 def imds_server(endpoint: ImdsEndpoint) -> LocalServer:
-    """The instance metadata service."""
-    return LocalServer(endpoint.answer, limiter=RateLimiter())
+    """The instance metadata service. Its answers reach the bridge and this machine, and no router behind."""
+    return LocalServer(endpoint.answer, limiter=RateLimiter(), hops=1)
 
 
 def introspection_server(endpoint: IntrospectionEndpoint) -> LocalServer:
@@ -109,34 +114,50 @@ def introspection_server(endpoint: IntrospectionEndpoint) -> LocalServer:
     return LocalServer(endpoint.answer)
 
 
-async def _listen(runner: web.ServerRunner, addresses: tuple[str, ...], port: int) -> int:
+async def _listen(runner: web.ServerRunner, addresses: tuple[str, ...], port: int, hops: int | None) -> int:
     wanted = port
     for _ in range(_PORT_ATTEMPTS):
-        sites: list[web.TCPSite] = []
+        sites: list[web.SockSite] = []
         chosen = wanted
         try:
             for address in addresses:
-                site = web.TCPSite(runner, address, chosen, reuse_address=True)
-                await site.start()
+                listening = _bound(address, chosen, hops)
+                chosen = listening.getsockname()[1]
+                site = web.SockSite(runner, listening)
+                try:
+                    await site.start()
+                except OSError:
+                    listening.close()
+                    raise
                 sites.append(site)
-                chosen = chosen or _port_of(runner)
-            return chosen
         except OSError as error:
             for site in sites:
                 await site.stop()
             if error.errno != errno.EADDRINUSE:
                 raise
             wanted = 0
+        else:
+            return chosen
     raise OSError(errno.EADDRINUSE, f"no port is free on all of {', '.join(addresses)}")
+
+
+def _bound(address: str, port: int, hops: int | None) -> socket.socket:
+    """A socket to listen on; connections that it accepts take their packets' time to live over from it."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hops is not None:
+            listening.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, hops)
+        listening.bind((address, port))
+    except OSError:
+        listening.close()
+        raise
+    return listening
 
 
 def _port(request: web.BaseRequest) -> int:
     peer = request.transport.get_extra_info("peername") if request.transport else None
     return int(peer[1]) if peer else 0
-
-
-def _port_of(runner: web.ServerRunner) -> int:
-    return int(runner.addresses[-1][1])
 
 
 def _clean(path: str) -> str:
