@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from tests.kit.rollout import NOW, deployment, service, task
 
-from homeport.services.ecs.model import ContainerInstance, Service, Task
+from homeport.services.ecs.model import ContainerInstance, Protection, Service, Task
 from homeport.services.ecs.plan.explain import Explanation, explain_task
 from homeport.services.ecs.plan.explain_service import ServiceCase, explain_service
 from homeport.services.ecs.plan.fleet import Fleet
@@ -157,9 +157,26 @@ def test_a_steady_service_is_steady() -> None:
 
 def test_a_task_in_its_first_seconds_is_counted_down() -> None:
     young = task(1, started_at=NOW - timedelta(seconds=10))
-    told = told_of(service(1), young, room=fleet(100))
-    assert told.verdict == "Its tasks are there; it waits until all of them are healthy."
+    held = service(1, deployment(1, rollout_state="COMPLETED"), steady_at=NOW)
+    told = told_of(held, young, room=fleet(100))
+    assert told.verdict == "It is steady: 0 of 1 tasks count as healthy so far."
     assert f"task {young.uid} counts as healthy in 30 s" in told.because
+
+
+def test_a_service_that_is_not_steady_waits_for_its_last_health_check() -> None:
+    unchecked = task(1, health="UNKNOWN", started_at=NOW - timedelta(seconds=10))
+    told = told_of(service(1), unchecked, room=fleet(100))
+    assert told.verdict == "Its tasks are there; it waits until all of them are healthy."
+    assert f"task {unchecked.uid} has not passed its health check yet" in told.because
+
+
+def test_surplus_that_is_protected_is_what_a_service_waits_for() -> None:
+    """That it is young as well is not what keeps it."""
+    protection = Protection(expires_at=NOW + timedelta(hours=1))
+    young = task(1, started_at=NOW - timedelta(seconds=10), protection=protection)
+    told = told_of(service(0, deployment(1, rollout_state="COMPLETED")), young, room=fleet(100))
+    assert told.verdict == "It waits."
+    assert "1 tasks are too many, 1 are protected from scale-in" in told.because
 
 
 def test_what_the_plan_waits_for_is_told_in_its_own_words() -> None:

@@ -116,7 +116,7 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
         story = _Story(stage)
     elif primary.retry_at is not None and primary.retry_at > now and short:
         story = _Story(f"It waits before it tries again: {primary.failed_starts} starts in a row failed.")
-    elif waiting:
+    elif waiting and plan.service.steady_at is None and numbers["ofPrimary"] <= service.desired_count:
         story = _Story("Its tasks are there; it waits until all of them are healthy.")
     elif plan.stop:
         story = _Story(f"It is about to stop {len(plan.stop)} tasks.")
@@ -124,7 +124,8 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
     elif plan.waits_for:
         story = _Story("It waits.")
     elif primary.rollout_state == "COMPLETED":
-        story = _Story(f"It is steady: {numbers['healthy']} of {service.desired_count} tasks are healthy.")
+        so_far = "count as healthy so far" if waiting else "are healthy"
+        story = _Story(f"It is steady: {numbers['healthy']} of {service.desired_count} tasks {so_far}.")
     else:
         story = _Story("It is about to settle.")
     story.because += [*plan.waits_for, *waiting, *_past(service, primary)]
