@@ -174,6 +174,25 @@ def test_only_a_service_at_zero_is_deleted_without_force(ecs: Any) -> None:
     assert described(ecs, "busy")["status"] == "INACTIVE"
 
 
+def test_a_deleted_service_is_deleted_again_but_not_updated(ecs: Any) -> None:
+    """As long as it is described.
+
+    Source: terraform issue 3582, what AWS said to the update of a service that was deleted; aws-sdk-js issue
+    4189, DeleteService of an INACTIVE service answers with it.
+    """
+    create(ecs, "ended", count=1)
+    remove(ecs, "ended")
+    assert described(ecs, "ended")["status"] == "INACTIVE"
+    assert ecs.delete_service(service="ended", force=True)["service"]["status"] == "INACTIVE"
+    with pytest.raises(ecs.exceptions.ServiceNotActiveException, match=r"Service was not ACTIVE."):
+        ecs.update_service(service="ended", desiredCount=1)
+    with pytest.raises(ecs.exceptions.ServiceNotActiveException, match=r"Service was not ACTIVE."):
+        ecs.create_task_set(cluster="default", service="ended", taskDefinition="web")
+    for refused in (ecs.update_service, ecs.delete_service):
+        with pytest.raises(ecs.exceptions.ServiceNotFoundException, match=r"Service not found."):
+            refused(service="never")
+
+
 def delete_cluster_with_services(ecs: Any) -> None:
     ecs.create_cluster(clusterName="full")
     ecs.create_service(serviceName="idle", taskDefinition="web", desiredCount=0, cluster="full")

@@ -304,7 +304,7 @@ def test_a_service_with_task_sets_is_deleted_by_force_only(ecs: Any, live: Live,
     ecs.delete_service(service=service, force=True)
     waiter(ecs, "services_inactive").wait(services=[service])
     assert described(ecs, service)["taskSets"] == []
-    with pytest.raises(ecs.exceptions.ServiceNotFoundException):
+    with pytest.raises(ecs.exceptions.ServiceNotActiveException):
         shown(ecs, service)
 
 

@@ -68,7 +68,7 @@ class ServiceNotFoundException(AwsError):
 
 
 class ServiceNotActiveException(AwsError):
-    """The service is being deleted."""
+    """The service is being deleted, or was."""
 
     code = "ServiceNotActiveException"
 

@@ -71,10 +71,10 @@ def _view(tx: Tx, service: Service, include: frozenset[str], *, created: bool = 
 
 
 def find_service(tx: Tx, call: Call, cluster: Cluster, reference: str) -> Service:
-    """The service that a request names, unless it is INACTIVE. Raise `ServiceNotFoundException`."""
+    """The service that a request names, also if it is INACTIVE. Raise `ServiceNotFoundException`."""
     name = service_name(home(call), cluster.name, reference)
     service = None if name is None else ServiceRepo(tx).find(cluster.id, name)
-    if service is None or service.status == "INACTIVE":
+    if service is None:
         raise ServiceNotFoundException("Service not found.")
     return service
 
@@ -299,7 +299,7 @@ def _is_deployed(tx: Tx, service: Service) -> bool:
 
 @ops.operation("DeleteService", resources=services_resource)
 async def delete_service(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """Drain a service; above 0 only by force."""
+    """Drain a service; above 0 only by force. What is deleted already stays so."""
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
