@@ -26,7 +26,7 @@ from homeport.dataplane.model import (
     StickinessKind,
     Target,
 )
-from homeport.dataplane.rules import FixedResponse, Forward, PathIs, Rule, WeightedGroup
+from homeport.dataplane.rules import FixedResponse, Forward, PathIs, Redirect, Rule, WeightedGroup
 from tests.kit.dataplane import (
     BACK,
     CHECK,
@@ -361,3 +361,53 @@ async def test_a_network_balancer_passes_datagrams_on() -> None:
             async with asyncio.timeout(5):
                 assert await loop.sock_recv(client, 100) == b"PING"
     transport.close()
+
+
+async def test_requests_are_counted_under_cloudwatch_s_names_also_over_a_crash() -> None:
+    port = free_port()
+    fixed = Rule(
+        id="f",
+        priority=1,
+        conditions=(PathIs(patterns=("/fixed",)),),
+        action=FixedResponse(status=404, body="no"),
+    )
+    away = Rule(
+        id="r", priority=2, conditions=(PathIs(patterns=("/go",)),), action=Redirect(status=302, host="o.org")
+    )
+    none = Rule(
+        id="n",
+        priority=3,
+        conditions=(PathIs(patterns=("/none",)),),
+        action=Forward(groups=(WeightedGroup(group_id="targetgroup/none/1"),)),
+    )
+    async with Upstream(name="a", status=404).serving() as a, data_plane() as plane:
+        plane.serve([balancer(port, group("g", a), group("none"), rules=(fixed, away, none))])
+        assert await plane.until_live() == ()
+        expected = {
+            ("RequestCount", "app/web/1", ""): 3.0,
+            ("RequestCount", "app/web/1", G): 2.0,
+            ("RequestCountPerTarget", "", G): 2.0,
+            ("HTTPCode_Target_4XX_Count", "app/web/1", ""): 2.0,
+            ("HTTPCode_Target_4XX_Count", "app/web/1", G): 2.0,
+            ("HTTP_Fixed_Response_Count", "app/web/1", ""): 1.0,
+            ("HTTP_Redirect_Count", "app/web/1", ""): 1.0,
+            ("HTTPCode_ELB_5XX_Count", "app/web/1", ""): 1.0,
+            ("HTTPCode_ELB_503_Count", "app/web/1", ""): 1.0,
+            ("NewConnectionCount", "app/web/1", ""): 1.0,
+            ("TargetResponseTime.SampleCount", "", G): 2.0,
+        }
+        for lives in (1.0, 2.0):
+            client = Client(port)
+            for path in ("/", "/x", "/fixed", "/go", "/none"):
+                await client.ask(path)
+            async with asyncio.timeout(10):
+                while True:
+                    counters = await plane.counters()
+                    found = {(c.metric, c.balancer_id, c.group_id): n for c, n in counters.items()}
+                    if found.items() >= {key: n * lives for key, n in expected.items()}.items():
+                        break
+            client.close()
+            assert plane.process.running is not None
+            os.kill(plane.process.running.pid, signal.SIGKILL)
+            await plane.until_away()
+            await plane.until_live()

@@ -17,6 +17,7 @@ from homeport.app.envoy_admin import EnvoyAdmin
 from homeport.app.envoy_probe import Probe
 from homeport.app.envoy_process import EnvoyProcess, Files
 from homeport.core.log import get_logger
+from homeport.dataplane.counters import Counter, Ledger, read_counters
 from homeport.dataplane.health import (
     MISMATCH,
     HealthBook,
@@ -60,6 +61,7 @@ class DataPlane:
         self._told = told
         self._outlives = outlives
         self._book = HealthBook()
+        self._ledger = Ledger()
         self._snapshot: Snapshot = EMPTY
         self._stack = AsyncExitStack()
         self._groups: Mapping[str, TargetGroup] = {}
@@ -131,6 +133,10 @@ class DataPlane:
     def health(self, group_id: str) -> dict[str, TargetHealth]:
         """A group's targets (`address:port`) and their health."""
         return self._book.of(group_id)
+
+    async def counters(self) -> dict[Counter, float]:
+        """What was counted under CloudWatch's names, since this control plane began at the latest."""
+        return self._ledger.read(self.process.running, read_counters(await self.admin.stats()))
 
     async def _retry(self) -> None:
         while True:
