@@ -204,11 +204,11 @@ def test_the_role_is_asked_for_exactly_what_it_may(live: Live, ecs: Any, sm: Any
     task = stopped(ecs, register(ecs, bound, {"S": other}))
     assert task["stopCode"] == "TaskFailedToStart"
     assert task["stoppedReason"].startswith(
-        f"Fetching secret data from AWS Secrets Manager in region {REGION}: secret {other}: "
-        "AccessDeniedException: User: arn:aws:sts::000000000000:assumed-role/"
+        f"Secret {other}: operation error Secrets Manager: GetSecretValue, https response error "
+        "StatusCode: 400, RequestID: "
     )
+    assert "api error AccessDeniedException: User: arn:aws:sts::000000000000:" in task["stoppedReason"]
     assert "is not authorized to perform: secretsmanager:GetSecretValue" in task["stoppedReason"]
-    assert "status code: 400, request id: " in task["stoppedReason"]
     assert "exitCode" not in task["containers"][0]
 
 
@@ -217,8 +217,9 @@ def test_a_role_that_may_not_read_parameters_is_told_so(live: Live, ecs: Any, ss
     task = stopped(ecs, register(ecs, role(live), {"S": "/kept/away"}))
     assert task["stopCode"] == "TaskFailedToStart"
     assert task["stoppedReason"].startswith(
-        f"Fetching secret data from SSM Parameter Store in {REGION}: AccessDeniedException: User: "
+        f"Fetching secret data from SSM Parameter Store in {REGION}: operation error SSM: GetParameters, "
     )
+    assert "api error AccessDeniedException: User: " in task["stoppedReason"]
     assert "is not authorized to perform: ssm:GetParameters" in task["stoppedReason"]
 
 
@@ -226,12 +227,13 @@ def test_what_is_not_there_is_told(ecs: Any, sm: Any, reader: str) -> None:
     arn = secret(sm, json.dumps({"user": VALUE}))
     gone = secret(sm)
     sm.delete_secret(SecretId=gone, ForceDeleteWithoutRecovery=True)
-    in_sm = f"Fetching secret data from AWS Secrets Manager in region {REGION}: "
+    no_secret = "ResourceNotFoundException: The task can't retrieve the secret with ARN "
     in_ssm = f"Fetching secret data from SSM Parameter Store in {REGION}: "
     told = {
-        gone: f"{in_sm}secret {gone}: ResourceNotFoundException: Secrets Manager can't find the specified ",
-        f"{arn}:pass::": f"{in_sm}retrieved secret from Secrets Manager did not contain json key pass",
-        f"{arn}::STAGE:": f"{in_sm}secret {arn}: ResourceNotFoundException: ",
+        gone: f"{no_secret}'{gone}' from AWS Secrets Manager. Check whether the secret exists in the ",
+        f"{arn}:pass::": "Retrieved secret from Secrets Manager did not contain json key pass",
+        f"{arn}::STAGE:": f"{no_secret}'{arn}' from AWS Secrets Manager. ",
+        f"{arn}:user": f"Trying to retrieve secret with value {arn}:user resulted in error: an invalid ARN ",
         "/no/such": f"{in_ssm}invalid parameters: /no/such",
     }
     for value_from, text in told.items():

@@ -22,6 +22,7 @@ import pytest
 from tests.e2e.test_node_join import cable, eventually
 from tests.kit.docker import IMAGE, engine
 from tests.kit.dockerd import PrivateDaemon, private_daemon
+from tests.kit.iam import allows, trusts
 from tests.kit.up import START_SECONDS, Up, clean_environment, homeport_up
 
 AGENT = os.environ.get("OFFICIAL_ECS_AGENT", "")
@@ -90,6 +91,8 @@ def official_agent(up: Up, daemon: PrivateDaemon, endpoint: str, folder: Path) -
         "ECS_IMAGE_PULL_BEHAVIOR": "prefer-cached",
         "ECS_ENGINE_TASK_CLEANUP_WAIT_DURATION": "1s",
         "ECS_INSTANCE_ATTRIBUTES": json.dumps({"rack": "7"}),
+        "AWS_ENDPOINT_URL_SSM": endpoint,
+        "AWS_ENDPOINT_URL_SECRETS_MANAGER": endpoint,
     }
     command = ["nsenter", f"--net=/run/netns/{daemon.namespace}", AGENT]
     with (folder / "log").open("wb") as log:
@@ -132,6 +135,56 @@ def test_the_official_agent_is_a_node_like_ours(up: Up, daemon: PrivateDaemon, t
             stops(ecs, steady)
             ecs.deregister_container_instance(containerInstance=instance["containerInstanceArn"])
             eventually(lambda: "InactiveInstanceException" in (folder / "log").read_text())
+
+
+def test_the_official_agent_fetches_secrets(up: Up, daemon: PrivateDaemon, tmp_path: Path) -> None:
+    folder = tmp_path / "agent"
+    folder.mkdir()
+    ecs, sm, ssm, iam = (up.client(service) for service in ("ecs", "secretsmanager", "ssm", "iam"))
+    db = sm.create_secret(Name="db", SecretString='{"user":"ann"}')["ARN"]
+    ssm.put_parameter(Name="/shop/token", Value="battery-staple", Type="SecureString")
+    role = iam.create_role(RoleName="fetches", AssumeRolePolicyDocument=trusts())["Role"]["Arn"]
+    policy = allows("secretsmanager:GetSecretValue", "ssm:GetParameters")
+    iam.put_role_policy(RoleName="fetches", PolicyName="p", PolicyDocument=policy)
+    other = db.replace(":db-", ":other-")
+    by_arn = "arn:aws:ssm:us-east-1:000000000000:parameter/shop/token"
+    with cable(daemon.namespace) as (here, _):
+        ecs.create_cluster()
+        with official_agent(up, daemon, f"http://{here}:{up.port}", folder):
+            eventually(lambda: connected(ecs))
+            wanted = {"USER": f"{db}:user::", "TOKEN": "/shop/token", "SAME": by_arn}
+            done = ended(ecs, role, wanted, "exit ${#USER}${#TOKEN}${#SAME}")
+            assert done["containers"][0]["exitCode"] == 31414 % 256
+            reasons = [
+                ended(ecs, role, {"X": value_from})["stoppedReason"]
+                for value_from in ("/no/such", f"{db}:pass::", other)
+            ]
+            iam.delete_role_policy(RoleName="fetches", PolicyName="p")
+            reasons += [ended(ecs, role, {"X": each})["stoppedReason"] for each in ("/shop/token", db)]
+    in_ssm = "Fetching secret data from SSM Parameter Store in us-east-1: "
+    in_sm = "https response error StatusCode: 400, RequestID: "
+    assert reasons[0] == f"{in_ssm}invalid parameters: /no/such"
+    assert reasons[1] == "Retrieved secret from Secrets Manager did not contain json key pass"
+    assert reasons[2].startswith(
+        f"ResourceNotFoundException: The task can't retrieve the secret with ARN '{other}' from AWS Secrets "
+        "Manager. Check whether the secret exists in the specified Region: operation error Secrets Manager: "
+        f"GetSecretValue, {in_sm}"
+    )
+    assert reasons[3].startswith(f"{in_ssm}operation error SSM: GetParameters, {in_sm}")
+    assert "api error AccessDeniedException: User: " in reasons[3]
+    assert reasons[4].startswith(f"Secret {db}: operation error Secrets Manager: GetSecretValue, {in_sm}")
+
+
+def ended(ecs: Any, role: str, secrets: dict[str, str], script: str = "exit 0") -> dict[str, Any]:
+    """A task with these secrets, STOPPED."""
+    wanted = [{"name": name, "valueFrom": value_from} for name, value_from in secrets.items()]
+    container = {"name": "app", "image": IMAGE, "memory": 16, "command": ["sh", "-c", script]}
+    ecs.register_task_definition(
+        family="fetches", executionRoleArn=role, containerDefinitions=[{**container, "secrets": wanted}]
+    )
+    (task,) = ecs.run_task(taskDefinition="fetches")["tasks"]
+    ecs.get_waiter("tasks_stopped").wait(tasks=[task["taskArn"]], WaiterConfig={"Delay": 1})
+    return described(ecs, task["taskArn"])
 
 
 def runs(ecs: Any) -> str:

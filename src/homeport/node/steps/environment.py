@@ -1,7 +1,8 @@
 """Values that a container gets from elsewhere: secrets, and environment files.
 
 Everything is fetched with the task's execution role, all at once, before any container is created. The texts
-of failures are the real agent's, which becomes the task's stopped reason.
+of failures are the real agent's, which become the task's stopped reason; `tests/e2e/test_official_agent.py`
+hears them from it. It repeats some errors twice in one line, this node does not.
 Source: ECS developer guide, "Pass sensitive data to an Amazon ECS container" and "Amazon ECS stopped task
 error messages"; amazon-ecs-agent 1.105 (asmsecret, ssmsecret), recorded with its calls.
 """
@@ -38,8 +39,30 @@ AWAY_SECONDS_MAX = 180.0
 """How long somebody who does not answer is waited for: a control plane that restarts fails no task."""
 
 
+_GET_SECRET = ("Secrets Manager", "GetSecretValue")
+_GET_PARAMETERS = ("SSM", "GetParameters")
+_GET_OBJECT = ("S3", "GetObject")
+_MISSING = "ResourceNotFoundException"
+_MODELLED = {
+    _GET_SECRET: {
+        "DecryptionFailure",
+        "InternalServiceError",
+        "InvalidParameterException",
+        "InvalidRequestException",
+        _MISSING,
+    },
+    _GET_PARAMETERS: {"InternalServerError", "InvalidKeyId"},
+    _GET_OBJECT: {"NoSuchKey", "InvalidObjectState"},
+}
+"""Errors of which the SDK says the name alone; of others it says `api error`. Source: the API models."""
+
+
 class FetchError(Exception):
     """A value could not be fetched; the text becomes the task's reason. It never tells a value."""
+
+    def __init__(self, text: str) -> None:
+        """The first letter is a capital, as in every reason that the real agent reports."""
+        super().__init__(text[:1].upper() + text[1:])
 
 
 def needs_environment(task: Task) -> bool:
@@ -135,27 +158,33 @@ async def _secret_values(
     try:
         return {_key(secret): picked(text, reference.json_key) for secret, reference in same}
     except BadReferenceError as error:
-        raise FetchError(f"{_secrets_in(tools, region)}: {error}") from None
-
-
-def _secrets_in(tools: Tools, region: str) -> str:
-    return f"fetching secret data from AWS Secrets Manager in region {region or tools.settings.region}"
+        raise FetchError(str(error)) from None
 
 
 async def fetch_secret(
     tools: Tools, request: Mapping[str, str], credentials: Credentials | None, *, region: str
 ) -> str:
     """A secret's text. Raise `FetchError`."""
-    where = f"{_secrets_in(tools, region)}: secret {request['SecretId']}"
+    secret_id = request["SecretId"]
+
+    def told(code: str, text: str) -> str:
+        if code == _MISSING:
+            return (
+                f"{_MISSING}: The task can't retrieve the secret with ARN '{secret_id}' from AWS Secrets "
+                f"Manager. Check whether the secret exists in the specified Region: {text}"
+            )
+        return f"secret {secret_id}: {text}"
+
     answer = await _patiently(
         tools,
-        where,
+        _GET_SECRET,
         lambda: tools.api.call(
             "secretsmanager", "GetSecretValue", request, credentials=credentials, region=region or None
         ),
+        told,
     )
     if "SecretString" not in answer:
-        raise FetchError(f"{where}: it is binary, and containers get text")
+        raise FetchError(f"secret {secret_id}: it is binary, and containers get text")
     return str(answer["SecretString"])
 
 
@@ -178,7 +207,7 @@ async def _parameters(tools: Tools, region: str, names: list[str], role: Credent
     where = f"fetching secret data from SSM Parameter Store in {region or tools.settings.region}"
     answer = await _patiently(
         tools,
-        where,
+        _GET_PARAMETERS,
         lambda: tools.api.call(
             "ssm",
             "GetParameters",
@@ -186,6 +215,7 @@ async def _parameters(tools: Tools, region: str, names: list[str], role: Credent
             credentials=role,
             region=region or None,
         ),
+        lambda _, text: f"{where}: {text}",
     )
     try:
         values = parameter_values(names, answer)
@@ -203,13 +233,24 @@ async def _environment_file(tools: Tools, arn: str, role: Credentials) -> dict[s
     except MalformedArnError as error:
         raise FetchError(f"environment file {arn} is not an ARN") from error
     content = await _patiently(
-        tools, f"environment file {arn}", lambda: tools.api.object(bucket, key, credentials=role)
+        tools,
+        _GET_OBJECT,
+        lambda: tools.api.object(bucket, key, credentials=role),
+        lambda _, text: f"environment file {arn}: {text}",
     )
     return parse_environment_file(content.decode("utf-8", errors="replace"))
 
 
-async def _patiently(tools: Tools, what: str, call: Callable[[], Awaitable[T]]) -> T:
-    """A few attempts for errors that may pass, more for somebody who is away. Raise `FetchError`."""
+async def _patiently(
+    tools: Tools,
+    operation: tuple[str, str],
+    call: Callable[[], Awaitable[T]],
+    told: Callable[[str, str], str],
+) -> T:
+    """A few attempts for errors that may pass, more for somebody who is away.
+
+    Raise `FetchError` with what `told` makes of the error's code and text, which is the AWS SDK's.
+    """
     backoff = Backoff(first_seconds=0.5, max_seconds=10.0)
     now = asyncio.get_running_loop().time
     began, errors, failures = now(), 0, 0
@@ -219,14 +260,25 @@ async def _patiently(tools: Tools, what: str, call: Callable[[], Awaitable[T]]) 
         except ApiError as error:
             errors += 1
             if errors == ATTEMPTS or not error.transient:
-                raise FetchError(f"{what}: {error}{_known_as(error)}") from None
+                text = _sdk_text(operation, error, tried=errors if error.transient else 0)
+                raise FetchError(told(error.code, text)) from None
         except ApiUnreachableError as error:
             if now() - began >= AWAY_SECONDS_MAX:
-                raise FetchError(f"{what}: RequestError: send request failed caused by: {error}") from None
+                text = _sdk_text(operation, error, tried=failures + 1)
+                raise FetchError(told("", text)) from None
         failures += 1
         await asyncio.sleep(backoff.delay(failures, tools.dice()))
 
 
-def _known_as(error: ApiError) -> str:
-    """As the AWS SDK ends its texts; the request id is what a denial is looked up by."""
-    return f" status code: {error.status}, request id: {error.request_id}" if error.request_id else ""
+def _sdk_text(operation: tuple[str, str], error: ApiError | ApiUnreachableError, *, tried: int) -> str:
+    """As the AWS SDK for Go says it; the request id is what a denial is looked up by."""
+    head = f"operation error {operation[0]}: {operation[1]}, "
+    if tried:
+        head += f"exceeded maximum number of attempts, {tried}, "
+    if isinstance(error, ApiUnreachableError):
+        return f"{head}https response error StatusCode: 0, RequestID: , request send failed, {error}"
+    known = error.code in _MODELLED[operation]
+    return (
+        f"{head}https response error StatusCode: {error.status}, RequestID: {error.request_id}, "
+        f"{'' if known else 'api error '}{error.code}: {error.message}"
+    )

@@ -87,7 +87,6 @@ def stop_of(*, initiated: Stop | None, task_reason: str, containers: Sequence[Co
     """
     if initiated is not None:
         return initiated
-    task_reason = _as_shown(task_reason)
     essential = [container for container in containers if container.essential]
     why = task_reason or _why_not_started(containers)
     some_ran = any(container.ran for container in essential)
@@ -98,11 +97,6 @@ def stop_of(*, initiated: Stop | None, task_reason: str, containers: Sequence[Co
             reason=(task_reason or ESSENTIAL_EXITED)[:REASON_MOST],
         )
     return Stop(code=StopCode.TASK_FAILED_TO_START, reason=(why or FAILED_TO_START)[:REASON_MOST])
-
-
-def _as_shown(reason: str) -> str:
-    """Agents say `fetching secret data ...`, and DescribeTasks `Fetching secret data ...` [O]."""
-    return reason[0].upper() + reason[1:] if reason.startswith("fetching ") else reason
 
 
 def _why_not_started(containers: Sequence[ContainerReport]) -> str:

@@ -40,7 +40,14 @@ _ERRORS = (
     ("DockerTimeout", "Docker did not answer in time: look at the load of the instance."),
     ("ResourceInitialization", "A resource could not be prepared: the reason says which."),
 )
-_FETCHING = "Fetching secret data from "
+_FETCHING = (
+    "Fetching secret data from ",
+    "Secret arn:",
+    "ResourceNotFoundException: The task can't retrieve the secret ",
+    "Retrieved secret from Secrets Manager ",
+    "Trying to retrieve secret ",
+)
+"""How amazon-ecs-agent begins to say that it has no secret."""
 _FETCHES = (
     (
         "AccessDeniedException",
@@ -55,9 +62,13 @@ _FETCHES = (
         "ResourceNotFoundException",
         "Make the secret, or correct its ARN, stage or version in the task definition.",
     ),
-    ("RequestError", "Look why its instance does not reach the endpoint."),
+    (
+        "invalid ARN",
+        "Correct the secret's ARN in the task definition: key, stage and id come together, or none.",
+    ),
+    ("request send failed", "Look why its instance does not reach the endpoint."),
 )
-_REQUEST = re.compile(r"request id: ([0-9a-f-]+)")
+_REQUEST = re.compile(r"RequestID: ([0-9a-f-]+)")
 _EXITS = {
     125: "Docker itself failed to run it: look at the instance's Docker log.",
     126: "The command exists but cannot be executed: check its permissions and the image's platform.",
