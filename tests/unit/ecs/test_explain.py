@@ -96,11 +96,12 @@ def test_an_exit_has_its_remedy(exit_code: int, reason: str | None, word: str) -
     ("reason", "word"),
     [
         ("secret X: AccessDeniedException: User: Y is not authorized", "explain denied REQUEST-ID"),
-        ("AccessDeniedException: no status code: 400, request id: 1a-2b", "explain denied 1a-2b"),
+        ("StatusCode: 400, RequestID: 1a-2b, api error AccessDeniedException: no", "explain denied 1a-2b"),
         ("invalid parameters: /a", "Make the parameters"),
         ("retrieved secret from Secrets Manager did not contain json key k", "that key"),
         ("secret X: ResourceNotFoundException: it is not there", "Make the secret"),
-        ("RequestError: send request failed caused by: X", "does not reach"),
+        ("an invalid ARN format", "Correct the secret's ARN"),
+        ("RequestID: , request send failed, X", "does not reach"),
     ],
 )
 def test_a_secret_that_was_not_fetched_has_a_remedy(reason: str, word: str) -> None:
