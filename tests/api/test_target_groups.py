@@ -183,7 +183,7 @@ def test_a_target_is_unused_until_a_rule_forwards_to_its_group(live: Live, elb: 
         "i-2:8080": NOT_IN_USE,  # in a zone where the balancer does not stand
     }
     seen = mounted(live.plane).balancing.health_seen  # type: ignore[attr-defined]
-    seen[arn] = {("i-0", 80): TargetHealth(state="healthy")}
+    seen[arn] = {"172.31.0.10:80": TargetHealth(state="healthy")}
     (found, _) = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
     assert found["TargetHealth"] == {"State": "healthy"}
     assert found["HealthCheckPort"] == "80"

@@ -11,7 +11,7 @@ from homeport.core.clock import Clock
 from homeport.core.pages import Pages
 from homeport.gateway.stages import MountedService
 from homeport.services.elbv2 import manifest as elbv2
-from homeport.services.elbv2.model.groups import TargetHealth, TargetKey
+from homeport.services.elbv2.model.groups import TargetHealth
 from homeport.services.elbv2.ports import BalancerState, Certificate, Instance, SecurityGroup, Subnet, Vpc
 
 VPC, OTHER_VPC = "vpc-0a", "vpc-0b"
@@ -109,13 +109,13 @@ class FakeBalancing:
     """What a test says that the data plane has seen."""
 
     states_seen: dict[str, BalancerState] = field(default_factory=dict)
-    health_seen: dict[str, dict[TargetKey, TargetHealth]] = field(default_factory=dict)
+    health_seen: dict[str, dict[str, TargetHealth]] = field(default_factory=dict)
 
     async def states(self, balancer_arns: Collection[str]) -> Mapping[str, BalancerState]:
         """How these balancers are doing."""
         return {arn: self.states_seen[arn] for arn in balancer_arns if arn in self.states_seen}
 
-    async def health(self, group_arn: str) -> Mapping[TargetKey, TargetHealth]:
+    async def health(self, group_arn: str) -> Mapping[str, TargetHealth]:
         """What the health checks found."""
         return self.health_seen.get(group_arn, {})
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +10,7 @@ import pytest
 
 from homeport.dataplane import model as dp
 from homeport.dataplane import rules as dpr
-from homeport.services.elbv2.model.balancers import Listener, LoadBalancer, Zone
+from homeport.services.elbv2.model.balancers import Listener
 from homeport.services.elbv2.model.groups import Target, TargetGroup
 from homeport.services.elbv2.model.rules import (
     Condition,
@@ -24,42 +24,14 @@ from homeport.services.elbv2.model.rules import (
     Weighted,
 )
 from homeport.services.elbv2.plan.attributes import BALANCER, group_attributes, listener_attributes
-from homeport.services.elbv2.plan.groups import group_of
 from homeport.services.elbv2.plan.to_dataplane import Places, Whole, next_change, refusal, to_dataplane
+from tests.kit.elbv2_nouns import NOW, balancer, group, rule, to
 
-NOW = datetime(2030, 1, 1, tzinfo=UTC)
 PLACES = Places(
     addresses={"subnet-0a": "172.31.0.4", "subnet-0b": "172.31.16.4"},
     instances={"i-0": "172.31.0.10"},
     certificates={"cert": ("example.com",)},
 )
-
-
-def balancer(**changes: Any) -> LoadBalancer:
-    zones = (Zone(name="us-east-1a", subnet_id="subnet-0a"), Zone(name="us-east-1b", subnet_id="subnet-0b"))
-    fields: dict[str, Any] = {
-        "account_id": "000000000000",
-        "region": "us-east-1",
-        "name": "web",
-        "suffix": "0123456789abcdef",
-        "dns_digits": "1",
-        "type": "application",
-        "scheme": "internal",
-        "vpc_id": "vpc-0a",
-        "zones": zones,
-        "created_at": NOW,
-        **changes,
-    }
-    return LoadBalancer(**fields)
-
-
-def group(**changes: Any) -> TargetGroup:
-    given = {"Name": "app", "Protocol": "HTTP", "Port": 80, "VpcId": "vpc-0a", **changes}
-    return group_of(given, account_id="000000000000", region="us-east-1", suffix="0" * 16, tags={})
-
-
-def rule(number: int, *actions: Any, **changes: Any) -> Rule:
-    return Rule(arn=f"arn:rule/{number}", priority=number, actions=actions, **changes)
 
 
 def whole(*rules: Rule, group: TargetGroup, targets: tuple[Target, ...] = (), **listener: Any) -> Whole:
@@ -71,10 +43,6 @@ def whole(*rules: Rule, group: TargetGroup, targets: tuple[Target, ...] = (), **
         groups={group.arn: group},
         targets={group.arn: targets},
     )
-
-
-def to(group: TargetGroup) -> Forward:
-    return Forward(groups=(Weighted(group_arn=group.arn, weight=1),))
 
 
 def test_a_balancer_with_one_listener_and_its_targets() -> None:

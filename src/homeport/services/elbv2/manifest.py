@@ -13,6 +13,9 @@ from homeport.services.elbv2.api import (  # noqa: F401  register the handlers
 )
 from homeport.services.elbv2.api.context import Elbv2, ops
 from homeport.services.elbv2.api.facts import Facts
+from homeport.services.elbv2.api.registrar import GroupFacts, Registrar
+from homeport.services.elbv2.control.balancers import BalancerController
+from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
 from homeport.services.elbv2.repo import tables  # noqa: F401  defines the tables
 
 name = "elbv2"
@@ -20,4 +23,15 @@ operations = ops
 invalid_input = "ValidationError"
 facts = Facts()
 
-__all__ = ["Elbv2", "facts", "invalid_input", "name", "operations"]
+__all__ = [
+    "BALANCERS_CHANGED",
+    "TARGETS_CHANGED",
+    "BalancerController",
+    "Elbv2",
+    "GroupFacts",
+    "Registrar",
+    "facts",
+    "invalid_input",
+    "name",
+    "operations",
+]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from homeport.services.elbv2.model.groups import TargetHealth, TargetKey
+from homeport.dataplane.model import Balancer
+from homeport.services.elbv2.model.balancers import Zone
+from homeport.services.elbv2.model.groups import TargetHealth
 
 TARGETS_CHANGED = "elb.targets"
 """The change feed's kind for news of targets and their health; the key is the target group's ARN."""
@@ -110,6 +112,30 @@ class BalancerState:
 PROVISIONING = BalancerState(code="provisioning")
 
 
+class Addresses(Protocol):
+    """Where balancers get the addresses that they listen on: one in each of their subnets."""
+
+    async def of(self, balancer_arn: str, zones: Sequence[Zone]) -> Mapping[str, str]:
+        """The address by subnet; one that cannot be had yet is left out. The same each time."""
+        ...
+
+    async def release(self, balancer_arn: str) -> None:
+        """The balancer is gone. A balancer that has none does not matter."""
+        ...
+
+
+class DataPlane(Protocol):
+    """What carries the traffic, on this machine."""
+
+    def serve(self, balancers: Collection[Balancer]) -> Mapping[str, str]:
+        """These balancers from now on, and no others; why some of them cannot be served, by their ids."""
+        ...
+
+    def health(self, group_id: str) -> Mapping[str, TargetHealth]:
+        """What the health checks of a group found, by `address:port`."""
+        ...
+
+
 class Balancing(Protocol):
     """What really balances. It says what it has seen; what it has not seen yet it leaves out."""
 
@@ -117,8 +143,8 @@ class Balancing(Protocol):
         """How these balancers are doing."""
         ...
 
-    async def health(self, group_arn: str) -> Mapping[TargetKey, TargetHealth]:
-        """What the health checks of a group's targets have found."""
+    async def health(self, group_arn: str) -> Mapping[str, TargetHealth]:
+        """What the health checks of a group's targets have found, by `address:port`."""
         ...
 
 
@@ -130,7 +156,7 @@ class NothingBalances:
         del balancer_arns
         return {}
 
-    async def health(self, group_arn: str) -> Mapping[TargetKey, TargetHealth]:
+    async def health(self, group_arn: str) -> Mapping[str, TargetHealth]:
         """None has been checked."""
         del group_arn
         return {}

@@ -192,7 +192,7 @@ async def modify_load_balancer_attributes(call: Call, elb: Elbv2, req: Request) 
         given = [one for one in req["Attributes"] if own.get(one.get("Key")) != one.get("Value")]
         after = changed(BALANCER[found.type], found.attributes, given, "Load balancer")
         saved = balancers(tx, call).save(msgspec.structs.replace(found, attributes=after))
-        check_can_be_done(tx, call, saved)
+        check_can_be_done(tx, saved)
         return saved
 
     saved = await elb.store.write(work)

@@ -71,7 +71,7 @@ async def create_listener(call: Call, elb: Elbv2, req: Request) -> Answer:
         listener = repo.add_listener(wanted)
         rule = Rule(arn=rule_arn, listener_id=listener.id, priority=DEFAULT_PRIORITY, actions=actions)
         repo.add_rule(rule, listener)
-        check_can_be_done(tx, call, balancer)
+        check_can_be_done(tx, balancer)
         return {"Listeners": [listener_view(listener, actions)]}
 
     return await elb.store.write(work)
@@ -124,7 +124,7 @@ async def modify_listener(call: Call, elb: Elbv2, req: Request) -> Answer:
             wanted = msgspec.structs.replace(wanted, attributes=_kept(wanted))
         listener = repo.save_listener(wanted)
         repo.save_rule(rule, listener)
-        check_can_be_done(tx, call, balancer)
+        check_can_be_done(tx, balancer)
         return {"Listeners": [listener_view(listener, rule.actions)]}
 
     return await elb.store.write(work)
@@ -255,7 +255,7 @@ async def modify_listener_attributes(call: Call, elb: Elbv2, req: Request) -> An
         known = listener_attributes(found.protocol)
         after = changed_attributes(known, found.attributes, req["Attributes"], "Listener")
         saved = balancers(tx, call).save_listener(msgspec.structs.replace(found, attributes=after))
-        check_can_be_done(tx, call, balancers(tx, call).get(found.balancer_id))
+        check_can_be_done(tx, balancers(tx, call).get(found.balancer_id))
         return saved
 
     saved = await elb.store.write(work)

@@ -110,7 +110,7 @@ async def create_rule(call: Call, elb: Elbv2, req: Request) -> Answer:
         if repo.rule_count(balancer) - len(repo.listeners(balancer)) >= most:
             raise TooManyRules(f"A load balancer has at most {most} rules beside default ones")
         added = repo.add_rule(rule, listener)
-        check_can_be_done(tx, call, balancer)
+        check_can_be_done(tx, balancer)
         return {"Rules": [rule_view(added)]}
 
     return await elb.store.write(work)
@@ -141,7 +141,7 @@ async def modify_rule(call: Call, elb: Elbv2, req: Request) -> Answer:
         balancer = repo.get(listener.balancer_id)
         forwarding(tx, call, balancer, listener, rule.actions)
         saved = repo.save_rule(rule, listener)
-        check_can_be_done(tx, call, balancer)
+        check_can_be_done(tx, balancer)
         return {"Rules": [rule_view(saved)]}
 
     return await elb.store.write(work)

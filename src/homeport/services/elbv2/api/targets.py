@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -31,6 +31,7 @@ from homeport.services.elbv2.plan.targets import (
     key_of,
     registered,
 )
+from homeport.services.elbv2.ports import Instance
 from homeport.services.elbv2.view import target_view
 from homeport.store.tx import Tx
 
@@ -142,7 +143,8 @@ async def describe_target_health(call: Call, elb: Elbv2, req: Request) -> Answer
     asked = [key_of(group, one) for one in req.get("Targets") or ()]
     if wrong := [one for one, _ in asked if one.startswith("i-") != (group.target_type == INSTANCE)]:
         raise InvalidTarget(f"The following targets are not of the target group's type: '{', '.join(wrong)}'")
-    stopped = await _stopped(call, elb, found)
+    instances = await _instances(call, elb, found)
+    stopped = {one for one, known in instances.items() if known is None or known.state != "running"}
     seen = await elb.balancing.health(group.arn) if found.balancer else {}
     zones = [zone.name for zone in found.balancer.zones] if found.balancer else []
     descriptions = []
@@ -152,17 +154,28 @@ async def describe_target_health(call: Call, elb: Elbv2, req: Request) -> Answer
             NOT_REGISTERED
             if target is None
             else health_of(
-                target, now, in_use=found.balancer is not None, zones=zones, stopped=stopped, seen=seen
+                target,
+                now,
+                in_use=found.balancer is not None,
+                zones=zones,
+                stopped=stopped,
+                seen=seen.get(_place(target, instances)),
             )
         )
         descriptions.append(target_view(group, key, target, health))
     return {"TargetHealthDescriptions": descriptions}
 
 
-async def _stopped(call: Call, elb: Elbv2, found: _Found) -> frozenset[str]:
-    """Those of a group's instances that do not run."""
+def _place(target: Target, instances: Mapping[str, Instance | None]) -> str:
+    """The target's `address:port`."""
+    known = instances.get(target.target_id)
+    return f"{known.address if known else target.target_id}:{target.port}"
+
+
+async def _instances(call: Call, elb: Elbv2, found: _Found) -> Mapping[str, Instance | None]:
+    """A group's instances; `None` for one that is not there any more."""
     if found.group.target_type != INSTANCE:
-        return frozenset()
+        return {}
     ids = list(dict.fromkeys(target.target_id for target in found.targets))
     known = await elb.network.instances(call.account_id, call.region, ids)
-    return frozenset(one for one in ids if one not in known or known[one].state != "running")
+    return {one: known.get(one) for one in ids}

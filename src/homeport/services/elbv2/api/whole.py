@@ -1,11 +1,11 @@
-"""A balancer as a whole, read in one transaction, and the check that the data plane can do it."""
+"""Nothing is accepted that the data plane cannot do."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
 from homeport.core.call import Call
-from homeport.services.elbv2.api.context import balancers, groups
+from homeport.services.elbv2.api.context import balancers
 from homeport.services.elbv2.errors import InvalidConfigurationRequest
 from homeport.services.elbv2.model.balancers import (
     APPLICATION,
@@ -18,33 +18,22 @@ from homeport.services.elbv2.model.balancers import (
 from homeport.services.elbv2.model.groups import TargetGroup
 from homeport.services.elbv2.model.rules import DEFAULT_PRIORITY, Forward, Rule, Weighted
 from homeport.services.elbv2.plan.to_dataplane import Whole, refusal
+from homeport.services.elbv2.repo.whole import whole_of
 from homeport.store.tx import Tx
 
 _ANY_TIME = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def whole_of(tx: Tx, call: Call, balancer: LoadBalancer, *, targets: bool = True) -> Whole:
-    """The balancer with its listeners, rules, groups and (unless it does not matter) targets."""
-    repo, known = balancers(tx, call), groups(tx, call)
-    used = known.among(repo.used_by(balancer))
-    return Whole(
-        balancer=balancer,
-        listeners=tuple((one, repo.rules(one)) for one in repo.listeners(balancer)),
-        groups=used,
-        targets={arn: known.targets(group) for arn, group in used.items()} if targets else {},
-    )
-
-
-def check_can_be_done(tx: Tx, call: Call, balancer: LoadBalancer) -> None:
+def check_can_be_done(tx: Tx, balancer: LoadBalancer) -> None:
     """Raise, and so undo what was written, for a balancer that the data plane cannot do."""
-    _check(whole_of(tx, call, balancer, targets=False))
+    _check(whole_of(tx, balancer, targets=False))
 
 
 def check_group_can_be_done(tx: Tx, call: Call, group: TargetGroup) -> None:
     """The same for a group: in its own balancer, or in one that forwards to nothing else."""
     user = balancers(tx, call).users([group.arn]).get(group.arn)
     if user is not None:
-        check_can_be_done(tx, call, user)
+        check_can_be_done(tx, user)
         return
     protocol = "HTTP" if group.is_http else "TCP" if group.protocol == "TLS" else group.protocol
     balancer = LoadBalancer(

@@ -5,10 +5,10 @@ Source: Application Load Balancer guide, "Target health status" and "Reason code
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from datetime import datetime
 
-from homeport.services.elbv2.model.groups import ANY_ZONE, Target, TargetHealth, TargetKey
+from homeport.services.elbv2.model.groups import ANY_ZONE, Target, TargetHealth
 
 REGISTERING = TargetHealth(
     state="initial",
@@ -49,12 +49,12 @@ def health_of(
     in_use: bool,
     zones: Collection[str],
     stopped: Collection[str],
-    seen: Mapping[TargetKey, TargetHealth],
+    seen: TargetHealth | None,
 ) -> TargetHealth:
     """A target's health.
 
     `in_use`: a rule forwards to its group; `zones`: the balancer's; `stopped`: instances that do not run;
-    `seen`: what health checks found. A target that none was made of yet is being registered.
+    `seen`: what its health checks found. A target that none was made of yet is being registered.
     """
     if target.is_gone(now):
         return NOT_REGISTERED
@@ -66,4 +66,4 @@ def health_of(
         return STOPPED
     if target.zone not in {"", ANY_ZONE, *zones}:
         return OTHER_ZONE
-    return seen.get(target.key, REGISTERING)
+    return seen or REGISTERING

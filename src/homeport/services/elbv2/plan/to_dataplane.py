@@ -38,8 +38,8 @@ from homeport.services.elbv2.plan.groups import code_ranges
 from homeport.services.elbv2.plan.tls import POLICIES
 
 _HEALTHY = "target_group_health.unhealthy_state_routing.minimum_healthy_targets"
-_DOCUMENTATION = "192.0.2.{}"
-"""Addresses that are nobody's (RFC 5737): to ask whether a balancer can be done at all."""
+_NOBODY = "192.0.2.1"
+"""An address that is nobody's (RFC 5737): to ask whether a balancer can be done at all."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +96,7 @@ def next_change(whole: Whole, now: datetime) -> datetime | None:
 
 def refusal(whole: Whole, now: datetime) -> str | None:
     """Why the data plane cannot do this balancer; `None`: it can."""
-    zones = enumerate(whole.balancer.zones, 1)
-    places = Places(addresses={zone.subnet_id: _DOCUMENTATION.format(number) for number, zone in zones})
+    places = Places(addresses={zone.subnet_id: _NOBODY for zone in whole.balancer.zones[:1]})
     made = to_dataplane(whole, places, now)
     return translate([made], health_events_path="/").refused.get(made.id)
 

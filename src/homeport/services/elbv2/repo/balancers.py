@@ -213,7 +213,7 @@ class BalancerRepo:
             row = self._tx.execute(
                 select(_B.id, _B.version, _B.body)
                 .join(uses, _U.balancer_id == _B.id)
-                .where(_U.group_arn == arn)
+                .where(*self._here, _U.group_arn == arn)
                 .limit(1)
             ).first()
             if row is not None:

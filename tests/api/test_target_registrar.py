@@ -1,0 +1,61 @@
+"""Targets that a service registers on its owner's behalf go the way of a request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from homeport.services.elbv2.errors import InvalidTarget, TargetGroupNotFound
+from homeport.services.elbv2.manifest import GroupFacts, Registrar
+from homeport.services.elbv2.plan.health import DRAINING, REGISTERING
+from tests.kit.elbv2 import application, group, listener, mount_elbv2, mounted
+from tests.kit.server import ACCOUNT, REGION, Live, live_server
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Live]:
+    with live_server(mount=mount_elbv2) as server:
+        yield server
+
+
+@pytest.fixture
+def registrar(live: Live) -> Registrar:
+    return Registrar(mounted(live.plane))
+
+
+@pytest.fixture(scope="module")
+def arn(live: Live) -> str:
+    elb: Any = live.client("elbv2")
+    target = group(elb)
+    listener(elb, application(elb), target)
+    return str(target["TargetGroupArn"])
+
+
+def test_targets_come_and_go(live: Live, registrar: Registrar, arn: str) -> None:
+    live.run(registrar.register(arn, [("i-0", 32768), ("i-1", 32769)]))
+    live.run(registrar.register(arn, [("i-0", 32768)]))
+    live.run(registrar.deregister(arn, [("i-1", 32769), ("i-3", 1)]))
+    assert live.run(registrar.health(arn)) == {("i-0", 32768): REGISTERING, ("i-1", 32769): DRAINING}
+    shown = live.client("elbv2").describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+    assert [one["TargetHealth"]["State"] for one in shown] == ["initial", "draining"]
+
+
+def test_groups_are_found_with_what_a_service_must_know(live: Live, registrar: Registrar, arn: str) -> None:
+    unused = group(live.client("elbv2"), "unused", TargetType="ip")["TargetGroupArn"]
+    facts = {"deregistration_delay_seconds": 300.0}
+    assert live.run(registrar.find(ACCOUNT, REGION, [arn, unused, f"{arn}0"])) == {
+        arn: GroupFacts(arn=arn, target_type="instance", has_load_balancer=True, **facts),
+        unused: GroupFacts(arn=unused, target_type="ip", has_load_balancer=False, **facts),
+    }
+    assert live.run(registrar.find("111111111111", REGION, [arn])) == {}
+
+
+def test_what_cannot_be_is_an_error(live: Live, registrar: Registrar, arn: str) -> None:
+    with pytest.raises(InvalidTarget):
+        live.run(registrar.register(arn, [("i-77", 80)]))
+    with pytest.raises(TargetGroupNotFound):
+        live.run(registrar.health(f"{arn}0"))
+    live.run(registrar.register(arn, []))
+    live.run(registrar.deregister(arn, []))
