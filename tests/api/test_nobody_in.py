@@ -18,9 +18,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlparse
+from urllib.parse import parse_qsl, quote, urlparse
 
 import aiohttp
+import msgspec
 import pytest
 
 from homeport.app.settings import AuthMode, SettingsError, UpSettings
@@ -36,6 +37,8 @@ from homeport.core.sigv4 import (
 )
 from homeport.gateway.stages import Outcome
 from homeport.services.iam.manifest import AccessKey, KeyRepo, sealed
+from homeport.services.sts.manifest import SessionRepo
+from homeport.services.sts.repo.tables import sessions
 from homeport.store.vault import Vault
 from homeport.wire.http import HttpRequest
 from tests.kit.attacker import Attacker, changed, envelope
@@ -206,7 +209,16 @@ def session_with(world: World, token: Callable[[str], str | None]) -> HttpReques
 
 
 def expired_session(world: World) -> HttpRequest:
-    return world.sign(world.session(world.role()), at=datetime.now(UTC) + timedelta(hours=2))
+    session = world.session(world.role())
+
+    def age(tx: Any) -> None:
+        kept = SessionRepo(tx).find(session.access_key_id)
+        assert kept is not None
+        older = msgspec.structs.replace(kept, expires_at=datetime.now(UTC))
+        tx.execute(sessions.update().where(sessions.c.access_key_id == kept.access_key_id).values(body=older))
+
+    world.live.run(world.live.plane.store.write(age))
+    return world.sign(session)
 
 
 def token_on_a_users_key(world: World) -> HttpRequest:
@@ -464,12 +476,12 @@ def connect(world: World, key: Credentials | None, query: str, path: str = "/_ho
     """The status of an agent's upgrade; a refusal after it counts as one."""
 
     async def work() -> int:
-        pairs = [tuple(one.split("=", 1)) for one in query.split("&") if one]
+        pairs = parse_qsl(query, keep_blank_values=True)
         headers = {"host": world.attacker.host}
         if key is not None:
             headers = dict(
                 sign_headers(
-                    key, method="GET", path=path, query=pairs, headers=headers, body=b"",  # type: ignore[arg-type]
+                    key, method="GET", path=path, query=pairs, headers=headers, body=b"",
                     region=REGION, service="ecs", now=datetime.now(UTC),
                 )
             )  # fmt: skip
@@ -477,6 +489,8 @@ def connect(world: World, key: Credentials | None, query: str, path: str = "/_ho
             async with world.live.session.ws_connect(
                 f"{world.live.endpoint}{path}?{query}", headers=headers
             ) as opened:
+                if "tcs" in path:
+                    return 101  # nothing is said there before the first metrics
                 frame = await asyncio.wait_for(opened.receive(), 10)
                 return 403 if "Exception" in str(frame.data) or frame.type is aiohttp.WSMsgType.CLOSE else 101
         except aiohttp.WSServerHandshakeError as error:
@@ -490,29 +504,42 @@ def instances(world: World) -> list[str]:
     return [world.live.add_node().agent.instance_arn for _ in range(2)]
 
 
-def test_an_agents_socket_is_for_those_who_may_poll_that_instance(world: World, instances: list[str]) -> None:
+REST = "agentHash=x&agentVersion=1&seqNum=1&protocolVersion=2&dockerVersion=x&sendCredentials=true"
+SOCKETS = {
+    "/_homeport/acs/ws": ("ecs:Poll", "clusterArn", "containerInstanceArn"),
+    "/_homeport/tcs/ws": ("ecs:StartTelemetrySession", "cluster", "containerInstance"),
+}
+
+
+@pytest.mark.parametrize("path", SOCKETS)
+def test_an_agents_socket_is_for_those_who_may_on_that_instance(
+    world: World, instances: list[str], path: str
+) -> None:
+    action, cluster, instance = SOCKETS[path]
     mine, other = instances
-    own = json.dumps(
-        {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "ecs:Poll", "Resource": mine}}
+    here, uid, escaped = f"{cluster}=default&{REST}", other.rpartition("/")[2], quote(other, safe="")
+    decoys = "&".join(
+        f"{one}={quote(mine, safe='')}" for one in ("containerInstance", "containerInstanceArn", "resource")
     )
-    _, key = world.user(own)
-    rest = "clusterArn=default&agentHash=x&agentVersion=1&seqNum=1&protocolVersion=2&dockerVersion=x&sendCredentials=true"
-    rest = rest.replace("clusterArn=", "cluster=")
-    uid = other.rpartition("/")[2]
     queries = [
-        f"containerInstance={quote(other, safe='')}&{rest}",
-        f"containerInstance={uid}&{rest}",
-        f"containerInstance={quote(mine, safe='')}&{rest}&containerInstance={quote(other, safe='')}",
-        f"containerInstance={quote(other.replace('/default', ''), safe='')}&{rest}",
-        f"containerInstance={quote(other.replace('arn:aws:', 'arn:aws-cn:'), safe='')}&{rest}",
-        f"{rest}",
+        f"{instance}={escaped}&{here}",
+        f"{instance}={uid}&{here}",
+        f"{decoys}&{here}&{instance}={escaped}",
+        f"{instance}={quote(other.replace('/default', ''), safe='')}&{here}",
+        f"{instance}={quote(other.replace('arn:aws:', 'arn:aws-cn:'), safe='')}&{here}",
+        here,
     ]
+    allow = {"Effect": "Allow", "Action": action, "Resource": mine}
+    _, key = world.user(json.dumps({"Version": "2012-10-17", "Statement": allow}))
+    everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": action, "Resource": other}
+    _, denied = world.user(json.dumps({"Version": "2012-10-17", "Statement": [everything, deny]}))
     for query in queries:
-        assert connect(world, key, query) >= 400, query
-        assert connect(world, key, query, "/_homeport/tcs/ws") >= 400, query
-        assert connect(world, None, query) == 403, query
-        assert connect(world, world.keys["powerless"], query) == 403, query
-    assert connect(world, key, f"containerInstance={mine.rpartition('/')[2]}&{rest}&cluster=") >= 400
+        for caller in (key, denied, None, world.keys["powerless"]):
+            assert connect(world, caller, query, path) >= 400, (query, caller)
+    for spelling in (quote(mine, safe=""), mine.rpartition("/")[2]):
+        assert connect(world, key, f"{instance}={spelling}&{here}", path) == 101
+        assert connect(world, denied, f"{instance}={spelling}&{here}", path) == 101
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1", "example.com", "127.0.0.1.example.com", ""])

@@ -105,7 +105,10 @@ def resolved_later(call: Call, request: Request) -> tuple[str, ...]:
 
 def agent_access(call: Call, action: str, query: Mapping[str, str]) -> Access:
     """What opening an agent's socket needs: `action` on the container instance that its URL names."""
-    request = {name: query[name] for name in ("cluster", "containerInstance") if query.get(name)}
+    # The two sockets spell their members in two ways; what the other one's are is no matter.
+    end = "Arn" if action == "Poll" else ""
+    named = {name: query.get(f"{name}{end}") for name in ("cluster", "containerInstance")}
+    request = {name: value for name, value in named.items() if value}
     (arn,) = instances_resource(call, request)
     cluster = {"ecs:cluster": cluster_resource(call, request)[0]}
     return Access(action=f"ecs:{action}", resource=arn, keys={**cluster, **cluster_keys(call, arn)})
