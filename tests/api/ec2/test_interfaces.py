@@ -112,6 +112,17 @@ def test_what_a_service_made_is_its_own(live: Live, ec2: Any, subnet: str) -> No
     assert code(lambda: ec2.delete_network_interface(NetworkInterfaceId=one)) == "InvalidParameterValue"
 
 
+def test_an_address_that_was_given_back_is_not_given_again_at_once(ec2: Any, vpc: str) -> None:
+    tiny = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.2.0/28")["Subnet"]["SubnetId"]
+    seen = []
+    for _ in range(12):
+        one = made(ec2, tiny)
+        seen.append(one["PrivateIpAddress"])
+        ec2.delete_network_interface(NetworkInterfaceId=one["NetworkInterfaceId"])
+    assert seen[:11] == [f"10.0.2.{number}" for number in range(4, 15)]
+    assert seen[11] == "10.0.2.4"
+
+
 def test_claims_at_the_same_time_get_different_addresses(live: Live, ec2: Any, vpc: str) -> None:
     small = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.1.0/27")["Subnet"]["SubnetId"]
 
