@@ -200,7 +200,8 @@ def use_them(world: World) -> list[str]:
 def check_files(world: World) -> None:
     """The database with its log, journals, the audit log, what was logged."""
     files = [path for path in world.up.folder.rglob("*") if path.is_file()]
-    assert {"homeport.db", "log", "connection.json"} <= {path.name for path in files}
+    assert {"homeport.db", "agent.journal", "log", "connection.json"} <= {path.name for path in files}
+    assert any(path.suffix == ".jsonl" for path in files), "the audit log"
     for path in files:
         found = world.found_in(path.read_bytes())
         if path.name == "connection.json":
@@ -210,6 +211,7 @@ def check_files(world: World) -> None:
 
 
 def check_answers(world: World, tasks: list[str]) -> None:
+    """What the API tells, and every label."""
     up = world.up
     ecs = up.client()
     families = ("prints", "lacks", "no-json", "denied", "quoted", "elsewhere")
@@ -222,6 +224,12 @@ def check_answers(world: World, tasks: list[str]) -> None:
         up.client("iam").list_access_keys(UserName="ann"),
     ]
     assert world.found_in(json.dumps(answers, default=str).encode()) == []
+    labels = [container["Labels"] for container in up.containers()]
+    assert world.found_in(json.dumps(labels).encode()) == []
+
+
+def check_commands(world: World, tasks: list[str]) -> None:
+    """What people are told."""
     ids = [task.rpartition("/")[2] for task in tasks]
     commands = [
         *(("ps",), ("ps", "--all", "--json"), ("status",), ("events",), ("events", "--json")),
@@ -233,14 +241,13 @@ def check_answers(world: World, tasks: list[str]) -> None:
         said = world.told(*command)
         assert said, command
         assert world.found_in(said) == [], command
-    labels = [container["Labels"] for container in up.containers()]
-    assert world.found_in(json.dumps(labels).encode()) == []
 
 
 def test_no_secret_is_found_anywhere(world: World) -> None:
     make_secrets(world)
     tasks = use_them(world)
     check_answers(world, tasks)
+    check_commands(world, tasks)
     check_files(world)
     world.up.kill()
     check_files(world)
