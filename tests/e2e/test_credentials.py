@@ -412,3 +412,22 @@ def test_what_is_blocked_is_blocked(tmp_path: Path) -> None:
         told = said(up, task)
         assert (told["method"], told["imds"]) == (None, 0)
         assert up.client("iam").list_instance_profiles()["InstanceProfiles"] == []
+
+
+def test_a_program_that_asks_first_of_all_is_answered(up: Up) -> None:
+    """It runs before Docker says so."""
+    _, arn = role(up)
+    ask = (
+        "wget -q -O - http://169.254.170.2$AWS_CONTAINER_CREDENTIALS_RELATIVE_URI >/told || exit 9; sleep 600"
+    )
+    container = {"name": "app", "image": IMAGE, "memory": 16, "command": ["sh", "-c", ask]}
+    family = fresh("first")
+    up.client().register_task_definition(family=family, taskRoleArn=arn, containerDefinitions=[container])
+    tasks = [task["taskArn"] for task in up.client().run_task(taskDefinition=family, count=8)["tasks"]]
+
+    def asked(task: str) -> bool:
+        name = container_of(up, task)
+        looked = ["docker", "exec", name, "grep", "-c", arn, "/told"]
+        return bool(name) and subprocess.run(looked, capture_output=True, check=False).returncode == 0
+
+    until(lambda: all(map(asked, tasks)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.metadata.callers import TASK_LABEL, Caller, DockerCallers, UnknowableCallerError
 from homeport.node.ports import DriverUnavailableError
 from homeport.node.steps.cleanup import INSTANCE_LABEL
@@ -17,7 +17,7 @@ LABELS = {INSTANCE_LABEL: "instance-1", TASK_LABEL: "task-1"}
 
 
 class TellingClient(EngineClient):
-    """Docker, saying one thing."""
+    """Docker with these containers, some of which are only being started."""
 
     def __init__(self, containers: list[dict[str, Any]] | Exception) -> None:
         super().__init__()
@@ -28,12 +28,28 @@ class TellingClient(EngineClient):
         self.asked.append((path, params))
         if isinstance(self.containers, Exception):
             raise self.containers
-        return self.containers
+        if path == "/containers/json":
+            # What is being started has no address in the list yet.
+            return [
+                one if one["State"] == "running" else {**one, "NetworkSettings": {}}
+                for one in self.containers
+            ]
+        for one in self.containers:
+            if path == f"/containers/{one['Id']}/json":
+                return {**one, "Config": {"Labels": one["Labels"]}}
+        raise EngineError(404, "no such container")
 
 
-def container(name: str, ip: str = "", labels: dict[str, str] | None = None) -> dict[str, Any]:
+def container(
+    name: str, ip: str = "", labels: dict[str, str] | None = None, state: str = "running"
+) -> dict[str, Any]:
     networks = {"bridge": {"IPAddress": ip}}
-    return {"Id": name, "Labels": labels or LABELS, "NetworkSettings": {"Networks": networks}}
+    return {
+        "Id": name,
+        "Labels": LABELS if labels is None else labels,
+        "State": state,
+        "NetworkSettings": {"Networks": networks},
+    }
 
 
 def processes(root: Path, *, cgroup: str = HOSTED, inode: str = "77") -> Path:
@@ -55,24 +71,35 @@ async def test_an_address_on_the_bridge_is_its_containers(tmp_path: Path) -> Non
     assert await callers.of("172.17.0.6", 1) is None
     path, params = client.asked[0]
     assert path == "/containers/json"
-    assert params == {"filters": '{"label": ["homeport.installation=x"], "status": ["running"]}'}
+    assert params == {"all": "1", "filters": '{"label": ["homeport.installation=x"]}'}
+
+
+@pytest.mark.parametrize("state", ["created", "exited", "restarting"])
+async def test_a_container_that_has_only_just_begun_is_known(tmp_path: Path, state: str) -> None:
+    """Its program runs before Docker says so, and may ask first of all."""
+    client = TellingClient([container(HOSTED), container(BRIDGED, "172.17.0.5", state=state)])
+    callers = DockerCallers(client, {}, proc=processes(tmp_path))
+    assert await callers.of("172.17.0.5", 1) == Caller(instance="instance-1", task="task-1")
 
 
 async def test_a_connection_of_the_host_is_the_containers_whose_process_holds_it(tmp_path: Path) -> None:
-    callers = DockerCallers(TellingClient([container(HOSTED)]), {}, proc=processes(tmp_path))
+    ours = {**LABELS, "homeport.installation": "x"}
+    client = TellingClient([container(HOSTED, labels=ours)])
+    callers = DockerCallers(client, {"homeport.installation": "x"}, proc=processes(tmp_path))
     assert await callers.of("127.0.0.1", 0x1234) == Caller(instance="instance-1", task="task-1")
     assert await callers.of("127.0.0.1", 0x1235) is None, "another connection is somebody else's"
     assert await callers.of("127.0.0.2", 0x1234) is None
     assert await callers.of("::1", 0x1234) is None
 
 
-@pytest.mark.parametrize("fault", ["no container's", "not ours", "nobody's"])
+@pytest.mark.parametrize("fault", ["no container's", "gone", "another installation's", "nobody's"])
 async def test_a_process_of_the_host_is_nobody(tmp_path: Path, fault: str) -> None:
-    cgroup = "" if fault == "no container's" else "d" * 64 if fault == "not ours" else HOSTED
+    cgroup = "" if fault == "no container's" else "d" * 64 if fault == "gone" else HOSTED
     proc = processes(tmp_path, cgroup=cgroup, inode="78" if fault == "nobody's" else "77")
-    assert (
-        await DockerCallers(TellingClient([container(HOSTED)]), {}, proc=proc).of("127.0.0.1", 0x1234) is None
-    )
+    whose = "y" if fault == "another installation's" else "x"
+    client = TellingClient([container(HOSTED, labels={**LABELS, "homeport.installation": whose})])
+    callers = DockerCallers(client, {"homeport.installation": "x"}, proc=proc)
+    assert await callers.of("127.0.0.1", 0x1234) is None
 
 
 async def test_without_labels_a_container_is_nobody(tmp_path: Path) -> None:

@@ -25,7 +25,8 @@ from homeport.node.steps.cleanup import INSTANCE_LABEL
 log = get_logger("node.callers")
 TASK_LABEL = "com.amazonaws.ecs.task-arn"
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
-_LISTED = "/containers/json"
+BEGINNING = frozenset({"created", "exited", "restarting"})
+"""What a container may be, by Docker's list, while it is being started."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,27 +56,46 @@ class DockerCallers:
         self, client: EngineClient, labels: Mapping[str, str], *, proc: Path = Path("/proc")
     ) -> None:
         self._client = client
-        self._labels = [f"{name}={value}" for name, value in labels.items()]
+        self._labels = labels
         self._proc = proc
 
     async def of(self, address: str, port: int) -> Caller | None:
         """The container at an address, or behind a port of this machine's own addresses."""
-        listed = await self._listed()
-        for container in listed:
-            if address in _addresses(container):
-                return _caller(container)
-        found = await asyncio.to_thread(_container_of, self._proc, address, port)
-        return next((_caller(one) for one in listed if one.get("Id") == found), None)
-
-    async def _listed(self) -> list[dict[str, Any]]:
         try:
-            found = await self._client.get(
-                _LISTED, params={"filters": json.dumps({"label": self._labels, "status": ["running"]})}
-            )
+            listed = await self._listed()
+            for container in listed:
+                if address in _addresses(container):
+                    return _caller(container.get("Labels"))
+            # Docker says of a container that it runs only after its program has begun, which may ask at once.
+            # While one is being started, to look at it is to wait for that.
+            for container in listed:
+                shown = await self._shown(container["Id"]) if container["State"] in BEGINNING else {}
+                if address in _addresses(shown):
+                    return _caller((shown.get("Config") or {}).get("Labels"))
+            name = await asyncio.to_thread(_container_of, self._proc, address, port)
+            return self._ours(await self._shown(name)) if name else None
         except (EngineError, DriverError, DriverUnavailableError) as error:
             log.warning("callers.unknown", error=str(error))
-            return []
-        return list(found or ())
+            return None
+
+    async def _listed(self) -> list[dict[str, Any]]:
+        """All at one moment: what is not running yet will not be missed for running since."""
+        labels = [f"{name}={value}" for name, value in self._labels.items()]
+        params = {"all": "1", "filters": json.dumps({"label": labels})}
+        return list(await self._client.get("/containers/json", params=params) or ())
+
+    async def _shown(self, name: str) -> dict[str, Any]:
+        """A container as it is now; empty: it is gone."""
+        try:
+            return dict(await self._client.get(f"/containers/{name}/json"))
+        except EngineError as error:
+            if error.status == 404:
+                return {}
+            raise
+
+    def _ours(self, shown: Mapping[str, Any]) -> Caller | None:
+        labels = (shown.get("Config") or {}).get("Labels") or {}
+        return _caller(labels) if self._labels.items() <= labels.items() else None
 
 
 def _addresses(container: Mapping[str, Any]) -> Iterator[str]:
@@ -83,9 +103,8 @@ def _addresses(container: Mapping[str, Any]) -> Iterator[str]:
     return (network["IPAddress"] for network in networks.values() if network.get("IPAddress"))
 
 
-def _caller(container: Mapping[str, Any]) -> Caller | None:
-    labels = container.get("Labels") or {}
-    instance, task = labels.get(INSTANCE_LABEL), labels.get(TASK_LABEL)
+def _caller(labels: Mapping[str, str] | None) -> Caller | None:
+    instance, task = ((labels or {}).get(name) for name in (INSTANCE_LABEL, TASK_LABEL))
     return Caller(instance=instance, task=task) if instance and task else None
 
 
