@@ -23,6 +23,9 @@ KINDS = {
     "ECS Container Instance State Change": "instance",
     "ECS Service Action": "service",
     "ECS Deployment State Change": "deploy",
+    "ECS Hook State Change": "hook",
+    "ECS Daemon Service Action": "daemon",
+    "ECS Daemon Deployment State Change": "daemon",
 }
 
 
@@ -38,7 +41,12 @@ def followed(api: AwsClient, position: str) -> Iterator[Document]:
 
 def of_cluster(documents: Iterable[Document], cluster: str) -> Iterator[Document]:
     """Those about things of one cluster: their ARNs name it."""
-    return (document for document in documents if document["resources"][0].split("/")[1] == cluster)
+    return (document for document in documents if _subject(document).split("/")[1] == cluster)
+
+
+def _subject(document: Document) -> str:
+    """The ARN of what a document is about; one about a task that could not be made names no resource."""
+    return str(document["detail"].get("daemonArn") or document["resources"][0])
 
 
 class Lines:
@@ -50,7 +58,7 @@ class Lines:
     def of(self, document: Document) -> str | None:
         """The line; `None`: nothing that a person would see has changed."""
         kind = KINDS.get(document["detail-type"], "")
-        (arn, *_), detail = document["resources"], document["detail"]
+        arn, detail = _subject(document), document["detail"]
         text = _TEXTS[kind](detail) if kind in _TEXTS else document["detail-type"]
         repeats = kind in ("task", "instance") and self._told.get(arn) == text
         self._told[arn] = text
@@ -58,7 +66,7 @@ class Lines:
             del self._told[arn]
         if repeats:
             return None
-        subject = resource_name(arn) if kind in ("service", "deploy") else short_id(arn)
+        subject = short_id(arn) if kind in ("task", "instance") else resource_name(arn)
         return f"{document['time']}  {kind:<8}  {subject:<12}  {text}"
 
 
@@ -87,7 +95,24 @@ def _deployment(detail: Document) -> str:
     return str(detail.get("reason") or detail["eventName"])
 
 
-_TEXTS = {"task": _task, "instance": _instance, "service": _service, "deploy": _deployment}
+def _hook(detail: Document) -> str:
+    what = str(detail["eventName"]).removeprefix("HOOK_").lower().replace("_", " ")
+    return f"{what} at {detail['lifecycleStage']}: {detail['hookId']}"
+
+
+def _daemon(detail: Document) -> str:
+    words = str(detail["eventName"]).removeprefix("DAEMON_").lower().replace("_", " ")
+    return words + (f": {detail['reason']}" if detail.get("reason") else "")
+
+
+_TEXTS = {
+    "task": _task,
+    "instance": _instance,
+    "service": _service,
+    "deploy": _deployment,
+    "hook": _hook,
+    "daemon": _daemon,
+}
 
 
 def events(

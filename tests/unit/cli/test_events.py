@@ -80,3 +80,35 @@ def test_a_deployment_tells_its_reason() -> None:
 def test_a_cluster_is_told_from_others() -> None:
     other = document("ECS Service Action", f"{HEAD}:service/other/web")
     assert list(of_cluster([other, task("PENDING")], "default")) == [task("PENDING")]
+
+
+def test_a_pause_says_at_which_stage_a_service_waits() -> None:
+    told = document(
+        "ECS Hook State Change",
+        f"{HEAD}:service/default/web",
+        eventName="HOOK_AWAITING_ACTION",
+        hookId="ecs-pause-1",
+        lifecycleStage="POST_SCALE_UP",
+    )
+    line = Lines().of(told)
+    assert line is not None
+    assert line.split(maxsplit=3)[1:] == ["hook", "web", "awaiting action at POST_SCALE_UP: ecs-pause-1"]
+
+
+def test_a_daemons_deployments_and_troubles_are_told_under_its_name() -> None:
+    arn = f"{HEAD}:daemon/default/agent"
+    changed = document(
+        "ECS Daemon Deployment State Change", arn, daemonArn=arn, eventName="DAEMON_DEPLOYMENT_SUCCESSFUL"
+    )
+    failed = document(
+        "ECS Daemon Service Action", TASK, daemonArn=arn, eventName="DAEMON_TASK_START_IMPAIRED", reason="why"
+    )
+    unmade = {**failed, "resources": []}  # there was no room for a task
+    shown = list(of_cluster([changed, failed, unmade], "default"))
+    told = [str(Lines().of(one)).split(maxsplit=3)[1:] for one in shown]
+    assert told == [
+        ["daemon", "agent", "deployment successful"],
+        ["daemon", "agent", "task start impaired: why"],
+        ["daemon", "agent", "task start impaired: why"],
+    ]
+    assert list(of_cluster(shown, "other")) == []
