@@ -16,6 +16,7 @@ from botocore.exceptions import ClientError
 from homeport.node.credentials import APPLICATION, EXECUTION
 from homeport.node.metadata.answer import Question
 from homeport.node.metadata.endpoint import MetadataEndpoint
+from tests.api.test_explain import explained
 from tests.api.test_tasks import waiter
 from tests.kit.iam import allows, fresh, trusts
 from tests.kit.server import ACCOUNT, REGION, Live, Node
@@ -221,8 +222,11 @@ class TestRolesThatCannotBeAssumed:
             return any(UNASSUMABLE.format(arn) in message for message in await _messages(live, service))
 
         live.wait_until(told)
+        verdict = f"1 tasks are missing, and cannot be launched: ECS cannot assume {arn}."
+        assert _explained(live, service)["verdict"] == verdict
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusts())
         waiter(ecs, "services_stable").wait(services=[service])
+        assert _explained(live, service)["verdict"].startswith("It is steady")
         event = f"(service {service}) failed to launch a task with (error {UNASSUMABLE.format(arn)})."
         assert event in [e["message"] for e in _service(ecs, service)["events"]]
         assert _service(ecs, service)["runningCount"] == 1
@@ -233,6 +237,10 @@ def _conditioned(condition: dict[str, Any]) -> str:
     document = json.loads(trusts())
     document["Statement"][0]["Condition"] = condition
     return json.dumps(document)
+
+
+def _explained(live: Live, name: str) -> dict[str, Any]:
+    return explained(live, f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/default/{name}")
 
 
 def _service(ecs: Any, name: str) -> dict[str, Any]:

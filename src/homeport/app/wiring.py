@@ -126,6 +126,7 @@ class ControlPlane:
     denials: SealedDenials
     vault: Vault
     service_roles: sts.ServiceRoles
+    explainer: ecs.Explainer
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
     alarms: ecs.AlarmController | None = None
@@ -264,6 +265,7 @@ def build_control_plane(
         denials=denials,
         vault=vault,
         service_roles=service_roles,
+        explainer=ecs.Explainer(store, clock, roles=roles),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
     )
@@ -277,6 +279,7 @@ def _mounted(manifest: Manifest, context: Any) -> MountedService:
         invalid_input=manifest.invalid_input,
         internal_error=INTERNAL_ERRORS.get(manifest.name, "InternalFailure"),
         facts=getattr(manifest, "facts", None),
+        takes=getattr(manifest, "takes", None),
     )
 
 
@@ -302,10 +305,9 @@ def build_chain(
 
 def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
     """What the command line asks for beyond AWS's API. Only roots and administrators may."""
-    explainer = ecs.Explainer(plane.store, plane.clock)
 
     async def explain(call: Call, query: Mapping[str, str]) -> bytes:
-        found = await explainer.explain(call.account_id, call.region, query.get("arn", ""))
+        found = await plane.explainer.explain(call.account_id, call.region, query.get("arn", ""))
         return msgspec.json.encode(found)
 
     bus = ecs.EventBus(plane.store)

@@ -75,6 +75,11 @@ def with_event(held: Service, message: str) -> Service:
             "ERROR",
             "SERVICE_TASK_PLACEMENT_FAILURE",
         ),
+        (
+            "(service web) failed to launch a task with (error ECS was unable to assume the role 'r'.).",
+            "ERROR",
+            "SERVICE_TASK_CONFIGURATION_FAILURE",
+        ),
     ],
 )
 def test_an_event_of_a_service_is_an_action_once(message: str, kind: str, name: str) -> None:
@@ -82,6 +87,13 @@ def test_an_event_of_a_service_is_an_action_once(message: str, kind: str, name: 
     after = with_event(before, message)
     assert [(h.event_type, h.event_name) for h in service_happenings(before, after)] == [(kind, name)]
     assert service_happenings(after, after) == ()
+
+
+def test_a_launch_that_failed_says_its_error() -> None:
+    before = service(1)
+    after = with_event(before, "(service web) failed to launch a task with (error It may not (yet).).")
+    (told,) = service_happenings(before, after)
+    assert told.members["reason"] == "It may not (yet)."
 
 
 def test_a_new_service_begins_its_first_deployment() -> None:

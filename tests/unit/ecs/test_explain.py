@@ -144,6 +144,13 @@ def test_the_instances_that_refuse_are_those_that_placement_refuses() -> None:
     assert told.verdict == "1 tasks are missing and about to start: 1 of 3 instances have room."
 
 
+def test_a_role_that_cannot_be_assumed_is_told_although_there_is_room() -> None:
+    arn = "arn:aws:iam::000000000000:role/ghost"
+    told = told_of(service(1), room=fleet(100), refused_role=arn)
+    assert told.verdict == f"1 tasks are missing, and cannot be launched: ECS cannot assume {arn}."
+    assert "ecs-tasks.amazonaws.com" in told.remedies[0]
+
+
 def test_a_cluster_without_instances_is_told_so() -> None:
     told = told_of(service(2), room=Fleet())
     assert told.verdict == "2 tasks are missing, and the cluster has no container instances."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from homeport.core.arn import Arn, MalformedArnError, parse_arn
@@ -10,6 +10,7 @@ from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.services.ecs.control.daemons import daemon_snapshot
 from homeport.services.ecs.control.service_steps import counted_until, log_mode, target_facts
+from homeport.services.ecs.control.task_roles import NoRoles, refused_role
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Cluster, Service, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
@@ -18,12 +19,12 @@ from homeport.services.ecs.plan.explain_service import ServiceCase, explain_depl
 from homeport.services.ecs.plan.explain_task_sets import explain_external, explain_task_set
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import launch_of, service_template
-from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import fleet_demand, hold, instance_state, pool_of, service_placement
 from homeport.services.ecs.plan.rebalancing import zones_of
 from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
+from homeport.services.ecs.ports import PlacementRequest, RoleAssumer
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
@@ -45,18 +46,32 @@ KINDS = {
 }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """One read: what it reads from, and when."""
+
+    tx: Tx
+    now: datetime
+    roles: RoleAssumer
+
+
 class Explainer:
     """Reads only. What it is asked about must be of the caller's account and region."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, roles: RoleAssumer | None = None) -> None:
         self._store = store
         self._clock = clock
+        self._roles: RoleAssumer = NoRoles() if roles is None else roles
 
     async def explain(self, account_id: str, region: str, reference: str) -> Explanation:
         """Why the thing of that ARN is as it is. Raise `InvalidParameterException`: there is none."""
         arn = _checked(account_id, region, reference)
         now = self._clock.now()
-        return await self._store.read(lambda tx: _explained(tx, arn, now), bulk=True)
+
+        def work(tx: Tx) -> Explanation:
+            return _explained(_Look(tx=tx, now=now, roles=self._roles), arn)
+
+        return await self._store.read(work, bulk=True)
 
 
 def _checked(account_id: str, region: str, reference: str) -> Arn:
@@ -74,21 +89,22 @@ def _checked(account_id: str, region: str, reference: str) -> Arn:
     return arn
 
 
-def _explained(tx: Tx, arn: Arn, now: datetime) -> Explanation:
+def _explained(look: _Look, arn: Arn) -> Explanation:
+    tx = look.tx
     kind, *names = arn.resource.split("/")
     cluster = ClusterRepo(tx).find(arn.account_id, arn.region, names[0])
     found: Explanation | None = None
     if cluster is not None and len(names) > 1:
         if kind == "task":
-            found = _task(tx, cluster, names[1], now)
+            found = _task(look, cluster, names[1])
         elif kind == "service":
             service = ServiceRepo(tx).find(cluster.id, names[1])
-            found = None if service is None else _service(tx, cluster, service, now)
+            found = None if service is None else _service(look, cluster, service)
         elif kind == "task-set":
             service = ServiceRepo(tx).find(cluster.id, names[1])
-            found = None if service is None else _task_sets(tx, cluster, service, now).get(str(arn))
+            found = None if service is None else _task_sets(look, cluster, service).get(str(arn))
         else:
-            found = _deployment(tx, cluster, names[-1], now)
+            found = _deployment(look, cluster, names[-1])
     if found is None:
         raise InvalidParameterException(
             f"There is no {arn}. Stopped tasks are forgotten after an hour, deployments after 90 days."
@@ -96,43 +112,44 @@ def _explained(tx: Tx, arn: Arn, now: datetime) -> Explanation:
     return found
 
 
-def _service(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> Explanation:
+def _service(look: _Look, cluster: Cluster, service: Service) -> Explanation:
     if not service.is_external:
-        return explain_service(_case(tx, cluster, service, now), now)
-    told = _task_sets(tx, cluster, service, now)
-    task_sets = TaskSetRepo(tx).of_service(service.id)
+        return explain_service(_case(look, cluster, service), look.now)
+    told = _task_sets(look, cluster, service)
+    task_sets = TaskSetRepo(look.tx).of_service(service.id)
     return explain_external(service, [(one, told[one.arn]) for one in task_sets])
 
 
-def _task_sets(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> dict[str, Explanation]:
+def _task_sets(look: _Look, cluster: Cluster, service: Service) -> dict[str, Explanation]:
     """Every task set of a service, by ARN."""
     return {
-        one.arn: explain_task_set(one, _case(tx, cluster, as_service(service, one), now), now)
-        for one in TaskSetRepo(tx).of_service(service.id)
+        one.arn: explain_task_set(one, _case(look, cluster, as_service(service, one)), look.now)
+        for one in TaskSetRepo(look.tx).of_service(service.id)
     }
 
 
-def _task(tx: Tx, cluster: Cluster, uid: str, now: datetime) -> Explanation | None:
+def _task(look: _Look, cluster: Cluster, uid: str) -> Explanation | None:
     try:
-        task = TaskRepo(tx).find(cluster.id, uid)
+        task = TaskRepo(look.tx).find(cluster.id, uid)
     except ValueError:  # not hexadecimal
         return None
     if task is None:
         return None
-    instance = None if task.instance_id is None else InstanceRepo(tx).get(task.instance_id)
-    return explain_task(task, instance, now)
+    instance = None if task.instance_id is None else InstanceRepo(look.tx).get(task.instance_id)
+    return explain_task(task, instance, look.now)
 
 
-def _deployment(tx: Tx, cluster: Cluster, uid: str, now: datetime) -> Explanation | None:
-    record = HistoryRepo(tx).find_many([uid]).get(uid)
+def _deployment(look: _Look, cluster: Cluster, uid: str) -> Explanation | None:
+    record = HistoryRepo(look.tx).find_many([uid]).get(uid)
     if record is None or record.cluster_name != cluster.name:
         return None
-    service = ServiceRepo(tx).get(record.service_id)
-    case = None if service is None else _case(tx, cluster, service, now)
-    return explain_deployment(record, case, now)
+    service = ServiceRepo(look.tx).get(record.service_id)
+    case = None if service is None else _case(look, cluster, service)
+    return explain_deployment(record, case, look.now)
 
 
-def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceCase:
+def _case(look: _Look, cluster: Cluster, service: Service) -> ServiceCase:
+    tx, now = look.tx, look.now
     tasks = TaskRepo(tx)
     lately = tasks.stopped_of_service(service.id, after=now - LATELY)
     live = tasks.live_of_service(service.id)
@@ -155,7 +172,8 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
     if service.is_daemon and definition is not None:
         snapshot = daemon_snapshot(tx, snapshot, definition)
     fleet, around = _fleet(tx, cluster)
-    demand = None if definition is None else _demand(tx, cluster, service, definition, now)
+    asked = None if definition is None else _asked(look, cluster, service, definition)
+    demand = None if asked is None else fleet_demand(asked)
     providers = [item["capacityProvider"] for item in service.primary.strategy]
     groups = CapacityProviderRepo(tx).groups(service.account_id, service.region, providers)
     if len(providers) == 1 and demand is not None:
@@ -171,20 +189,21 @@ def _case(tx: Tx, cluster: Cluster, service: Service, now: datetime) -> ServiceC
         history=history,
         groups=groups,
         around=around,
+        refused_role=None if asked is None else refused_role(tx, look.roles, asked.template),
     )
 
 
-def _demand(
-    tx: Tx, cluster: Cluster, service: Service, definition: TaskDefinition, now: datetime
-) -> Demand | None:
+def _asked(
+    look: _Look, cluster: Cluster, service: Service, definition: TaskDefinition
+) -> PlacementRequest | None:
     """What one more task of the service asks of an instance: as the service's controller asks for it."""
     try:
         launch = launch_of(definition, {})
     except AwsError:
         return None
-    template = service_template(service, cluster, definition, launch, log_mode=log_mode(tx, service), now=now)
-    request = service_placement(service, cluster, definition, launch, template)
-    return fleet_demand(request)
+    mode = log_mode(look.tx, service)
+    template = service_template(service, cluster, definition, launch, log_mode=mode, now=look.now)
+    return service_placement(service, cluster, definition, launch, template)
 
 
 def _fleet(tx: Tx, cluster: Cluster) -> tuple[Fleet, Around]:

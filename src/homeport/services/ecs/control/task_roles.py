@@ -77,16 +77,17 @@ def has_roles(task: Task) -> bool:
     return bool(task.task_role or task.execution_role)
 
 
+def refused_role(tx: Tx, roles: RoleAssumer, template: Task) -> str | None:
+    """The first of its roles that ECS could not assume for a task of the template."""
+    asked = (arn for _, arn in roles_of(template))
+    return next((arn for arn in asked if not roles.may_assume(tx, template, arn)), None)
+
+
 async def require_roles(store: Store, roles: RoleAssumer, template: Task) -> None:
     """Raise `UnassumableRoleError` when a task of the template could not have its credentials."""
     if not has_roles(template):
         return
-
-    def refused(tx: Tx) -> str | None:
-        asked = (arn for _, arn in roles_of(template))
-        return next((arn for arn in asked if not roles.may_assume(tx, template, arn)), None)
-
-    if (arn := await store.read(refused)) is not None:
+    if (arn := await store.read(lambda tx: refused_role(tx, roles, template))) is not None:
         raise UnassumableRoleError(arn)
 
 

@@ -25,6 +25,7 @@ SERVICE_ACTION = "ECS Service Action"
 DEPLOYMENT_STATE = "ECS Deployment State Change"
 PROTECTED = "TASKSET_SCALE_IN_FAILURE_BY_TASK_PROTECTION"
 
+_UNLAUNCHED = re.compile(r"failed to launch a task with \(error (.*)\)\.$")
 _ACTIONS = (
     (re.compile(r"updated state to STEADY_STATE\.$"), "INFO", "TASKSET_STEADY_STATE"),
     (re.compile(r"has reached a steady state\.$"), "INFO", "SERVICE_STEADY_STATE"),
@@ -44,6 +45,7 @@ _ACTIONS = (
         "ERROR",
         "SERVICE_TASK_PLACEMENT_FAILURE",
     ),
+    (_UNLAUNCHED, "ERROR", "SERVICE_TASK_CONFIGURATION_FAILURE"),
     (re.compile(VIOLATION_TOLD), "ERROR", "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED"),
     (re.compile(r"operations are being throttled"), "ERROR", "ECS_OPERATION_THROTTLED"),
 )
@@ -129,8 +131,10 @@ def _steady_providers(told: Happening, service: Service) -> Iterator[Happening]:
 def _members(name: str, event: ServiceEvent, service: Service) -> dict[str, Any]:
     """A refused placement names its closest instance and the resource that was short.
 
-    A daemon's task that had to go names the instance that it left.
+    A daemon's task that had to go names the instance that it left; a launch that failed its error.
     """
+    if (unlaunched := _UNLAUNCHED.search(event.message)) is not None:
+        return {"reason": unlaunched[1]}
     head = f"arn:aws:ecs:{service.region}:{service.account_id}:container-instance/{service.cluster_name}"
     if name == "SERVICE_DAEMON_PLACEMENT_CONSTRAINT_VIOLATED":
         return {"containerInstanceArns": [f"{head}/{uid}" for uid in _INSTANCE.findall(event.message)]}

@@ -49,6 +49,8 @@ class ServiceCase:
     groups: Mapping[str, str] = field(default_factory=dict)
     """The Auto Scaling groups of the capacity providers that its strategy names."""
     around: Around = field(default_factory=Around)
+    refused_role: str | None = None
+    """A role of its task definition that ECS cannot assume: no task of it is launched."""
 
 
 @dataclass(slots=True)
@@ -110,6 +112,13 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
         story.remedies.append("Correct what failed and update the service: a new deployment starts.")
     elif plan.zones:
         story = _uneven(case, plan)
+    elif plan.start and case.refused_role is not None:
+        story = _Story(
+            f"{plan.start} tasks are missing, and cannot be launched: ECS cannot assume {case.refused_role}."
+        )
+        story.remedies.append(
+            "Create that role, or let its trust policy allow ecs-tasks.amazonaws.com sts:AssumeRole."
+        )
     elif plan.start:
         story = _missing_in(case, Counter(plan.start_in)) if plan.start_in else _missing(case, plan.start)
     elif (stage := stage_told(service, now)) is not None:
