@@ -10,7 +10,7 @@ import pytest
 
 from homeport.app.wiring import MANIFESTS
 from homeport.core.call import Call, Principal
-from homeport.core.errors import AwsError
+from homeport.core.errors import AwsError, DynamicAwsError
 from homeport.core.operations import any_resource
 from homeport.wire.model import service_api
 
@@ -22,7 +22,7 @@ ERRORS = [
     for _, error in inspect.getmembers(
         importlib.import_module(f"homeport.services.{manifest.name}.errors"), inspect.isclass
     )
-    if issubclass(error, AwsError) and error is not AwsError
+    if issubclass(error, AwsError) and error is not AwsError and not issubclass(error, DynamicAwsError)
 ]
 OPERATIONS = [(m.name, name) for m in MANIFESTS for name in sorted(m.operations.names())]
 NAMED = {

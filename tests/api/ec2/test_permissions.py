@@ -147,3 +147,18 @@ def test_who_may_change_a_group_gives_it_rules_and_a_rule_is_changed_by_its_own_
     assert code(lambda: one.modify_security_group_rules(**asked)) == "UnauthorizedOperation"
     on_rules = allow("ec2:ModifySecurityGroupRules", f"{ARN}:security-group-rule/*")
     assert caller(on_groups, on_rules).modify_security_group_rules(**asked)["Return"]
+
+
+def test_an_association_is_its_tables(caller: Caller, ec2: Any, vpc: str) -> None:
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.0.200.0/24")["Subnet"]["SubnetId"]
+    tables = [ec2.create_route_table(VpcId=vpc)["RouteTable"]["RouteTableId"] for _ in range(2)]
+    held = {
+        "AssociationId": ec2.associate_route_table(RouteTableId=tables[0], SubnetId=subnet)["AssociationId"]
+    }
+    other = caller(allow("ec2:DisassociateRouteTable", f"{ARN}:route-table/{tables[1]}"))
+    assert code(lambda: other.disassociate_route_table(**held)) == "UnauthorizedOperation"
+    lost = {"AssociationId": "rtbassoc-00000000000000000"}
+    assert code(lambda: other.disassociate_route_table(**lost)) == "UnauthorizedOperation"
+    caller(allow("ec2:DisassociateRouteTable", f"{ARN}:route-table/{tables[0]}")).disassociate_route_table(
+        **held
+    )

@@ -8,8 +8,9 @@ from typing import Any
 from homeport.core.access import Access, Keys, KeyValue, tag_keys
 from homeport.core.call import Call
 from homeport.core.operations import NeedsOf
-from homeport.services.ec2.model import NetworkInterface, Resource, Rule, Subnet
+from homeport.services.ec2.model import NetworkInterface, Resource, RouteTable, Rule, Subnet
 from homeport.services.ec2.repo.shelf import Shelf
+from homeport.store.tx import Tx
 
 _KINDS = {
     "VpcId": "vpc",
@@ -87,7 +88,12 @@ def guarded(*members: str, creates: str = "", tags: str = "") -> NeedsOf:
 
     async def needs(call: Call, ec2: Any, request: Mapping[str, Any]) -> Sequence[Access]:
         named: list[tuple[str, str]] = []
+        if "AssociationId" in members:
+            holder = await _table_of(call, ec2, request["AssociationId"])
+            named.append(("route-table", holder))
         for member in members:
+            if member == "AssociationId":
+                continue
             value = request.get(member)
             listed = [value] if isinstance(value, str) else list(value or ())
             ids = [one if isinstance(one, str) else str(one.get("SecurityGroupRuleId", "")) for one in listed]
@@ -117,6 +123,19 @@ def guarded(*members: str, creates: str = "", tags: str = "") -> NeedsOf:
         return accesses
 
     return needs
+
+
+async def _table_of(call: Call, ec2: Any, association_id: str) -> str:
+    """The route table that an association is in; any, when there is no such association."""
+
+    def work(tx: Tx) -> str:
+        for table in Shelf(tx, call.account_id, call.region).all(RouteTable):
+            if any(one.association_id == association_id for one in table.associations):
+                return table.resource_id
+        return "*"
+
+    found: str = await ec2.store.read(work)
+    return found
 
 
 def nothing(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:

@@ -199,7 +199,7 @@ def _drop(shelf: Shelf, table: RouteTable, gone: Association) -> None:
     shelf.save(msgspec.structs.replace(table, associations=kept))
 
 
-@serve("DisassociateRouteTable", "AssociationId")
+@serve("DisassociateRouteTable", "AssociationId", resources=nothing, needs=guarded("AssociationId"))
 async def disassociate_route_table(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Let a subnet route by its VPC's main table again."""
 
@@ -218,7 +218,7 @@ async def disassociate_route_table(call: Call, ec2: Ec2, req: Request) -> Answer
     "AssociationId",
     "RouteTableId",
     resources=nothing,
-    needs=guarded("RouteTableId"),
+    needs=guarded("AssociationId", "RouteTableId"),
 )
 async def replace_route_table_association(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Let a subnet, or by the main association the whole VPC, route by another table."""
