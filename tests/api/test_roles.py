@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,11 @@ from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from homeport.app.issuers import Issuers
+from homeport.core.ids import SystemIds
+from homeport.services.iam.manifest import AccessKey, EntityRepo, KeyRepo, sealed
+from homeport.services.iam.model import User
+from homeport.store.tx import Tx
+from homeport.store.vault import Vault
 from tests.kit.server import ACCOUNT, Live, live_server
 
 ISSUER = "https://issuer.example/pool"
@@ -278,6 +284,112 @@ def test_the_account_of_a_key_is_told(world: World) -> None:
     sts = world.live.client("sts")
     assert sts.get_access_key_info(AccessKeyId=world.ann["aws_access_key_id"])["Account"] == ACCOUNT
     assert refused(lambda: sts.get_access_key_info(AccessKeyId="AKIAUNKNOWNUNKNOWNUN")) == "ValidationError"
+
+
+def own_sessions(world: World) -> dict[str, dict[str, Any]]:
+    """Sessions that are of no role, of somebody who may everything."""
+    world.iam.create_user(UserName="whole")
+    world.iam.put_user_policy(UserName="whole", PolicyName="p", PolicyDocument=document(allow("*")))
+    key = keys(world.iam.create_access_key(UserName="whole")["AccessKey"])
+    sts, root = world.live.client("sts", **key), world.live.client("sts")
+    return {
+        "user": keys(sts.get_session_token()["Credentials"]),
+        "guest": keys(sts.get_federation_token(Name="guest", Policy=document(allow("*")))["Credentials"]),
+        "root": keys(root.get_session_token()["Credentials"]),
+    }
+
+
+def test_sessions_of_no_role_may_neither_touch_iam_nor_beget_more_of_themselves(world: World) -> None:
+    """Source: IAM User Guide, "Compare AWS STS credentials"."""
+    name = world.role(trust_policy=trust({"AWS": ACCOUNT}))
+    for who, session in own_sessions(world).items():
+        world.live.client("ecs", **session).list_clusters()
+        iam, sts = world.live.client("iam", **session), world.live.client("sts", **session)
+        sts.get_caller_identity()
+        assert refused(lambda iam=iam: iam.create_user(UserName="more")) == "InvalidClientTokenId", who
+        assert refused(lambda iam=iam: iam.list_users()) == "InvalidClientTokenId", who
+        assert refused(sts.get_session_token) == "AccessDenied", who
+        assert refused(lambda sts=sts: sts.get_federation_token(Name="again")) == "AccessDenied", who
+        assert refused(lambda sts=sts: sts.decode_authorization_message(EncodedMessage="x")) == (
+            "InvalidClientTokenId"
+        ), who
+        if who == "user":
+            world.assume(name, sts)
+        else:
+            assert refused(lambda sts=sts: world.assume(name, sts)) in (
+                "AccessDenied",
+                "InvalidClientTokenId",
+            )
+
+
+def test_multi_factor_authentication_is_false_for_sessions_and_absent_for_keys(world: World) -> None:
+    """Source: IAM User Guide, `aws:MultiFactorAuthPresent`: long-term credentials do not have the key."""
+    world.iam.create_user(UserName="factors")
+    key = keys(world.iam.create_access_key(UserName="factors")["AccessKey"])
+    cases = {
+        "Null": ("true", True, False),
+        "Bool": ("false", False, True),
+        "BoolIfExists": ("false", True, True),
+    }
+    session = keys(world.live.client("sts", **key).get_session_token()["Credentials"])
+    for operator, (value, by_key, by_session) in cases.items():
+        condition = {operator: {"aws:MultiFactorAuthPresent": value}}
+        policy = document(allow("ecs:ListClusters", Condition=condition))
+        world.iam.put_user_policy(UserName="factors", PolicyName="p", PolicyDocument=policy)
+        for credentials, lets_in in ((key, by_key), (session, by_session)):
+            ecs = world.live.client("ecs", **credentials)
+            if lets_in:
+                ecs.list_clusters()
+            else:
+                assert refused(ecs.list_clusters) == "AccessDeniedException", operator
+
+
+def test_a_role_opens_to_another_account_only_when_both_sides_say_so(world: World) -> None:
+    """A user of another account, made behind the API's back."""
+    other, store = "111122223333", world.live.plane.store
+    vault = Vault(bytes(32), SystemIds())
+    now = datetime.now(UTC)
+
+    def make(tx: Tx) -> None:
+        user = User(
+            account_id=other, name="visitor", unique_id="AIDAVISITORVISITOR00", created_at=now,
+        )  # fmt: skip
+        EntityRepo(tx).add(user)
+        key = AccessKey(
+            access_key_id="AKIAVISITORVISITOR00", secret_access_key="s" * 40, account_id=other,
+            user_name="visitor", created_at=now,
+        )  # fmt: skip
+        KeyRepo(tx).add(sealed(key, vault))
+        root = AccessKey(
+            access_key_id="AKIAOTHERROOTOTHER00", secret_access_key="r" * 40, account_id=other, created_at=now
+        )
+        KeyRepo(tx).add(sealed(root, vault))
+
+    world.live.run(store.write(make))
+    theirs = world.live.client(
+        "iam", aws_access_key_id="AKIAOTHERROOTOTHER00", aws_secret_access_key="r" * 40
+    )
+    key = {"aws_access_key_id": "AKIAVISITORVISITOR00", "aws_secret_access_key": "s" * 40}
+    sts = world.live.client("sts", **key)
+    arn = f"arn:aws:iam::{other}:user/visitor"
+    for trusted in ({"AWS": arn}, {"AWS": other}):
+        open_role, shut = world.role(allow("ecs:ListClusters"), trust_policy=trust(trusted)), world.role()
+        policy = document(
+            allow("sts:AssumeRole", f"{ROLE}/{open_role}"), allow("sts:AssumeRole", f"{ROLE}/{shut}")
+        )
+        assert (
+            refused(lambda role=open_role: world.assume(role, sts)) == "AccessDenied"
+        )  # their side is missing
+        theirs.put_user_policy(UserName="visitor", PolicyName="p", PolicyDocument=policy)
+        assert refused(lambda role=shut: world.assume(role, sts)) == "AccessDenied"  # ours is
+        given = world.assume(open_role, sts)
+        ecs = world.live.client("ecs", **keys(given["Credentials"]))
+        assert given["AssumedRoleUser"]["Arn"].split(":")[4] == ACCOUNT
+        ecs.list_clusters()
+        assert refused(ecs.list_services) == "AccessDeniedException"
+        theirs.delete_user_policy(UserName="visitor", PolicyName="p")
+        assert refused(lambda role=open_role: world.assume(role, sts)) == "AccessDenied"
+        ecs.list_clusters()  # a session is the role's: who began it is no matter any more
 
 
 # Web identities

@@ -52,6 +52,11 @@ class Principal:
     session: SessionFacts | None = None
 
 
+def is_own_session(principal: Principal) -> bool:
+    """Whether it is GetSessionToken's or GetFederationToken's: temporary, and of no role."""
+    return principal.session is not None and principal.kind is not PrincipalKind.ROLE
+
+
 NOBODY = Principal(arn="", account_id="", user_id="", kind=PrincipalKind.UNKNOWN)
 
 

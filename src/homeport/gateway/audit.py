@@ -7,11 +7,14 @@ An entry of a denial has all that an explanation needs: what denied, what the ca
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
 from homeport.core.call import Call, PrincipalKind
+from homeport.core.errors import AwsError
+from homeport.core.operations import Operation
 from homeport.gateway.authority import Decided
 from homeport.policy.denial import explanation
 from homeport.policy.document import statement_form
@@ -24,6 +27,7 @@ MESSAGE_CHARS = 1024
 AGENT_CHARS = 256
 OWN_SOURCE = "homeport"
 """The event source of Homeport's own pages."""
+LOOKING = ("Describe", "List")
 NEAR_MAX = 10
 RESOURCES_MAX = 20
 _DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation"})
@@ -111,6 +115,16 @@ class Note:
         if error in _DENIED:  # some denials are a service's own: of a role that the root may not assume
             return "denied"
         return "allowed" if self.may else "refused"
+
+
+def named_resources(operation: Operation, call: Call, given: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a request that no policy is asked about is about. Not for looking on: it would cost."""
+    if operation.name.startswith(LOOKING):
+        return ()
+    try:
+        return (operation.about or operation.resources)(call, given)
+    except AwsError:  # its handler says it better
+        return ()
 
 
 def _claimed(key_id: str) -> str:

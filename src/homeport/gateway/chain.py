@@ -20,7 +20,7 @@ from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError, UnavailableError, UnstorableError
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
-from homeport.gateway.audit import AuditTrail, Note
+from homeport.gateway.audit import AuditTrail, Note, named_resources
 from homeport.gateway.authority import Authority, Decided, circumstances, is_unlimited
 from homeport.gateway.ports import DenialSeal, KeyRecord, KeyRing, OwnPage, SocketAccess
 from homeport.gateway.refusals import (
@@ -61,8 +61,6 @@ STALE_TRIES = 10
 UNSIGNED_REGION = "us-east-1"
 """Where a request is that names no region because nobody signed it; only STS has such."""
 
-LOOKING = ("Describe", "List")
-"""Operations of which the audit log does not say what the root looked at: nobody asks, and it would cost."""
 CUT_OFF_STATUS, CUT_OFF, CUT_OFF_MESSAGE = 0, "Cancelled", "The server ended before it answered."
 SOCKET_STATUS, SOCKET_REFUSED_STATUS = 101, 403
 """Of a websocket's upgrade, in the audit log."""
@@ -111,6 +109,7 @@ class Chain:
             note.routed, note.claim = routed.routed, routed.claim
             proven = await self._authenticate(routed)
             note.call = proven.call
+            self._refuse_untaken(proven)
             allowed = await self._authorise(self._parse(proven), note)
             note.may = True
             answer = await self._dispatch(allowed)
@@ -322,8 +321,8 @@ class Chain:
 
     async def _authorise(self, request: Parsed, note: Note) -> Authorised:
         if request.operation.open or is_unlimited(request.call.principal):
-            if self._trail is not None and not request.operation.name.startswith(LOOKING):
-                note.resources = _named_resources(request)
+            if self._trail is not None:
+                note.resources = named_resources(request.operation, request.call, request.input)
             return Authorised(parsed=request)
         note.decided = await self._decide(request, note)
         self._refuse_denied(request.call, request.routed, note.decided)
@@ -341,6 +340,15 @@ class Chain:
             )
         except AwsError as error:
             raise said_by_service(request.routed, error) from None
+
+    def _refuse_untaken(self, request: Authenticated) -> None:
+        takes = self._services[request.routed.service].takes
+        if takes is not None and not takes(request.call.principal, request.routed.operation):
+            raise unproven(
+                FailureKind.UNKNOWN_KEY,
+                "The security token included in the request is invalid",
+                request.routed,
+            )
 
     def _refuse_denied(self, call: Call, routed: Routed, decided: tuple[Decided, ...]) -> None:
         last = decided[-1] if decided else None
@@ -376,15 +384,6 @@ class Chain:
         routed = None if request is None else request.routed
         code = "InternalFailure" if routed is None else self._services[routed.service].internal_error
         return our_fault(routed, code, message, status=status)
-
-
-def _named_resources(request: Parsed) -> tuple[str, ...]:
-    """What a request that nobody is asked about is about; for the audit log."""
-    try:
-        operation = request.operation
-        return (operation.about or operation.resources)(request.call, request.input)
-    except AwsError:  # its handler says it better
-        return ()
 
 
 def _with_body(http: HttpRequest, body: bytes) -> HttpRequest:

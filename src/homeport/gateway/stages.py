@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from homeport.core.call import Call
+from homeport.core.call import Call, Principal
 from homeport.core.operations import Operation, Operations
 from homeport.gateway.authority import Decided
 from homeport.gateway.ports import CallerPolicies, ResourceFacts
@@ -22,13 +22,15 @@ class MountedService:
 
     `context` is what its handlers get as their second argument; the two codes
     are its words for input that the model refuses and for our own failures.
-    `facts` is what it knows of its resources that policies may depend on.
+    `facts` is what it knows of its resources that policies may depend on. `takes` says of which callers'
+    credentials it takes an operation at all, whatever policies say; `None`: of all.
     """
 
     name: str
     operations: Operations
     context: Any
     facts: ResourceFacts | None = None
+    takes: Callable[[Principal, str], bool] | None = None
     invalid_input: str
     internal_error: str
 

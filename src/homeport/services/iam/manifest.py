@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from homeport.core.call import Principal, is_own_session
 from homeport.services.iam.api import (  # noqa: F401  fill the table
     absent,
     access_keys,
@@ -49,6 +50,17 @@ name = "iam"
 operations = ops
 invalid_input = "ValidationError"
 facts = Facts()
+
+
+def takes(principal: Principal, operation: str) -> bool:
+    """Who has only a session of its own may not touch IAM.
+
+    Source: IAM User Guide, "Compare AWS STS credentials": GetSessionToken's without multi-factor
+    authentication, and GetFederationToken's, cannot call IAM's operations.
+    """
+    del operation
+    return not is_own_session(principal)
+
 
 __all__ = [
     "ADMINISTRATOR_POLICY_ARN",
