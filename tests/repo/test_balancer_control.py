@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -12,7 +12,7 @@ from homeport.core.clock import FixedClock
 from homeport.dataplane.model import Balancer
 from homeport.runtime.runner import Next
 from homeport.services.elbv2.control.balancers import BalancerController
-from homeport.services.elbv2.model.balancers import Zone
+from homeport.services.elbv2.model.balancers import LoadBalancer
 from homeport.services.elbv2.model.groups import Target, TargetHealth
 from homeport.services.elbv2.ports import TARGETS_CHANGED, BalancerState
 from homeport.services.elbv2.repo.balancers import BalancerRepo
@@ -50,10 +50,13 @@ class FakeAddresses:
     )
     released: list[str] = field(default_factory=list)
 
-    async def of(self, balancer_arn: str, zones: Sequence[Zone]) -> Mapping[str, str]:
+    async def of(self, balancer: LoadBalancer) -> Mapping[str, str]:
         """The same each time."""
-        del balancer_arn
-        return {zone.subnet_id: self.known[zone.subnet_id] for zone in zones if zone.subnet_id in self.known}
+        return {
+            zone.subnet_id: self.known[zone.subnet_id]
+            for zone in balancer.zones
+            if zone.subnet_id in self.known
+        }
 
     async def release(self, balancer_arn: str) -> None:
         """Remembered."""

@@ -15,7 +15,15 @@ from homeport.services.elbv2.api.context import Elbv2, ops
 from homeport.services.elbv2.api.facts import Facts
 from homeport.services.elbv2.api.registrar import GroupFacts, Registrar
 from homeport.services.elbv2.control.balancers import BalancerController
-from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
+from homeport.services.elbv2.model.balancers import LoadBalancer
+from homeport.services.elbv2.ports import (
+    BALANCERS_CHANGED,
+    TARGETS_CHANGED,
+    Instance,
+    SecurityGroup,
+    Subnet,
+    Vpc,
+)
 from homeport.services.elbv2.repo import tables  # noqa: F401  defines the tables
 
 name = "elbv2"
@@ -29,7 +37,12 @@ __all__ = [
     "BalancerController",
     "Elbv2",
     "GroupFacts",
+    "Instance",
+    "LoadBalancer",
     "Registrar",
+    "SecurityGroup",
+    "Subnet",
+    "Vpc",
     "facts",
     "invalid_input",
     "name",

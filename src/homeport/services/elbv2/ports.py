@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from homeport.dataplane.model import Balancer
-from homeport.services.elbv2.model.balancers import Zone
+from homeport.services.elbv2.model.balancers import LoadBalancer
 from homeport.services.elbv2.model.groups import TargetHealth
 
 TARGETS_CHANGED = "elb.targets"
@@ -115,8 +115,11 @@ PROVISIONING = BalancerState(code="provisioning")
 class Addresses(Protocol):
     """Where balancers get the addresses that they listen on: one in each of their subnets."""
 
-    async def of(self, balancer_arn: str, zones: Sequence[Zone]) -> Mapping[str, str]:
-        """The address by subnet; one that cannot be had yet is left out. The same each time."""
+    async def of(self, balancer: LoadBalancer) -> Mapping[str, str]:
+        """The address by subnet, guarded by the balancer's security groups. The same each time.
+
+        One that cannot be had yet is left out, and those in subnets that it left are given back.
+        """
         ...
 
     async def release(self, balancer_arn: str) -> None:

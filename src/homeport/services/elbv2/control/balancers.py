@@ -99,7 +99,7 @@ class BalancerController:
         instances = await self._network.instances(*here, sorted(ids)) if ids else {}
         certificates = await self._certificates.find(*here, sorted(arns)) if arns else {}
         return Places(
-            addresses=await self._addresses.of(balancer.arn, balancer.zones),
+            addresses=await self._addresses.of(balancer),
             instances={one.instance_id: one.address for one in instances.values() if one.address},
             certificates={one.arn: one.names for one in certificates.values()},
         )

@@ -1,0 +1,111 @@
+"""Load balancers in EC2's own network: both services mounted over one store, as they will be served."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from homeport.app.balancer_network import Ec2Addresses, Ec2Network
+from homeport.app.wiring import ControlPlane
+from homeport.core.pages import Pages
+from homeport.dataplane.model import Balancer
+from homeport.gateway.stages import MountedService
+from homeport.services.elbv2.manifest import BalancerController
+from homeport.services.elbv2.model.groups import TargetHealth
+from tests.kit.ec2 import SomeInstances, instance, mount_ec2
+from tests.kit.elbv2 import FakeCertificates, application, group, mount_elbv2, mounted
+from tests.kit.server import Live, live_server
+
+
+class SilentPlane:
+    """Takes whatever it is to serve."""
+
+    def __init__(self) -> None:
+        self.served: tuple[Balancer, ...] = ()
+
+    def serve(self, balancers: Collection[Balancer]) -> Mapping[str, str]:
+        """These and no others."""
+        self.served = tuple(balancers)
+        return {}
+
+    def health(self, group_id: str) -> Mapping[str, TargetHealth]:
+        """Nothing was checked."""
+        del group_id
+        return {}
+
+
+def mount(plane: ControlPlane, pages: Pages) -> tuple[MountedService, ...]:
+    """EC2, and Elastic Load Balancing over it."""
+    network = Ec2Network(plane.store, SomeInstances(instance(0)))
+    controller = BalancerController(
+        plane.store,
+        plane.clock,
+        network=network,
+        certificates=FakeCertificates(),
+        addresses=Ec2Addresses(plane.store, plane.clock, plane.ids),
+        plane=SilentPlane(),
+    )
+    (service,) = mount_elbv2(plane, pages)
+    context = dataclasses.replace(service.context, network=network, balancing=controller)
+    return (*mount_ec2(plane, pages), dataclasses.replace(service, context=context))
+
+
+@pytest.fixture(scope="module")
+def live() -> Iterator[Live]:
+    with live_server(mount=mount) as server:
+        yield server
+
+
+def interfaces(live: Live) -> list[Any]:
+    mine = [{"Name": "requester-id", "Values": ["amazon-elb"]}]
+    found = live.client("ec2").describe_network_interfaces(Filters=mine)["NetworkInterfaces"]
+    return sorted(found, key=lambda one: str(one["AvailabilityZone"]))
+
+
+def test_a_balancer_has_an_interface_in_each_of_its_subnets_until_it_is_gone(live: Live) -> None:
+    ec2, elb = live.client("ec2"), live.client("elbv2")
+    subnets = sorted(ec2.describe_subnets()["Subnets"], key=lambda one: one["AvailabilityZone"])
+    ids = [one["SubnetId"] for one in subnets]
+    made = application(elb, Subnets=ids[:2])
+    arn, (guard,) = made["LoadBalancerArn"], made["SecurityGroups"]
+    assert ec2.describe_security_groups(GroupIds=[guard])["SecurityGroups"][0]["GroupName"] == "default"
+    controller: Any = mounted(live.plane).balancing
+
+    live.run(controller.reconcile(arn))
+    live.run(controller.reconcile(arn))
+    found = interfaces(live)
+    assert [one["SubnetId"] for one in found] == ids[:2]
+    assert {one["Status"] for one in found} == {"in-use"}
+    assert [group["GroupId"] for one in found for group in one["Groups"]] == [guard, guard]
+    assert found[0]["Description"] == f"ELB {arn.partition('loadbalancer/')[2]}"
+    assert elb.describe_load_balancers()["LoadBalancers"][0]["State"] == {"Code": "active"}
+
+    elb.set_subnets(LoadBalancerArn=arn, Subnets=ids[1:])
+    live.run(controller.reconcile(arn))
+    moved = interfaces(live)
+    assert [one["SubnetId"] for one in moved] == ids[1:]
+    assert moved[0]["PrivateIpAddress"] == found[1]["PrivateIpAddress"]
+
+    elb.delete_load_balancer(LoadBalancerArn=arn)
+    live.run(controller.reconcile(arn))
+    assert interfaces(live) == []
+
+
+def test_what_ec2_does_not_have_is_refused(live: Live) -> None:
+    elb = live.client("elbv2")
+    with pytest.raises(ClientError, match="SubnetNotFound"):
+        application(elb, Subnets=["subnet-0123456789abcdef0", "subnet-0123456789abcdef1"])
+    with pytest.raises(ClientError, match="ValidationError"):
+        group(elb, VpcId="vpc-0123456789abcdef0")
+
+
+def test_an_instance_outside_the_network_is_no_target(live: Live) -> None:
+    """The local instance of the test has no place in a subnet."""
+    vpc = live.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+    arn = group(live.client("elbv2"), VpcId=vpc)["TargetGroupArn"]
+    with pytest.raises(ClientError, match="InvalidTarget"):
+        live.client("elbv2").register_targets(TargetGroupArn=arn, Targets=[{"Id": instance(0).instance_id}])
