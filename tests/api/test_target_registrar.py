@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
+from homeport.app.service_targets import ServiceTargets
+from homeport.services.ecs.ports import (
+    TARGETS_CHANGED,
+    TargetGroup,
+    TargetGroupMissingError,
+    TargetGroups,
+    TargetGroupsError,
+)
 from homeport.services.elbv2.errors import InvalidTarget, TargetGroupNotFound
+from homeport.services.elbv2.manifest import TARGETS_CHANGED as OURS
 from homeport.services.elbv2.manifest import GroupFacts, Registrar
 from homeport.services.elbv2.plan.health import DRAINING, REGISTERING
 from tests.kit.elbv2 import application, group, listener, mount_elbv2, mounted
@@ -59,3 +68,19 @@ def test_what_cannot_be_is_an_error(live: Live, registrar: Registrar, arn: str) 
         live.run(registrar.health(f"{arn}0"))
     live.run(registrar.register(arn, []))
     live.run(registrar.deregister(arn, []))
+
+
+def test_a_service_of_ecs_uses_them_in_its_own_words(live: Live, registrar: Registrar, arn: str) -> None:
+    targets: TargetGroups = ServiceTargets(registrar)
+    assert TARGETS_CHANGED == OURS
+    assert live.run(targets.find(ACCOUNT, REGION, [arn, f"{arn}0"])) == {  # type: ignore[arg-type]
+        arn: TargetGroup(arn=arn, target_type="instance")
+    }
+    live.run(targets.register(arn, [("i-3", 5)]))  # type: ignore[arg-type]
+    assert live.run(targets.health(arn))["i-3", 5].state == "initial"  # type: ignore[arg-type]
+    live.run(targets.deregister(arn, [("i-3", 5)]))  # type: ignore[arg-type]
+    assert live.run(targets.health(arn))["i-3", 5].state == "draining"  # type: ignore[arg-type]
+    with pytest.raises(TargetGroupMissingError):
+        live.run(targets.register(f"{arn}0", [("i-3", 5)]))  # type: ignore[arg-type]
+    with pytest.raises(TargetGroupsError, match="InvalidTarget"):
+        live.run(targets.register(arn, [("i-77", 5)]))  # type: ignore[arg-type]
