@@ -145,13 +145,14 @@ class Session:
 
     def _has_all(self, kind: Kind) -> bool:
         """Of what is asked for by name, everything that the snapshot has and the proxy must have."""
-        talk, excused = self._talks[kind], self._held()
-        if kind is Kind.ROUTES:  # nobody asks for the rules of a listener that was refused
-            excused |= {one.balancer_id for one in self._talks[Kind.LISTENER].rejected.values()}
+        talk, held = self._talks[kind], self._held()
+        unasked: frozenset[str] = frozenset()
+        if kind is Kind.ROUTES:  # nobody asks for the rules of a listener that was refused at once
+            unasked = frozenset(one.balancer_id for one in self._talks[Kind.LISTENER].rejected.values())
         return all(
             talk.has.get(name) == one.version or name in talk.rejected
             for name, one in self._resources(kind).items()
-            if one.balancer_id not in excused or name in talk.names
+            if one.balancer_id not in held and (one.balancer_id not in unasked or name in talk.names)
         )
 
     def updates(self) -> tuple[Update, ...]:
