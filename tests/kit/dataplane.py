@@ -27,7 +27,8 @@ from homeport.dataplane.rules import Forward, Rule, WeightedGroup
 
 FRONT = "127.0.9.1"
 BACK = "127.0.9.2"
-CHECK = HealthCheck(interval_seconds=1, timeout_seconds=1, healthy_threshold=2, unhealthy_threshold=2)
+CHECK = HealthCheck(interval_seconds=1, timeout_seconds=10, healthy_threshold=2, unhealthy_threshold=2)
+"""Quick, but patient: a busy machine is not a sick target."""
 
 
 def free_port(address: str = FRONT) -> int:
