@@ -27,9 +27,12 @@ class SilentPlane:
     def __init__(self) -> None:
         self.served: tuple[Balancer, ...] = ()
 
-    def serve(self, balancers: Collection[Balancer]) -> Mapping[str, str]:
+    def serve(self, balancers: Collection[Balancer]) -> None:
         """These and no others."""
         self.served = tuple(balancers)
+
+    def refused(self) -> Mapping[str, str]:
+        """None of them."""
         return {}
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:

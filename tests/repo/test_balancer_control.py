@@ -31,9 +31,12 @@ class FakePlane:
     served: list[tuple[Balancer, ...]] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
 
-    def serve(self, balancers: Collection[Balancer]) -> Mapping[str, str]:
+    def serve(self, balancers: Collection[Balancer]) -> None:
         """These and no others."""
         self.served.append(tuple(balancers))
+
+    def refused(self) -> Mapping[str, str]:
+        """What a test says."""
         return self.refuses
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:

@@ -130,8 +130,12 @@ class Addresses(Protocol):
 class DataPlane(Protocol):
     """What carries the traffic, on this machine."""
 
-    def serve(self, balancers: Collection[Balancer]) -> Mapping[str, str]:
-        """These balancers from now on, and no others; why some of them cannot be served, by their ids."""
+    def serve(self, balancers: Collection[Balancer]) -> None:
+        """These balancers from now on, and no others."""
+        ...
+
+    def refused(self) -> Mapping[str, str]:
+        """Those of them that cannot be served as they are to be, by their ids, and why."""
         ...
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:

@@ -48,7 +48,6 @@ class BalancerController:
         self._addresses, self._plane = addresses, plane
         self._served: dict[str, Balancer] = {}
         self._complete: set[str] = set()
-        self._refused: Mapping[str, str] = {}
         self._groups: dict[str, str] = {}
 
     async def keys(self) -> tuple[str, ...]:
@@ -67,7 +66,7 @@ class BalancerController:
         if whole is None:
             self._served.pop(key, None)
             self._complete.discard(key)
-            self._refused = self._plane.serve(tuple(self._served.values()))
+            self._plane.serve(tuple(self._served.values()))
             await self._addresses.release(key)
             return Next()
         self._groups |= {group.tail: arn for arn, group in whole.groups.items()}
@@ -79,8 +78,8 @@ class BalancerController:
             self._complete.discard(key)
         if self._served.get(key) != wanted:
             self._served[key] = wanted
-            self._refused = self._plane.serve(tuple(self._served.values()))
-            if why := self._refused.get(wanted.id):
+            self._plane.serve(tuple(self._served.values()))
+            if why := self._plane.refused().get(wanted.id):
                 log.warning("balancer.refused", balancer=key, why=why)
         if any(target.is_gone(now) for held in whole.targets.values() for target in held):
             await self._store.write(lambda tx: sweep(tx, whole, now))
@@ -114,11 +113,12 @@ class BalancerController:
     async def states(self, balancer_arns: Collection[str]) -> Mapping[str, BalancerState]:
         """Active when every address is served, failed with what the data plane says against it."""
         found: dict[str, BalancerState] = {}
+        refused = self._plane.refused()
         for arn in balancer_arns:
             served = self._served.get(arn)
             if served is None:
                 continue
-            if why := self._refused.get(served.id):
+            if why := refused.get(served.id):
                 found[arn] = BalancerState(code="failed", reason=why)
             elif arn in self._complete:
                 found[arn] = BalancerState(code="active")
