@@ -205,8 +205,9 @@ class ManagedWorld:
     def settle(self, rounds: int = 400) -> None:
         """Steps and time, until nothing changes any more."""
         for _ in range(rounds):
-            plan = self.step()
+            plan, seen = self.step(), dict(self.tasks)
             self.live_on(max(((plan.wake_at or self.now) - self.now).total_seconds(), 1))
-            quiet = not plan.stop and not plan.start_on and not self.deployment.is_open
+            acted = plan.stop or plan.start_on or self.tasks != seen  # and nobody has looked at that yet
+            quiet = not acted and not self.deployment.is_open
             if quiet and plan.wake_at is None and all(t.last_status == "RUNNING" for t in self.live):
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.kit.managed_daemons import FAILS, GOOD, SICK, ManagedWorld, host
 
@@ -302,6 +302,8 @@ def test_a_step_starts_no_second_task_and_takes_a_batch_away_at_most(
 
 
 @settings(max_examples=100, deadline=None)
+@example([("wait", 0), ("wait", 0), ("wait", 10), ("drain", 1)])
+@example([("wait", 0), ("wait", 0), ("wait", 10), ("join", "edge")])
 @given(st.lists(DEEDS, max_size=20))
 def test_in_calm_a_deployment_ends_and_all_run_what_they_should(
     deeds: list[tuple[str, Any]],
