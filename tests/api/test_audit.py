@@ -26,8 +26,9 @@ from homeport.core.call import Call
 from homeport.core.sigv4 import sign_headers
 from homeport.gateway.ports import OwnPage
 from homeport.wire.http import MAX_BODY_BYTES
+from homeport.wire.model import service_api
 from tests.api.test_explain import client
-from tests.kit.attacker import Attacker
+from tests.kit.attacker import SERVED, Attacker
 from tests.kit.iam import allows, fresh
 from tests.kit.server import ACCOUNT, REGION, Live, credentials, live_server
 from tests.wire.oracle import sent
@@ -216,6 +217,38 @@ def test_a_request_that_is_cut_off_leaves_a_line(
         live.run(cut_off(attacker.chain.handle(request, live.endpoint)))
     (entry,) = attacker.trail
     assert (entry["status"], entry["errorCode"]) == (0, "Cancelled")
+
+
+CANARY = "canary-in-the-mine"
+LONG = CANARY + "x" * 70_000
+SENSITIVE = [
+    (service, operation, member)
+    for service, operation in SERVED
+    for member, shape in service_api(service).operation(operation).input.members.items()
+    if shape.sensitive
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "member"), SENSITIVE)
+def test_no_secret_of_a_request_is_written(live: Live, service: str, operation: str, member: str) -> None:
+    attacker = Attacker(live)
+    shape = service_api(service).operation(operation).input
+    usual = {
+        "SecretId": "none",
+        "Name": "name",
+        "Type": "String",
+        "RoleSessionName": "me",
+        "UserName": "none",
+    }
+    usual |= {"RoleArn": f"arn:aws:iam::{ACCOUNT}:role/none", "PasswordLength": 9}
+    for secret in (CANARY, LONG, CANARY.encode()):
+        value = {name: held for name, held in usual.items() if name in shape.members} | {member: secret}
+        kind = shape.members[member].kind
+        if kind == ("blob" if isinstance(secret, bytes) else "string"):
+            attacker.ask(service, operation, value)
+            assert attacker.trail
+            assert CANARY not in json.dumps(attacker.trail)
+            attacker.trail.clear()
 
 
 # The page and the command

@@ -17,6 +17,7 @@ from homeport.app.settings import (
     default_data_dir,
     is_loopback,
     parse_attributes,
+    parse_issuers,
     refuse_unknown,
 )
 
@@ -136,3 +137,39 @@ def test_attributes_are_names_and_values() -> None:
 def test_what_is_no_attribute_is_refused(text: str) -> None:
     with pytest.raises(SettingsError):
         parse_attributes([text])
+
+
+def test_the_audit_logs_files_have_a_size_and_a_number() -> None:
+    assert up(audit_file_mebibytes=1, audit_files=2).audit_files == 2
+    for wrong in ({"audit_file_mebibytes": 0}, {"audit_file_mebibytes": 1025}, {"audit_files": 1}):
+        with pytest.raises(SettingsError):
+            up(**wrong)
+
+
+def test_an_issuer_is_given_with_its_keys(tmp_path: Path) -> None:
+    plain = tmp_path / "keys.json"
+    plain.write_text('{"keys": []}')
+    given = parse_issuers([f"https://issuer.example/pool/={plain}", f"https://other.example:8443={plain}"])
+    assert given == {"https://issuer.example/pool": plain, "https://other.example:8443": plain}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "https://issuer.example", "=FILE", "https://issuer.example=", "http://issuer.example=FILE",
+     "https://issuer.example?x=FILE", "https://issuer.example/a b=FILE", "https://issuer.example=NOWHERE",
+     "https://issuer.example=NO-JSON", "https://issuer.example=NO-KEYS"],
+)  # fmt: skip
+def test_what_is_no_issuer_with_its_keys_is_refused(tmp_path: Path, text: str) -> None:
+    for name, content in {"FILE": '{"keys": []}', "NO-JSON": "{", "NO-KEYS": "[]"}.items():
+        (tmp_path / name).write_text(content)
+    for name in ("FILE", "NO-JSON", "NO-KEYS", "NOWHERE"):
+        text = text.replace(f"={name}", f"={tmp_path / name}")
+    with pytest.raises(SettingsError):
+        parse_issuers([text])
+
+
+def test_an_issuer_is_given_once(tmp_path: Path) -> None:
+    file = tmp_path / "keys.json"
+    file.write_text('{"keys": []}')
+    with pytest.raises(SettingsError, match="twice"):
+        parse_issuers([f"https://issuer.example={file}", f"https://issuer.example/={file}"])
