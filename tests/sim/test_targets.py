@@ -50,8 +50,8 @@ async def test_tasks_are_registered_and_a_deployment_drains_the_older_ones() -> 
         assert {task.last_status for task in draining} == {"DEACTIVATING"}
         explainer = Explainer(world.inner, world.clock)
         told = await explainer.explain(world.account_id, world.region, draining[0].arn)
-        assert "once it has drained" in told.verdict
-        assert f"it was registered in {arn}" in told.because
+        assert "once that has drained" in told.verdict
+        assert f"it belongs to {arn}" in told.because
         began = asyncio.get_running_loop().time()
 
         async def is_over() -> bool:

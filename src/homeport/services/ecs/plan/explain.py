@@ -119,8 +119,11 @@ def _stopping(task: Task, instance: ContainerInstance | None, now: datetime) -> 
         because.append(f"asked to stop {seconds_since(task.stopping_at, now)} s ago")
     if task.is_held:
         groups = ", ".join(sorted({place.target_group for place in task.target_places}))
-        told = "It is being deregistered from its load balancers: its agent stops it once it has drained."
-        return told, [*because, f"it was registered in {groups}"], ()
+        told = (
+            "What is registered where it listens, for it or for a task before it, is deregistered from its load "
+            "balancers first: its agent stops it once that has drained."
+        )
+        return told, [*because, f"it belongs to {groups}"], ()
     away = _away(instance)
     if away:
         return "It should stop, but its agent cannot be told.", [*because, away], [_AGENT_REMEDY]
