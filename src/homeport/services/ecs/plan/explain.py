@@ -120,8 +120,8 @@ def _stopping(task: Task, instance: ContainerInstance | None, now: datetime) -> 
     if task.is_held:
         groups = ", ".join(sorted({place.target_group for place in task.target_places}))
         told = (
-            "What is registered where it listens, for it or for a task before it, is deregistered from its load "
-            "balancers first: its agent stops it once that has drained."
+            "What is registered where it listens, for it or for a task before it, is deregistered from its "
+            "load balancers first: its agent stops it once that has drained."
         )
         return told, [*because, f"it belongs to {groups}"], ()
     away = _away(instance)
