@@ -142,7 +142,8 @@ def test_an_operation_says_which_permission_it_needs_and_on_what(manifest: Manif
     assert served
     for name, operation in served.items():
         assert operation is not None
-        assert re.fullmatch(rf"{manifest.name}:[A-Z][A-Za-z]+", operation.action), name
+        prefix = manifest.operations.action_prefix
+        assert re.fullmatch(rf"{prefix}:[A-Z][A-Za-z]+", operation.action), name
     vague = {name for name, one in served.items() if one is not None and one.resources is any_resource}
     assert vague == WITHOUT_RESOURCE[manifest.name]
 
