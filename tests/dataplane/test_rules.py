@@ -23,7 +23,7 @@ from homeport.dataplane.rules import (
     SourceIs,
 )
 from tests.kit.dataplane import Client, balancer, data_plane, free_port
-from tests.kit.rules_model import Asked, decides
+from tests.kit.rules_model import Asked, decides, holds
 
 pytestmark = pytest.mark.slow
 
@@ -35,18 +35,29 @@ def text(letters: str, most: int = 6) -> st.SearchStrategy[str]:
     return st.text(alphabet=letters, min_size=1, max_size=most)
 
 
-HOSTS = st.one_of(
-    st.sampled_from(["a.com", "B.a.com", "b.A.com:8080", "ab.com", "a-com", "x"]), text("ab.-", 5)
-)
-PATHS = text("aA/._-+$", 5).map(lambda rest: f"/{rest}")
-QUERIES = st.none() | st.lists(
-    st.tuples(text("aAb*", 2), text("aAb*?c", 3)).map("=".join) | text("ab", 2), min_size=1, max_size=3
-).map("&".join)
+HOST_POOL = ["a.com", "B.a.com", "b.A.com:8080", "ab.com", "a-com", "x"]
+PATH_POOL = ["/a", "/A", "/aa/b", "/a/a+b", "/$a._-"]
+VALUE_POOL = ["vav", "vAbv", "v b,cv", "v(;)v", "v=v"]
+PARTS = ["a=a", "a=Ab", "b=a*", "b=c?", "ab=", "ab", "a"]
+HOSTS = st.sampled_from(HOST_POOL) | text("ab.-", 5)
+PATHS = st.sampled_from(PATH_POOL) | text("aA/._-+$", 5).map(lambda rest: f"/{rest}")
+QUERIES = st.none() | st.lists(st.sampled_from(PARTS), min_size=1, max_size=3).map("&".join)
 HEADERS = st.lists(
-    st.tuples(st.sampled_from(["X-A", "x-b"]), text("aAb c,;=()", 4).map(lambda t: f"v{t}v")),
+    st.tuples(st.sampled_from(["X-A", "x-b"]), st.sampled_from(VALUE_POOL)),
     unique_by=lambda pair: pair[0].lower(),
     max_size=2,
 ).map(tuple)
+
+
+@st.composite
+def near(draw: st.DrawFn, pool: list[str]) -> str:
+    """A pattern that one of these texts matches, or nearly: `?` and `*` for letters, or before them."""
+    out = ""
+    for letter in draw(st.sampled_from(pool)).partition(":")[0]:
+        out += draw(st.sampled_from([letter, letter, letter, letter, "?", "*", f"?{letter}", f"*{letter}"]))
+    return out
+
+
 METHODS = st.sampled_from(["GET", "POST", "DELETE", "get", "PURGE"])
 
 REQUESTS = st.builds(
@@ -66,16 +77,14 @@ def some(values: st.SearchStrategy[Any], most: int = 2) -> st.SearchStrategy[tup
 
 PAIRS = st.builds(
     QueryPair,
-    key=st.none() | text("aAb*?", 2),
-    value=text("aAb*?c", 3) | st.sampled_from([r"a\*", r"\?", "*"]),
+    key=st.none() | near(["a", "ab", "B"]),
+    value=near(["a", "Ab", "c"]) | st.sampled_from([r"a\*", r"c\?", "*", ""]),
 )
-HOST = st.builds(HostIs, patterns=some(text("ab.*?-", 5) | st.sampled_from(["*.a.com", "*", "A.COM"])))
+HOST = st.builds(HostIs, patterns=some(near(HOST_POOL) | st.sampled_from(["*.a.com", "*", "A.COM"])))
 HOST_BY_REGEX = st.builds(HostIs, regexes=some(st.sampled_from(["^a", "com$", "^[ab]+[.]com$", "b"])))
-PATH = st.builds(PathIs, patterns=some(text("aA/._-+$*?", 4).map(lambda rest: f"/{rest}")))
+PATH = st.builds(PathIs, patterns=some(near(PATH_POOL)))
 PATH_BY_REGEX = st.builds(PathIs, regexes=some(st.sampled_from(["^/a", "A$", "a+/", "^/[aA]{2}$"])))
-HEADER = st.builds(
-    HeaderIs, name=st.sampled_from(["x-a", "X-B"]), patterns=some(text("vab c*?,;()", 4) | st.just("v*v"))
-)
+HEADER = st.builds(HeaderIs, name=st.sampled_from(["x-a", "X-B"]), patterns=some(near(VALUE_POOL)))
 METHOD = st.builds(MethodIs, methods=some(METHODS))
 QUERY = st.builds(QueryHas, pairs=some(PAIRS))
 SOURCE = st.builds(
@@ -153,3 +162,54 @@ async def test_the_rule_that_decides_is_the_model_s() -> None:
             for client in clients.values():
                 client.close()
     assert {"default", "r1", "r2"} <= seen
+
+
+TABLE: list[tuple[Condition, Asked, bool]] = [
+    (HostIs(patterns=("a?.com",)), Asked(host="a.com"), False),
+    (HostIs(patterns=("a?.com",)), Asked(host="ab.com:80"), True),
+    (HostIs(patterns=("a?80",)), Asked(host="a:80"), False),
+    (HostIs(patterns=("*.A.com",)), Asked(host="b.a.COM"), True),
+    (HostIs(patterns=("*.a.com",)), Asked(host="a.com"), False),
+    (HostIs(patterns=("a.com",)), Asked(host="axcom"), False),
+    (HostIs(regexes=("com$",)), Asked(host="a.com:8080"), True),
+    (PathIs(patterns=("/img/*",)), Asked(path="/img/"), True),
+    (PathIs(patterns=("/img/*",)), Asked(path="/IMG/a"), False),
+    (PathIs(patterns=("/a?",)), Asked(path="/a"), False),
+    (PathIs(patterns=("/a",)), Asked(path="/a", query="b"), True),
+    (PathIs(patterns=("/a%2Fb",)), Asked(path="/a/b"), False),
+    (QueryHas(pairs=(QueryPair(key="v", value="1"),)), Asked(query="a=1&V=1&b"), True),
+    (QueryHas(pairs=(QueryPair(key="v", value="1"),)), Asked(query="xv=1"), False),
+    (QueryHas(pairs=(QueryPair(key="v", value="1"),)), Asked(query="v=11"), False),
+    (QueryHas(pairs=(QueryPair(value="x*"),)), Asked(query="a=XYZ"), True),
+    (QueryHas(pairs=(QueryPair(value="x*"),)), Asked(query="x=a"), False),
+    (QueryHas(pairs=(QueryPair(key="v", value=r"\*"),)), Asked(query="v=a"), False),
+    (QueryHas(pairs=(QueryPair(key="v", value=r"\*"),)), Asked(query="v=*"), True),
+    (HeaderIs(name="X-Any", patterns=("*moz*",)), Asked(headers=(("x-any", "a Mozilla b"),)), True),
+    (HeaderIs(name="X-Any", patterns=("*",)), Asked(), False),
+    (MethodIs(methods=("GET",)), Asked(method="get"), False),
+    (SourceIs(cidrs=("127.0.0.2/32",)), Asked(source="127.0.0.2"), True),
+    (SourceIs(cidrs=("127.0.0.2/32",)), Asked(headers=(("X-Forwarded-For", "127.0.0.2"),)), False),
+]
+
+
+async def test_documented_cases_are_as_documented_and_as_the_model_has_them() -> None:
+    rules = tuple(
+        Rule(
+            id=f"case-{n}",
+            priority=n + 1,
+            conditions=(HeaderIs(name="x-case", patterns=(f"{n}",)), condition),
+            action=FixedResponse(status=200, body="yes"),
+        )
+        for n, (condition, _, _) in enumerate(TABLE)
+    )
+    async with data_plane() as plane:
+        port = free_port()
+        plane.serve([balancer(port, rules=rules, default=DEFAULT)])
+        assert await plane.until_live() == ()
+        for n, (condition, asked, expected) in enumerate(TABLE):
+            client = Client(port, source=asked.source)
+            headers = (f"x-case: {n}", *(f"{key}: {value}" for key, value in asked.headers))
+            answer = await client.ask(asked.target, method=asked.method, host=asked.host, headers=headers)
+            assert (answer.body == b"yes") is expected, (condition, asked)
+            assert holds(condition, asked) is expected, (condition, asked)
+            client.close()
