@@ -34,6 +34,21 @@ NAMED = {
     "ResourceId": "x",
     "taskDefinitions": ["x:1"],
     "daemonArn": "arn:aws:ecs:us-east-1:000000000000:daemon/c/d",
+    **{
+        member: f"arn:aws:elasticloadbalancing:us-east-1:000000000000:{kind}/x"
+        for member, kind in (
+            ("LoadBalancerArn", "loadbalancer/app"),
+            ("ListenerArn", "listener/app"),
+            ("RuleArn", "listener-rule/app"),
+            ("TargetGroupArn", "targetgroup"),
+            ("TrustStoreArn", "truststore"),
+            ("ResourceArn", "truststore"),
+        )
+    },
+    "ResourceArns": ["arn:aws:elasticloadbalancing:us-east-1:000000000000:targetgroup/x"],
+    "RulePriorities": [
+        {"RuleArn": "arn:aws:elasticloadbalancing:us-east-1:000000000000:listener-rule/app/x"}
+    ],
 }
 """Required members that resources are made of."""
 CALL = Call(
@@ -65,7 +80,7 @@ def test_every_operation_is_the_models_and_has_an_action_and_resources(service: 
     operation = manifest.operations.find(name)
     assert operation is not None
     assert name in service_api(service).operation_names
-    assert re.fullmatch(rf"{service}:[A-Za-z]+", operation.action)
+    assert re.fullmatch(rf"{manifest.operations.action_prefix}:[A-Za-z]+", operation.action)
     resources = operation.resources(CALL, NAMED)
     assert resources or operation.needs
     assert all(arn == "*" or arn.startswith("arn:aws:") for arn in resources)
