@@ -286,6 +286,27 @@ def test_the_account_of_a_key_is_told(world: World) -> None:
     assert refused(lambda: sts.get_access_key_info(AccessKeyId="AKIAUNKNOWNUNKNOWNUN")) == "ValidationError"
 
 
+def test_a_source_identity_needs_a_permission_of_its_own_on_both_sides_and_is_handed_on(world: World) -> None:
+    """Source: IAM User Guide, "Permissions required to set source identity"."""
+    both, me = ["sts:AssumeRole", "sts:SetSourceIdentity"], {"AWS": ACCOUNT}
+    open_role = world.role(
+        allow(both), allow("ecs:ListClusters", Condition={"StringEquals": {"aws:SourceIdentity": "ann"}}),
+        trust_policy=trust(me, both),
+    )  # fmt: skip
+    shut = world.role(trust_policy=trust(me))
+    assert refused(lambda: world.assume(open_role, SourceIdentity="ann")) == "AccessDenied"  # hers is missing
+    world.iam.put_user_policy(UserName="ann", PolicyName="source", PolicyDocument=document(allow(both)))
+    assert refused(lambda: world.assume(shut, SourceIdentity="ann")) == "AccessDenied"  # the role's is
+    given = world.assume(open_role, SourceIdentity="ann")
+    assert given["SourceIdentity"] == "ann"
+    session = keys(given["Credentials"])
+    world.live.client("ecs", **session).list_clusters()
+    chained = world.live.client("sts", **session)
+    assert refused(lambda: world.assume(shut, chained)) == "AccessDenied"
+    assert world.assume(open_role, chained)["SourceIdentity"] == "ann"
+    assert refused(lambda: world.assume(open_role, chained, SourceIdentity="bob")) == "AccessDenied"
+
+
 def own_sessions(world: World) -> dict[str, dict[str, Any]]:
     """Sessions that are of no role, of somebody who may everything."""
     world.iam.create_user(UserName="whole")

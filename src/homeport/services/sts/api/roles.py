@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
-from homeport.core.access import Keys, tag_keys
+from homeport.core.access import Access, Keys, tag_keys
 from homeport.core.call import Call, PrincipalKind
 from homeport.policy.compiled import Compiler
 from homeport.policy.decision import Policies, decide
@@ -90,7 +90,26 @@ def _answer(session: Session, limit: Limits) -> Answer:
     } | ({"SourceIdentity": session.source_identity} if session.source_identity else {})
 
 
-@ops.operation("AssumeRole", resources=_role_resource, keys=_assume_keys, tagging="sts:TagSession")
+async def _assume_needs(call: Call, sts: Sts, request: Request) -> Sequence[Access]:
+    """A source identity, its own or handed on, has a permission of its own on both sides.
+
+    Source: IAM User Guide, "Permissions required to set source identity".
+    """
+    del sts
+    before = call.principal.session
+    if not request.get("SourceIdentity") and (before is None or not before.source_identity):
+        return ()
+    keys = _assume_keys(call, request)
+    return [Access(action="sts:SetSourceIdentity", resource=request["RoleArn"], keys=keys)]
+
+
+@ops.operation(
+    "AssumeRole",
+    resources=_role_resource,
+    keys=_assume_keys,
+    needs=_assume_needs,
+    tagging="sts:TagSession",
+)
 async def assume_role(call: Call, sts: Sts, req: Request) -> Answer:
     """Take on a role. That the caller may, and that the role trusts it, was decided before."""
     refuse_unsupported(req, ("SerialNumber", "TokenCode", "ProvidedContexts"))
