@@ -25,7 +25,7 @@ from tests.kit.docker import IMAGE
 from tests.kit.iam import allows, fresh, trusts
 from tests.kit.up import TASK_LABEL, Up, homeport_up
 
-pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(240)]
 
 DEADLINE_SECONDS = 60.0
 POLL_SECONDS = 0.1

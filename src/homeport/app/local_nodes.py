@@ -11,7 +11,7 @@ import os
 import random  # noqa: TID251 - jitter, seeded by the injected ids
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -19,7 +19,7 @@ from typing import Any, Self
 import aiohttp
 
 from homeport.app.addresses import local_addresses
-from homeport.app.local_ports import RememberedPorts
+from homeport.app.local_metadata import LocalMetadata, Metadata
 from homeport.app.node_keeper import keep_running
 from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import (
@@ -34,21 +34,16 @@ from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.core.sigv4 import Credentials
 from homeport.node.agent import NodeAgent
-from homeport.node.commands import CommandError, run_command
+from homeport.node.commands import run_command
 from homeport.node.drivers.cgroups import InstanceCgroups, InstanceSlices, Limits, instance_cgroups
 from homeport.node.drivers.docker_containers import DockerContainers
 from homeport.node.drivers.docker_images import DockerImages
 from homeport.node.drivers.docker_volumes import DockerVolumes
-from homeport.node.drivers.engine_client import EngineClient, EngineError
+from homeport.node.drivers.engine_client import EngineClient
 from homeport.node.drivers.known_images import KnownImages
 from homeport.node.drivers.pause_image import ensure_pause_image
-from homeport.node.imds.endpoint import ImdsEndpoint
-from homeport.node.imds.instance import InstanceFacts, InstanceProfiles
+from homeport.node.imds.instance import InstanceProfiles
 from homeport.node.instance_net import InstanceAddress
-from homeport.node.metadata.callers import DockerCallers
-from homeport.node.metadata.endpoint import MetadataEndpoint
-from homeport.node.metadata.redirect import BLOCKED, Bridge, MetadataRedirect, find_bridge
-from homeport.node.metadata.server import IMDS_PORT, METADATA_PORT, imds_server, metadata_server
 from homeport.node.ports import DriverError, Drivers, DriverUnavailableError, EngineInfo
 from homeport.node.registration import (
     ClusterChangedError,
@@ -70,18 +65,6 @@ SYSTEM_RESERVED_MIB = 128
 """Left to Docker and to Homeport itself when memory is shared out."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metadata:
-    """Where this Homeport's containers find the metadata endpoint."""
-
-    slot: int | None
-    host_url: str
-    bridge_url: str
-    imds_host_url: str = ""
-    imds_bridge_url: str = ""
-    """Where SDKs must be told it; they look at 169.254.169.254 by themselves."""
-
-
 class NodeHost:
     """What all nodes of one installation on one Docker Engine share."""
 
@@ -101,7 +84,6 @@ class NodeHost:
 
         `data_dir`: where the ports are remembered that containers were told.
         """
-        self._ports = RememberedPorts(data_dir)
         self._report = report
         self.installation_id = installation_id
         self.clock = clock
@@ -109,10 +91,16 @@ class NodeHost:
         self.dice = random.Random(ids.token(8)).random  # noqa: S311 - jitter, seeded by the installation's ids
         self.starts = asyncio.Semaphore(STARTS_PER_CPU * (os.cpu_count() or 1))
         self._client = EngineClient(docker_host)
-        callers = DockerCallers(self._client, {INSTALLATION_LABEL: installation_id})
-        self.endpoint = MetadataEndpoint(callers=callers)
-        self.imds = None if profiles is None else ImdsEndpoint(callers, profiles, clock, ids)
-        self._block_imds = block_imds
+        self._local = LocalMetadata(
+            self._client,
+            installation_id=installation_id,
+            clock=clock,
+            ids=ids,
+            report=report,
+            profiles=profiles,
+            block_imds=block_imds,
+            data_dir=data_dir,
+        )
         self._stack = AsyncExitStack()
         known = KnownImages()
         self.containers = DockerContainers(self._client, clock, images=known)
@@ -130,7 +118,7 @@ class NodeHost:
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             )
             self.info = await self._ask_engine()
-            self.metadata = await self._serve_metadata(begun)
+            self.metadata = await self._local.serve(begun)
             try:
                 self.pause_image = await ensure_pause_image(self.images, self.info.architecture)
             except DriverError as error:
@@ -157,51 +145,6 @@ class NodeHost:
                     self._report("docker.waiting", {"error": str(error)})
                 told = True
             await asyncio.sleep(ENGINE_PAUSE_SECONDS)
-
-    async def _serve_metadata(self, stack: AsyncExitStack) -> Metadata:
-        """Listen on loopback and on Docker's bridge, and send 169.254.170.2 there."""
-        bridge = await self._bridge()
-        addresses = ("127.0.0.1",) if bridge is None else ("127.0.0.1", bridge.gateway)
-        server = metadata_server(self.endpoint)
-        port = await server.start(addresses, port=self._ports.wanted("metadata", METADATA_PORT))
-        self._ports.note("metadata", port)
-        stack.push_async_callback(server.stop)
-        imds_port = BLOCKED if self._block_imds else None
-        if self.imds is not None:
-            imds = imds_server(self.imds)
-            imds_port = await imds.start(addresses, port=self._ports.wanted("imds", IMDS_PORT))
-            self._ports.note("imds", imds_port)
-            stack.push_async_callback(imds.stop)
-        host_url, imds_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{imds_port}" if imds_port else ""
-        if bridge is None:
-            return Metadata(slot=None, host_url=host_url, bridge_url="", imds_host_url=imds_url)
-        redirect = MetadataRedirect(run_command, self.installation_id)
-        try:
-            slot = await redirect.claim()
-            await redirect.point(slot, bridge, port, imds_port)
-        except CommandError as error:
-            # Without nftables containers still find the endpoint by its own address.
-            self._report("metadata.direct", {"error": str(error)})
-            return Metadata(
-                slot=None,
-                host_url=host_url,
-                bridge_url=f"http://{bridge.gateway}:{port}",
-                imds_host_url=imds_url,
-                imds_bridge_url=f"http://{bridge.gateway}:{imds_port}" if imds_port else "",
-            )
-        return Metadata(
-            slot=slot, host_url=host_url, bridge_url="http://169.254.170.2", imds_host_url=imds_url
-        )
-
-    async def _bridge(self) -> Bridge | None:
-        """Docker's default bridge; `None`: this daemon has none."""
-        try:
-            network = await self._client.get("/networks/bridge")
-        except EngineError as error:
-            if error.status == 404:
-                return None
-            raise
-        return await find_bridge(network, run_command)
 
     def drivers(self, cgroups: InstanceCgroups | InstanceSlices | None) -> Drivers:
         """A node's drivers."""
@@ -246,32 +189,12 @@ class NodeHost:
             if not registered.done():
                 registered.cancel()
                 return
-            source = node.source
-            if source is not None:
-                self.endpoint.add(source)
-            if self.imds is not None:
-                self.imds.add(node.instance_arn, self._facts(node))
+            self._local.add(node, self.info.architecture)
             self._report("node.registered", {"instance": node.instance_arn})
             try:
                 await running
             finally:
-                if source is not None:
-                    self.endpoint.remove(source)
-                if self.imds is not None:
-                    self.imds.remove(node.instance_arn)
-
-    def _facts(self, node: NodeAgent) -> InstanceFacts:
-        settings = node.settings
-        return InstanceFacts(
-            instance_id=settings.ec2_instance_id,
-            instance_type=settings.instance_type,
-            region=settings.region,
-            availability_zone=settings.availability_zone,
-            local_ipv4=settings.host_ip,
-            account_id=node.instance_arn.split(":")[4],
-            architecture=self.info.architecture,
-            started_at=self.clock.now(),
-        )
+                self._local.remove(node)
 
     async def keep_node(self, make: Callable[[], NodeAgent]) -> None:
         """Agents of one instance, one after the other, until one ends as it should."""

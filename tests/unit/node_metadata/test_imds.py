@@ -232,7 +232,7 @@ class TestWhoGetsNothing:
         assert (await world.read(f"{ROLES}/hosts", token)).status == 403
 
     @pytest.mark.parametrize("method", ["POST", "DELETE", "OPTIONS", "PUT"])
-    async def test_other_methods(self, world: World, method: str) -> None:
+    async def test_other_methods_than_reading(self, world: World, method: str) -> None:
         assert (await world.ask(f"{ROLES}/hosts", method=method)).status == 405
         if method != "PUT":
             assert (await world.ask(TOKEN_PATH, method=method)).status == 405
@@ -250,7 +250,7 @@ class TestWhoGetsNothing:
             f"{META}/iamx/security-credentials/hosts",
         ],
     )
-    async def test_detours(self, world: World, path: str) -> None:
+    async def test_detours_lead_nowhere(self, world: World, path: str) -> None:
         """Without a token they lead nowhere, and with one they are not there."""
         assert (await world.ask(path)).status == 401
         answer = await world.read(path, await world.token())

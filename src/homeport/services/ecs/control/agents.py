@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import msgspec
 
@@ -30,16 +30,9 @@ from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.runtime.retry import decide_again
 from homeport.runtime.runner import Next
+from homeport.services.ecs.control.agent_credentials import RENEWAL_AGAIN, SentCredentials
 from homeport.services.ecs.control.agent_telemetry import TcsSession
-from homeport.services.ecs.control.task_roles import (
-    Current,
-    Key,
-    NoRoles,
-    TaskRoles,
-    credentials_message,
-    has_roles,
-    roles_of,
-)
+from homeport.services.ecs.control.task_roles import NoRoles, TaskRoles, roles_of
 from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
 from homeport.services.ecs.plan.dispatch import task_payload
 from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, or_none
@@ -62,8 +55,6 @@ log = get_logger("ecs.agents")
 PAYLOAD_TASKS_MAX = 10
 DEFINITIONS_KEPT = 2000
 NUMBERS_RESERVED = 1000
-RENEWAL_AGAIN = timedelta(seconds=30)
-"""When credentials could not be renewed because the store was away."""
 RETURN_SECONDS = 150.0
 """An agent that is there comes back within its longest back-off: 120 s, and a fifth of jitter."""
 
@@ -76,6 +67,7 @@ class _Session:
     instance_id: int
     cluster_arn: str
     instance_arn: str
+    credentials: SentCredentials
     newest_sent: int = 0
     """The newest task's row whose start went out; older ones went before."""
     stops_sent: set[int] = field(default_factory=set)
@@ -84,10 +76,6 @@ class _Session:
     """Reserved numbers of payloads and manifests, not used yet."""
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while sending: a manifest below a payload's number would be dropped as stale."""
-    credentials_sent: dict[Key, datetime] = field(default_factory=dict)
-    """Until when the credentials are good that went out, by task and role."""
-    renew_at: datetime | None = None
-    """When the first of them are to be renewed."""
 
 
 class AgentHub:
@@ -104,6 +92,7 @@ class AgentHub:
         self._ids = ids
         self._roles = TaskRoles(store, clock, roles or NoRoles())
         self._renewals = asyncio.Event()
+        self._renewal: datetime | None = None
         self._sessions: dict[int, _Session] = {}
         self._definitions: dict[int, TaskDefinition] = {}
 
@@ -121,11 +110,13 @@ class AgentHub:
     async def open_acs(self, hello: AgentHello, outbox: Outbox) -> AcsSession:
         """Take an agent's work socket, in place of an older one. Raise `RefusedAgentError`."""
         instance = await self._find(hello)
+        cluster = f"arn:aws:ecs:{instance.region}:{instance.account_id}:cluster/{instance.cluster_name}"
         session = _Session(
             outbox=outbox,
             instance_id=instance.id,
-            cluster_arn=f"arn:aws:ecs:{instance.region}:{instance.account_id}:cluster/{instance.cluster_name}",
+            cluster_arn=cluster,
             instance_arn=instance.arn,
+            credentials=SentCredentials(outbox=outbox, cluster_arn=cluster),
         )
         old = self._sessions.get(instance.id)
         if old is not None:
@@ -252,7 +243,8 @@ class AgentHub:
     async def _send(self, session: _Session, instance: ContainerInstance, tasks: tuple[Task, ...]) -> None:
         starts = [task for task in tasks if task.desired_status == "RUNNING"]
         current = await self._roles.current(starts)
-        self._note_sent(session, current)
+        session.credentials.note(current, self._clock.now())
+        self._remember_renewal(session)
         for task in starts:
             refused = next((arn for kind, arn in roles_of(task) if (task.uid, kind) in current.refused), None)
             if refused is not None:
@@ -287,55 +279,37 @@ class AgentHub:
 
     # ---- credentials of roles ---------------------------------------------------------------
 
-    def _note_sent(self, session: _Session, current: Current) -> None:
-        """Remember what goes out, and when it has to be renewed."""
-        session.credentials_sent |= {key: one.expires_at for key, one in current.sessions.items()}
-        due = current.renew_at(self._clock.now())
-        if due is not None and (session.renew_at is None or due < session.renew_at):
-            session.renew_at = due
-            self._renewals.set()
-
     async def _send_credentials(self, session: _Session, *, anew: bool = False) -> None:
-        """The credentials of tasks that the agent has already, as far as they were not sent on this socket.
-
-        `anew`: all of them, for an agent that may have lost them: it keeps them in memory only.
-        """
         live = await self._store.read(lambda tx: TaskRepo(tx).live_of_instance(session.instance_id))
-        known = [task for task in live if has_roles(task) and not (anew and _is_due(task))]
-        current = await self._roles.current(known)
-        alive = {task.uid for task in live}
-        before = {} if anew else session.credentials_sent
-        session.credentials_sent = {
-            key: until for key, until in session.credentials_sent.items() if key[0] in alive
-        }
-        session.renew_at = None
-        for task in known:
-            for kind, _ in roles_of(task):
-                found = current.sessions.get((task.uid, kind))
-                if found is not None and before.get((task.uid, kind)) != found.expires_at:
-                    session.outbox.send(
-                        credentials_message(task, session.cluster_arn, kind, found, uuid(self._ids))
-                    )
-        self._note_sent(session, current)
+        await session.credentials.send(live, self._roles, self._clock, self._ids, anew=anew)
+        self._remember_renewal(session)
+
+    def _remember_renewal(self, session: _Session) -> None:
+        """Whoever waits for the next renewal hears of an earlier one."""
+        due = session.credentials.renew_at
+        if due is not None and (self._renewal is None or due < self._renewal):
+            self._renewals.set()
 
     async def renew_credentials(self) -> None:
         """Renew tasks' credentials before they end, until cancelled."""
         while True:
             self._renewals.clear()
             now = self._clock.now()
-            due = min((one.renew_at for one in self._sessions.values() if one.renew_at), default=None)
-            if due is None or due > now:
+            waiting = [(s.credentials.renew_at, s) for s in self._sessions.values() if s.credentials.renew_at]
+            self._renewal = min((due for due, _ in waiting), default=None)
+            if self._renewal is None or self._renewal > now:
+                delay = None if self._renewal is None else (self._renewal - now).total_seconds()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(None if due is None else (due - now).total_seconds()):
+                    async with asyncio.timeout(delay):
                         await self._renewals.wait()
                 continue
-            for session in [one for one in self._sessions.values() if one.renew_at and one.renew_at <= now]:
+            for session in [session for due, session in waiting if due <= now]:
                 try:
                     async with session.turn:
                         await self._send_credentials(session)
                 except UnavailableError as error:
                     log.warning("credentials.not_renewed", instance=session.instance_arn, error=str(error))
-                    session.renew_at = now + RENEWAL_AGAIN
+                    session.credentials.renew_at = now + RENEWAL_AGAIN
 
     async def _next_number(self, session: _Session) -> int:
         """The next number of payloads and manifests. They only rise; a crash leaves a hole.
@@ -388,11 +362,6 @@ class AgentHub:
                 stop_tasks=tuple(c for c in asked.stop_candidates if c.task_arn not in running),
             )
         )
-
-
-def _is_due(task: Task) -> bool:
-    """Whether a payload of the same session brings it, credentials included."""
-    return task.desired_status == "RUNNING" and task.last_status in ("PROVISIONING", "PENDING")
 
 
 class AcsSession:
