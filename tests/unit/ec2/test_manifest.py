@@ -25,7 +25,7 @@ def test_every_operation_is_the_models_and_only_listings_name_no_resource(name: 
     assert name in service_api("ec2").operation_names
     assert operation.action == f"ec2:{name}"
     assert (operation.resources is any_resource) == name.startswith("Describe")
-    assert operation.needs or operation.resources(CALL, {"Resources": ["vpc-1"]})
+    assert operation.needs or operation.resources(CALL, {})
 
 
 def test_a_tag_is_asked_of_what_it_is_on() -> None:
@@ -39,4 +39,16 @@ def test_a_tag_is_asked_of_what_it_is_on() -> None:
         "security-group-rule/sgr-4",
         "security-group/sg-5",
         "*",
+    ]
+
+
+def test_the_audit_log_is_told_what_a_request_names() -> None:
+    operation = manifest.operations.find("CreateNetworkInterface")
+    assert operation is not None
+    assert operation.about is not None
+    found = operation.about(CALL, {"SubnetId": "subnet-1", "Groups": ["sg-1", "sg-2"]})
+    assert sorted(one.rpartition(":")[2] for one in found) == [
+        "security-group/sg-1",
+        "security-group/sg-2",
+        "subnet/subnet-1",
     ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from homeport.core.access import Access, Keys, KeyValue, tag_keys
 from homeport.core.call import Call
-from homeport.core.operations import NeedsOf
+from homeport.core.operations import NeedsOf, ResourcesOf
 from homeport.services.ec2.model import NetworkInterface, Resource, RouteTable, Rule, Subnet
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.store.tx import Tx
@@ -138,6 +138,21 @@ async def _table_of(call: Call, ec2: Any, association_id: str) -> str:
     return found
 
 
+def named(reads: Iterable[str]) -> ResourcesOf:
+    """What a request names with these members, for the audit log."""
+    members = tuple(one for one in reads if one in _KINDS)
+
+    def about(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:
+        found: list[str] = []
+        for member in members:
+            value = request.get(member)
+            listed = [value] if isinstance(value, str) else list(value or ())
+            found += [arn_of(call, _KINDS[member], one) for one in listed if isinstance(one, str)]
+        return tuple(found)
+
+    return about
+
+
 def nothing(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:
     """No resource by the request alone: what is there decides its condition keys, so `needs` names it."""
     del call, request
@@ -147,4 +162,4 @@ def nothing(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:
 def tagged(call: Call, request: Mapping[str, Any]) -> tuple[str, ...]:
     """The resources that CreateTags and DeleteTags name."""
     found = [(kind_of_id(one), one) for one in request.get("Resources") or ()]
-    return tuple(arn_of(call, kind, one) if kind else "*" for kind, one in found)
+    return tuple(arn_of(call, kind, one) if kind else "*" for kind, one in found) or ("*",)

@@ -14,7 +14,7 @@ from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import KeysOf, NeedsOf, Operations, ResourcesOf, any_resource
 from homeport.core.pages import Pages, page_scope
-from homeport.services.ec2.api.access import request_keys
+from homeport.services.ec2.api.access import named, request_keys
 from homeport.services.ec2.errors import Ec2Error, clashing, dry_run, invalid, unsupported
 from homeport.services.ec2.model import Resource
 from homeport.services.ec2.plan.filters import Fields, predicate
@@ -70,7 +70,8 @@ def serve(
             only(req, known)
             return await handler(call, ec2, req)
 
-        return ops.operation(name, resources=resources, needs=needs, keys=keys)(checked)
+        about = named(reads) if needs is not None else None
+        return ops.operation(name, resources=resources, needs=needs, keys=keys, about=about)(checked)
 
     return register
 
