@@ -26,6 +26,8 @@ def bootstrap(*, node_id: str, xds_path: str, admin_path: str) -> Body:
     return {
         "node": {"id": node_id, "cluster": "homeport"},
         "admin": {"address": {"pipe": {"path": admin_path}}},
+        # Counters are made up when somebody asks for them, not every five seconds.
+        "stats_flush_on_admin": True,
         "dynamic_resources": {
             "ads_config": {
                 "api_type": "DELTA_GRPC",

@@ -77,7 +77,7 @@ class _Stream:
                 balancer=one.balancer_id,
                 message=one.message,
             )
-        self._told = now
+        self._told |= now  # the same refusal again, after another attempt, is no news
         self._changed()
 
     async def _write(self) -> None:
