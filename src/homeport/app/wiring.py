@@ -279,6 +279,7 @@ def _mounted(manifest: Manifest, context: Any) -> MountedService:
         invalid_input=manifest.invalid_input,
         internal_error=INTERNAL_ERRORS.get(manifest.name, "InternalFailure"),
         facts=getattr(manifest, "facts", None),
+        takes=getattr(manifest, "takes", None),
     )
 
 
