@@ -7,7 +7,7 @@ come from the key ring; the engine decides. Nothing is remembered between reques
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import Any
 
@@ -96,6 +96,9 @@ def global_keys(call: Call, how: Circumstances) -> dict[str, ContextValue]:
     return keys
 
 
+Ask = Callable[[Access], Awaitable[Decided]]
+
+
 class Authority:
     """Asks the policies. `facts` are the services', by what their actions begin with."""
 
@@ -112,41 +115,58 @@ class Authority:
         how: Circumstances,
     ) -> tuple[Decided, ...]:
         """All accesses of a request up to the first that is denied."""
-        accesses: Sequence[Access] = operation.accesses(call, given)
+        asking = self._asking(call, policies, how)
         decided: list[Decided] = []
-        for ask_more in (True, False):
-            for access in accesses:
-                decided.append(await self.ask(call, access, policies, how))
-                if not decided[-1].decision.is_allowed:
-                    return tuple(decided)
-            if not ask_more or operation.needs is None or is_unlimited(call.principal):
-                break
-            accesses = await operation.needs(call, context, given)
+        if not await _all_allowed(asking, operation.accesses(call, given), decided):
+            return tuple(decided)
+        if operation.needs is not None:
+            await _all_allowed(asking, await operation.needs(call, context, given), decided)
         if not decided:  # nothing was asked, so nothing was allowed
-            decided.append(await self.ask(call, Access(action=operation.action), policies, how))
+            decided.append(await asking(Access(action=operation.action)))
         return tuple(decided)
 
     async def ask(self, call: Call, access: Access, policies: CallerPolicies, how: Circumstances) -> Decided:
         """One access."""
-        keys: dict[str, ContextValue] = {**global_keys(call, how), **access.keys}
-        applying = policies.policies
-        facts = self._facts.get(access.action.partition(":")[0])
-        if facts is not None and access.resource != "*":
-            source, context = facts
-            if policies.reads_resource_tags:
-                keys |= _resource_tags(access.action, await source.tags(call, context, access.resource))
-            if (own := await source.policy(call, context, access.resource)) is not None:
-                applying = dataclasses.replace(
-                    applying, resource=own.policies, is_trust=own.is_trust, resource_must_allow=own.must_allow
-                )
-        request = Request(
-            caller=caller_of(call.principal),
-            action=access.action,
-            resource=access.resource,
-            resource_account=account_of(access.resource),
-            context=Context(keys),
-        )
-        return Decided(request=request, decision=decide(request, applying), policies=applying)
+        return await self._asking(call, policies, how)(access)
+
+    def _asking(self, call: Call, policies: CallerPolicies, how: Circumstances) -> Ask:
+        """How an access of this request is asked: who asks, and under what, is the same for all of them."""
+        caller, of_all = caller_of(call.principal), global_keys(call, how)
+
+        async def ask(access: Access) -> Decided:
+            keys: dict[str, ContextValue] = {**of_all, **access.keys}
+            applying = policies.policies
+            facts = self._facts.get(access.action.partition(":")[0])
+            if facts is not None and access.resource != "*":
+                source, context = facts
+                if policies.reads_resource_tags:
+                    keys |= _resource_tags(access.action, await source.tags(call, context, access.resource))
+                if (own := await source.policy(call, context, access.resource)) is not None:
+                    applying = dataclasses.replace(
+                        applying,
+                        resource=own.policies,
+                        is_trust=own.is_trust,
+                        resource_must_allow=own.must_allow,
+                    )
+            request = Request(
+                caller=caller,
+                action=access.action,
+                resource=access.resource,
+                resource_account=account_of(access.resource),
+                context=Context(keys),
+            )
+            return Decided(request=request, decision=decide(request, applying), policies=applying)
+
+        return ask
+
+
+async def _all_allowed(ask: Ask, accesses: Iterable[Access], decided: list[Decided]) -> bool:
+    """Ask one after the other, up to the first that is denied; what was decided is added."""
+    for access in accesses:
+        decided.append(await ask(access))
+        if not decided[-1].decision.is_allowed:
+            return False
+    return True
 
 
 def _resource_tags(action: str, tags: dict[str, str]) -> dict[str, ContextValue]:
@@ -160,7 +180,3 @@ def _resource_tags(action: str, tags: dict[str, str]) -> dict[str, ContextValue]
 def is_unlimited(principal: Principal) -> bool:
     """Whether it is an account's root, whom no policy limits in its own account."""
     return principal.kind is PrincipalKind.ROOT
-
-
-NO_POLICIES = CallerPolicies(policies=Policies())
-"""Of the root, and of whom nothing allows anything."""

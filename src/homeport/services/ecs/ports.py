@@ -301,18 +301,6 @@ class AlarmStates(Protocol):
         ...
 
 
-class Pages(Protocol):
-    """Opaque page tokens."""
-
-    def seal(self, scope: str, position: Any) -> str:
-        """A token that continues at `position`, good for `scope` only."""
-        ...
-
-    def open(self, scope: str, token: str) -> Any:
-        """The position. Raise `InvalidParameterException`-worthy `ValueError` when it is not ours."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrafficShares:
     """Percent of a service's production and test traffic, by the uid of the service revision."""
