@@ -8,7 +8,6 @@ from homeport.core.call import Principal, PrincipalKind, SessionFacts
 from homeport.gateway.ports import CallerPolicies
 from homeport.policy.compiled import AttachedPolicy, Compiler, PolicySet
 from homeport.policy.decision import Policies
-from homeport.policy.document import canonical_json
 from homeport.services.iam.manifest import (
     AppliedPolicy,
     EntityRepo,
@@ -69,7 +68,9 @@ class PolicyBook:
         sets = [one for one in (identity, boundary, session) if one is not None]
         return CallerPolicies(
             policies=Policies(identity=identity, boundary=boundary, session=session),
-            reads_resource_tags=any(map(_reads_resource_tags, sets)),
+            reads_resource_tags=any(
+                one.compiled.reads_resource_tags for group in sets for one in group.policies
+            ),
         )
 
     def session(self, tx: Tx, session: Session) -> PolicySet | None:
@@ -85,11 +86,6 @@ class PolicyBook:
         return PolicySet(
             AttachedPolicy(one.arn or one.name, self._compiler.compile(one.document)) for one in applied
         )
-
-
-def _reads_resource_tags(policies: PolicySet) -> bool:
-    texts = (canonical_json(one.compiled.policy).lower() for one in policies.policies)
-    return any("resourcetag/" in text for text in texts)
 
 
 def root(account_id: str, session: Session | None = None) -> Principal:

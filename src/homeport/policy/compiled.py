@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from homeport.policy.arns import resource_template
-from homeport.policy.document import Condition, Effect, Policy, PolicyKind, Statement
+from homeport.policy.document import Condition, Effect, Policy, PolicyKind, Statement, canonical_json
 from homeport.policy.operators import check_of
 from homeport.policy.parse import parse_policy
 from homeport.policy.principals import Grant, Naming, naming_of
@@ -115,10 +115,12 @@ def _wild(text: str) -> Matcher:
 class CompiledPolicy:
     """A document, ready to be asked. It may be shared by all who have it."""
 
-    __slots__ = ("policy", "statements")
+    __slots__ = ("policy", "reads_resource_tags", "statements")
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
+        self.reads_resource_tags = "resourcetag/" in canonical_json(policy).lower()
+        """Whether it may depend on the resource's tags, which somebody must then look up."""
         self.statements = tuple(
             CompiledStatement(statement, index, variables=policy.has_variables)
             for index, statement in enumerate(policy.statements)
