@@ -14,7 +14,6 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
-from homeport.services.ecs.plan.alarms import baked
 from homeport.services.ecs.plan.daemon_hosts import Host
 from homeport.services.ecs.plan.rebalancing import plan_with_zones
 from homeport.services.ecs.plan.rollout import (
@@ -28,8 +27,8 @@ from homeport.services.ecs.plan.rollout import (
     newest_first,
     plan_end,
 )
-from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
-from homeport.services.ecs.plan.rollout_endings import complete_deployment, with_primary, without_past
+from homeport.services.ecs.plan.rollout_closing import STUCK_TOLD, Closing, closing
+from homeport.services.ecs.plan.rollout_endings import with_primary, without_past
 from homeport.services.ecs.plan.rollout_health import Verdict, is_protected, verdict
 from homeport.services.ecs.plan.strategy import plan_staged
 from homeport.services.ecs.plan.target_health import waits_for_targets
@@ -279,41 +278,21 @@ class _Step:
         name = f"(service {self._service.name})"
         service = with_primary(self._service, self._primary)
         events = (*self._told, *events)
-        settled = self._is_settled()
-        counts = self._counts_for_success()
-        if (settled and self._primary.rollout_state == "IN_PROGRESS") or completes_early(service, **counts):
-            service, done, wake_at, bakes = baked(service, self._now)
-            if not done:
-                settled = False
-                self._waits += bakes
-                self._wakes += filter(None, [wake_at])
-        else:
-            done = False
-        if done:
-            service = complete_deployment(service, self._now)
-            events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
-        if settled and not self._has_failed:
-            told = self._service.steady_at
-            if told is None or told + STEADY_TOLD_EVERY <= self._now:
-                service = msgspec.structs.replace(service, steady_at=self._now)
-                events += (f"{name} has reached a steady state.",)
-        elif service.steady_at is not None:
-            service = msgspec.structs.replace(service, steady_at=None)
-        if self._is_stuck():
-            events += (
-                f"{name} was unable to stop or start tasks during a deployment because of the service "
-                "deployment configuration. Update the minimumHealthyPercent or maximumPercent value and "
-                "try again.",
-            )
+        end = closing(service, self._now, settled=self._is_settled(), **self._counts_for_success())
+        events += end.events
+        if self._is_stuck(end):
+            events += (f"{name} {STUCK_TOLD}",)
         return ServicePlan(
-            service=without_past(service, self._snapshot.live),
+            service=without_past(end.service, self._snapshot.live),
             stop=tuple(self._stops),
             start=len(self._start_on),
             start_on=self._start_on,
             failed=failed,
             events=events,
-            wake_at=self._now + STEADY_TOLD_EVERY if settled else min(self._wakes, default=None),
-            waits_for=() if settled else (*self._waits, *waits_for_success(service, **counts)),
+            wake_at=self._now + STEADY_TOLD_EVERY
+            if end.is_settled
+            else min([*self._wakes, *end.wakes], default=None),
+            waits_for=() if end.is_settled else (*self._waits, *end.waits),
             waits_for_others=self._waits_for_others,
         )
 
@@ -331,8 +310,9 @@ class _Step:
             for task in self._fresh
         )
 
-    def _is_stuck(self) -> bool:
+    def _is_stuck(self, end: Closing) -> bool:
         """Whether the percentages alone keep a deployment from going on."""
-        idle = not self._stops and not self._start_on and not self._wakes and not self._changing()
+        wakes = (*self._wakes, *end.wakes)
+        idle = not self._stops and not self._start_on and not wakes and not self._changing()
         full = len(self._fresh) + len(self._older) == self._service.desired_count
         return self._floor_holds and idle and full

@@ -16,12 +16,11 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
-from homeport.services.ecs.plan.alarms import ALARM, baked, is_alarmed
+from homeport.services.ecs.plan.alarms import ALARM, is_alarmed
 from homeport.services.ecs.plan.capacity_strategy import by_provider, surplus, to_start
-from homeport.services.ecs.plan.rollout_early import completes_early, waits_for_success
+from homeport.services.ecs.plan.rollout_closing import STUCK_TOLD, Closing, closing
 from homeport.services.ecs.plan.rollout_endings import (
     BREAKER,
-    complete_deployment,
     fail_deployment,
     with_primary,
     without_past,
@@ -321,35 +320,12 @@ class _Step:
         """Everything decided, and the service as it stands then."""
         name = f"(service {self._service.name})"
         service = with_primary(self._service, self._primary)
-        settled = self._is_settled()
-        counts = self._counts_for_success()
-        if (settled and self._primary.rollout_state == "IN_PROGRESS") or completes_early(service, **counts):
-            service, done, wake_at, bakes = baked(service, self._now)
-            if not done:
-                settled = False
-                self._waits += bakes
-                self._wakes += filter(None, [wake_at])
-        else:
-            done = False
-        if done:
-            service = complete_deployment(service, self._now)
-            events += (f"{name} (deployment {self._primary.id}) deployment completed.",)
-        if settled and self._primary.rollout_state != "FAILED":
-            told = self._service.steady_at
-            if told is None or told + STEADY_TOLD_EVERY <= self._now:
-                service = msgspec.structs.replace(service, steady_at=self._now)
-                events += (f"{name} {STEADY_TOLD}",)
-        elif service.steady_at is not None:
-            service = msgspec.structs.replace(service, steady_at=None)
-        events += protection_told(service, self._held)
-        if self._is_stuck():
-            events += (
-                f"{name} was unable to stop or start tasks during a deployment because of the service "
-                "deployment configuration. Update the minimumHealthyPercent or maximumPercent value and "
-                "try again.",
-            )
+        end = closing(service, self._now, settled=self._is_settled(), **self._counts_for_success())
+        events += (*end.events, *protection_told(service, self._held))
+        if self._is_stuck(end):
+            events += (f"{name} {STUCK_TOLD}",)
         return ServicePlan(
-            service=without_past(service, self._snapshot.live),
+            service=without_past(end.service, self._snapshot.live),
             stop=tuple(self._stops),
             start=self._start,
             start_in=self._start_in,
@@ -357,9 +333,9 @@ class _Step:
             failed=failed,
             events=events,
             wake_at=self._now + STEADY_TOLD_EVERY
-            if settled
-            else min([*self._wakes, *self._protected_until], default=None),
-            waits_for=() if settled else (*self._waits, *waits_for_success(service, **counts)),
+            if end.is_settled
+            else min([*self._wakes, *end.wakes, *self._protected_until], default=None),
+            waits_for=() if end.is_settled else (*self._waits, *end.waits),
         )
 
     def _counts_for_success(self) -> dict[str, int]:
@@ -376,9 +352,10 @@ class _Step:
             for task in self._fresh
         )
 
-    def _is_stuck(self) -> bool:
+    def _is_stuck(self, end: Closing) -> bool:
         """Whether the percentages alone keep a deployment from going on."""
-        waiting = any(task.last_status != "RUNNING" for task in self._active) or bool(self._wakes)
+        wakes = (*self._wakes, *end.wakes)
+        waiting = any(task.last_status != "RUNNING" for task in self._active) or bool(wakes)
         blocked = count_ceiling(self._service) - len(self._active) <= 0 and self._spare <= 0
         stale = any(not is_protected(task, self._now) for task in self._stale)
         return stale and blocked and not waiting and not self._stops and not self._start
