@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from collections.abc import Iterable
+from typing import TypeVar
 
-import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.ec2.errors import PREFIXES, malformed, not_found
 from homeport.services.ec2.model import NetworkInterface, Opened, Resource, Rule, Subnet
 from homeport.services.ec2.repo.tables import resources
+from homeport.store.rows import insert_row, noun_of, remove_row, write_row
 from homeport.store.tx import Tx
 
 R = TypeVar("R", bound=Resource)
@@ -19,10 +18,6 @@ _R = resources.c
 _COLUMNS = (_R.id, _R.version, _R.body)
 OPENED = "opened"
 _MANY = 500
-
-
-def _noun(row: Sequence[Any]) -> Any:
-    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
 
 
 class Shelf:
@@ -70,7 +65,7 @@ class Shelf:
         for start in range(0, len(wanted), _MANY):
             some = wanted[start : start + _MANY]
             rows = self.tx.execute(select(*_COLUMNS).where(*self._here, _R.resource_id.in_(some)))
-            found |= {one.resource_id: one for one in map(_noun, rows)}
+            found |= {one.resource_id: one for one in map(noun_of, rows)}
         return found
 
     def all(self, kind: type[R], *, vpc_id: str | None = None) -> list[R]:
@@ -78,16 +73,16 @@ class Shelf:
         query = select(*_COLUMNS).where(*self._here, _R.kind == kind.type).order_by(_R.id)
         if vpc_id is not None:
             query = query.where(_R.vpc_id == vpc_id)
-        return [_noun(row) for row in self.tx.execute(query)]
+        return [noun_of(row) for row in self.tx.execute(query)]
 
     def every(self) -> list[Resource]:
         """Everything, oldest first."""
-        return [_noun(row) for row in self.tx.execute(select(*_COLUMNS).where(*self._here).order_by(_R.id))]
+        return [noun_of(row) for row in self.tx.execute(select(*_COLUMNS).where(*self._here).order_by(_R.id))]
 
     def inside(self, kind: type[R], parent_id: str) -> list[R]:
         """All of a kind in a subnet or a group, oldest first."""
         query = select(*_COLUMNS).where(*self._here, _R.parent_id == parent_id, _R.kind == kind.type)
-        return [_noun(row) for row in self.tx.execute(query.order_by(_R.id))]
+        return [noun_of(row) for row in self.tx.execute(query.order_by(_R.id))]
 
     def rules(self, group_id: str, *, is_egress: bool | None = None) -> list[Rule]:
         """A group's rules."""
@@ -100,45 +95,29 @@ class Shelf:
 
     def add(self, new: R) -> R:
         """Insert. Raise `DuplicateKeyError` when somebody else has the id."""
-        result = self.tx.execute(
-            resources.insert().values(
-                version=1,
-                account_id=new.account_id,
-                region=new.region,
-                kind=new.type or OPENED,
-                resource_id=new.resource_id,
-                vpc_id=new.vpc_id,
-                parent_id=new.parent_id,
-                body=new,
-            )
-        )
-        assert result.inserted_primary_key is not None
         self._touch(new)
-        return msgspec.structs.replace(new, id=int(result.inserted_primary_key[0]))
+        return insert_row(
+            self.tx,
+            resources,
+            new,
+            account_id=new.account_id,
+            region=new.region,
+            kind=new.type or OPENED,
+            resource_id=new.resource_id,
+            vpc_id=new.vpc_id,
+            parent_id=new.parent_id,
+        )
 
     def save(self, changed: R) -> R:
         """Write. Raise `StaleWriteError` when someone else wrote first."""
-        result = self.tx.execute(
-            update(resources)
-            .where(_R.id == changed.id, _R.version == changed.version)
-            .values(
-                version=changed.version + 1,
-                vpc_id=changed.vpc_id,
-                parent_id=changed.parent_id,
-                body=changed,
-            )
-        )
-        if result.rowcount != 1:
-            raise StaleWriteError(changed.resource_id)
         if not isinstance(changed, Subnet):
             self._touch(changed)
-        return msgspec.structs.replace(changed, version=changed.version + 1)
+        columns = {"vpc_id": changed.vpc_id, "parent_id": changed.parent_id}
+        return write_row(self.tx, resources, changed, changed.resource_id, **columns)
 
     def delete(self, gone: Resource) -> None:
         """Remove. Raise `StaleWriteError` when someone else wrote first."""
-        result = self.tx.execute(delete(resources).where(_R.id == gone.id, _R.version == gone.version))
-        if result.rowcount != 1:
-            raise StaleWriteError(gone.resource_id)
+        remove_row(self.tx, resources, gone, gone.resource_id)
         self._touch(gone)
 
     def _touch(self, resource: Resource) -> None:

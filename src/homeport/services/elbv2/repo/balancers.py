@@ -2,43 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection
+from typing import Any
 
-import msgspec
 import sqlalchemy as sa
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.elbv2.model.balancers import Listener, LoadBalancer
 from homeport.services.elbv2.model.rules import Rule
 from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
 from homeport.services.elbv2.repo.tables import listeners, load_balancers, rules, uses
+from homeport.store.rows import insert_row, noun_of, write_row
 from homeport.store.tx import Tx
 
 _B, _L, _R, _U = load_balancers.c, listeners.c, rules.c, uses.c
-_Noun = TypeVar("_Noun", LoadBalancer, Listener, Rule)
-
-
-def _noun(row: Sequence[Any]) -> Any:
-    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
-
-
-def _insert(tx: Tx, table: sa.Table, noun: _Noun, **columns: Any) -> _Noun:
-    result = tx.execute(table.insert().values(version=1, arn=noun.arn, body=noun, **columns))
-    assert result.inserted_primary_key is not None
-    return msgspec.structs.replace(noun, id=int(result.inserted_primary_key[0]))
-
-
-def _update(tx: Tx, table: sa.Table, noun: _Noun, **columns: Any) -> _Noun:
-    result = tx.execute(
-        update(table)
-        .where(table.c.id == noun.id, table.c.version == noun.version)
-        .values(version=noun.version + 1, body=noun, **columns)
-    )
-    if result.rowcount != 1:
-        raise StaleWriteError(noun.arn)
-    return msgspec.structs.replace(noun, version=noun.version + 1)
 
 
 class BalancerRepo:
@@ -67,20 +44,21 @@ class BalancerRepo:
 
     def _balancer(self, where: Any) -> LoadBalancer | None:
         row = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here, where)).first()
-        return None if row is None else _noun(row)
+        return None if row is None else noun_of(row)
 
     def all(self) -> tuple[LoadBalancer, ...]:
         """Every balancer, by name."""
         rows = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here).order_by(_B.name))
-        return tuple(map(_noun, rows))
+        return tuple(map(noun_of, rows))
 
     def add(self, balancer: LoadBalancer) -> LoadBalancer:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
         self._tx.touch(BALANCERS_CHANGED, balancer.arn)
-        return _insert(
+        return insert_row(
             self._tx,
             load_balancers,
             balancer,
+            arn=balancer.arn,
             account_id=balancer.account_id,
             region=balancer.region,
             name=balancer.name,
@@ -89,7 +67,7 @@ class BalancerRepo:
     def save(self, balancer: LoadBalancer) -> LoadBalancer:
         """Raise `StaleWriteError` when someone else wrote first."""
         self._tx.touch(BALANCERS_CHANGED, balancer.arn)
-        return _update(self._tx, load_balancers, balancer)
+        return write_row(self._tx, load_balancers, balancer, balancer.arn)
 
     def delete(self, balancer: LoadBalancer) -> None:
         """Remove the balancer with its listeners and their rules."""
@@ -107,24 +85,31 @@ class BalancerRepo:
             .join(load_balancers, _B.id == _L.balancer_id)
             .where(*self._here, _L.arn == arn)
         ).first()
-        return None if row is None else _noun(row)
+        return None if row is None else noun_of(row)
 
     def listeners(self, balancer: LoadBalancer) -> tuple[Listener, ...]:
         """A balancer's listeners, as they were made."""
         rows = self._tx.execute(
             select(_L.id, _L.version, _L.body).where(_L.balancer_id == balancer.id).order_by(_L.id)
         )
-        return tuple(map(_noun, rows))
+        return tuple(map(noun_of, rows))
 
     def add_listener(self, listener: Listener) -> Listener:
         """Insert. Raise `DuplicateKeyError` when the port is taken."""
         self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
-        return _insert(self._tx, listeners, listener, balancer_id=listener.balancer_id, port=listener.port)
+        return insert_row(
+            self._tx,
+            listeners,
+            listener,
+            arn=listener.arn,
+            balancer_id=listener.balancer_id,
+            port=listener.port,
+        )
 
     def save_listener(self, listener: Listener) -> Listener:
         """Raise `StaleWriteError` when someone else wrote first."""
         self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
-        return _update(self._tx, listeners, listener, port=listener.port)
+        return write_row(self._tx, listeners, listener, listener.arn, port=listener.port)
 
     def delete_listener(self, listener: Listener) -> None:
         """Remove the listener with its rules."""
@@ -144,18 +129,18 @@ class BalancerRepo:
             .join(load_balancers, _B.id == _L.balancer_id)
             .where(*self._here, _R.arn == arn)
         ).first()
-        return None if row is None else _noun(row)
+        return None if row is None else noun_of(row)
 
     def listener_of(self, rule: Rule) -> Listener:
         """The listener that a rule belongs to."""
         row = self._tx.execute(select(_L.id, _L.version, _L.body).where(_L.id == rule.listener_id)).one()
-        found: Listener = _noun(row)
+        found: Listener = noun_of(row)
         return found
 
     def rules(self, listener: Listener) -> tuple[Rule, ...]:
         """A listener's rules by priority, the default one last."""
         found: list[Rule] = [
-            _noun(row)
+            noun_of(row)
             for row in self._tx.execute(
                 select(_R.id, _R.version, _R.body).where(_R.listener_id == listener.id)
             )
@@ -175,14 +160,14 @@ class BalancerRepo:
     def add_rule(self, rule: Rule, listener: Listener) -> Rule:
         """Insert, and write down which groups it uses."""
         self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
-        added = _insert(self._tx, rules, rule, listener_id=listener.id)
+        added = insert_row(self._tx, rules, rule, arn=rule.arn, listener_id=listener.id)
         self._add_uses(added, listener)
         return added
 
     def save_rule(self, rule: Rule, listener: Listener) -> Rule:
         """Raise `StaleWriteError` when someone else wrote first."""
         self._tx.touch(BALANCERS_CHANGED, listener.balancer_arn)
-        saved = _update(self._tx, rules, rule)
+        saved = write_row(self._tx, rules, rule, rule.arn)
         self._drop_uses(saved)
         self._add_uses(saved, listener)
         return saved
@@ -217,7 +202,7 @@ class BalancerRepo:
                 .limit(1)
             ).first()
             if row is not None:
-                found[arn] = _noun(row)
+                found[arn] = noun_of(row)
         return found
 
     def used_by(self, balancer: LoadBalancer) -> tuple[str, ...]:

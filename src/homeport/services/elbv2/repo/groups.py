@@ -6,21 +6,20 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-import msgspec
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.elbv2.model.groups import Target, TargetGroup
 from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
 from homeport.services.elbv2.repo.tables import load_balancers, target_groups, targets, uses
+from homeport.store.rows import insert_row, noun_of, write_row
 from homeport.store.tx import Tx
 
 _G, _T = target_groups.c, targets.c
 
 
 def _noun(row: Sequence[Any]) -> TargetGroup:
-    body: TargetGroup = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
+    found: TargetGroup = noun_of(row)
+    return found
 
 
 class GroupRepo:
@@ -53,30 +52,20 @@ class GroupRepo:
 
     def add(self, group: TargetGroup) -> TargetGroup:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
-        result = self._tx.execute(
-            target_groups.insert().values(
-                version=1,
-                account_id=group.account_id,
-                region=group.region,
-                name=group.name,
-                arn=group.arn,
-                body=group,
-            )
+        return insert_row(
+            self._tx,
+            target_groups,
+            group,
+            account_id=group.account_id,
+            region=group.region,
+            name=group.name,
+            arn=group.arn,
         )
-        assert result.inserted_primary_key is not None
-        return msgspec.structs.replace(group, id=int(result.inserted_primary_key[0]))
 
     def save(self, group: TargetGroup) -> TargetGroup:
         """Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(target_groups)
-            .where(_G.id == group.id, _G.version == group.version)
-            .values(version=group.version + 1, body=group)
-        )
-        if result.rowcount != 1:
-            raise StaleWriteError(group.arn)
         self._tell(group)
-        return msgspec.structs.replace(group, version=group.version + 1)
+        return write_row(self._tx, target_groups, group, group.arn)
 
     def delete(self, group: TargetGroup) -> None:
         """Remove the group with its targets."""

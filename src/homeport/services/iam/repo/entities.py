@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, TypeVar, cast
 
-import msgspec
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.iam.model import (
     Account,
     Entity,
@@ -20,6 +18,7 @@ from homeport.services.iam.model import (
     User,
 )
 from homeport.services.iam.repo.tables import entities, members
+from homeport.store.rows import insert_row, noun_of, remove_row, write_row
 from homeport.store.tx import Tx
 
 E = TypeVar("E", bound=Named)
@@ -31,7 +30,7 @@ _DECIDING = frozenset({Kind.USER, Kind.GROUP, Kind.ROLE, Kind.POLICY})
 
 def entity_of(row: Any) -> Entity:
     """A selected (id, version, body) as what it is."""
-    return cast(Entity, msgspec.structs.replace(row[2], id=row[0], version=row[1]))
+    return cast(Entity, noun_of(row))
 
 
 def touch_policies(tx: Tx, account_id: str) -> None:
@@ -71,45 +70,26 @@ class EntityRepo:
 
     def add(self, entity: E) -> E:
         """Insert; the row's id is filled in. Raise `DuplicateKeyError` when the name was taken meanwhile."""
-        result = self._tx.execute(
-            entities.insert().values(
-                version=1,
-                account_id=entity.account_id,
-                kind=entity.kind,
-                key=entity.key,
-                path=entity.path,
-                unique_id=entity.unique_id,
-                body=entity,
-            )
-        )
-        assert result.inserted_primary_key is not None
         self._touch(entity)
-        return msgspec.structs.replace(entity, id=int(result.inserted_primary_key[0]))
+        return insert_row(
+            self._tx,
+            entities,
+            entity,
+            account_id=entity.account_id,
+            kind=entity.kind,
+            key=entity.key,
+            path=entity.path,
+            unique_id=entity.unique_id,
+        )
 
     def save(self, entity: E) -> E:
         """Write all of it, its name too. Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(entities)
-            .where(entities.c.id == entity.id, entities.c.version == entity.version)
-            .values(
-                version=entity.version + 1,
-                key=entity.key,
-                path=entity.path,
-                body=entity,
-            )
-        )
-        if result.rowcount != 1:
-            raise StaleWriteError(entity.arn)
         self._touch(entity)
-        return msgspec.structs.replace(entity, version=entity.version + 1)
+        return write_row(self._tx, entities, entity, entity.arn, key=entity.key, path=entity.path)
 
     def delete(self, entity: Named) -> None:
         """Remove it, guarded like `save`. What was tied to it was taken off first."""
-        result = self._tx.execute(
-            delete(entities).where(entities.c.id == entity.id, entities.c.version == entity.version)
-        )
-        if result.rowcount != 1:
-            raise StaleWriteError(entity.arn)
+        remove_row(self._tx, entities, entity, entity.arn)
         self._touch(entity)
 
     def page(

@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import delete, select, update
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.secretsmanager.model import Secret, SecretVersion
 from homeport.services.secretsmanager.repo.tables import secrets, versions
+from homeport.store.rows import insert_row, noun_of, write_row
 from homeport.store.tx import Tx
 
 _S, _V = secrets.c, versions.c
 
 
 def _noun(row: Sequence[Any]) -> Secret:
-    body: Secret = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
+    found: Secret = noun_of(row)
+    return found
 
 
 class SecretRepo:
@@ -35,28 +34,13 @@ class SecretRepo:
 
     def add(self, secret: Secret) -> Secret:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
-        result = self._tx.execute(
-            secrets.insert().values(
-                version=1,
-                account_id=secret.account_id,
-                region=secret.region,
-                name=secret.name,
-                body=secret,
-            )
+        return insert_row(
+            self._tx, secrets, secret, account_id=secret.account_id, region=secret.region, name=secret.name
         )
-        assert result.inserted_primary_key is not None
-        return msgspec.structs.replace(secret, id=int(result.inserted_primary_key[0]))
 
     def save(self, secret: Secret) -> Secret:
         """Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(secrets)
-            .where(_S.id == secret.id, _S.version == secret.version)
-            .values(version=secret.version + 1, body=secret)
-        )
-        if result.rowcount != 1:
-            raise StaleWriteError(secret.arn)
-        return msgspec.structs.replace(secret, version=secret.version + 1)
+        return write_row(self._tx, secrets, secret, secret.arn)
 
     def delete(self, secret: Secret) -> None:
         """Remove the secret with all its versions."""

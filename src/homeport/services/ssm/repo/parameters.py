@@ -5,20 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import delete, select, update
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.ssm.model import Parameter, ParameterVersion
 from homeport.services.ssm.repo.tables import parameters, versions
+from homeport.store.rows import insert_row, noun_of, write_row
 from homeport.store.tx import Tx
 
 _P, _V = parameters.c, versions.c
 
 
 def _noun(row: Sequence[Any]) -> Parameter:
-    body: Parameter = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
+    found: Parameter = noun_of(row)
+    return found
 
 
 class ParameterRepo:
@@ -35,30 +34,20 @@ class ParameterRepo:
 
     def add(self, parameter: Parameter, first: ParameterVersion) -> Parameter:
         """Insert a parameter with its first version. Raise `DuplicateKeyError` when the name is taken."""
-        result = self._tx.execute(
-            parameters.insert().values(
-                version=1,
-                account_id=parameter.account_id,
-                region=parameter.region,
-                name=parameter.name,
-                body=parameter,
-            )
+        added = insert_row(
+            self._tx,
+            parameters,
+            parameter,
+            account_id=parameter.account_id,
+            region=parameter.region,
+            name=parameter.name,
         )
-        assert result.inserted_primary_key is not None
-        added = msgspec.structs.replace(parameter, id=int(result.inserted_primary_key[0]))
         self.add_version(added, first)
         return added
 
     def save(self, parameter: Parameter) -> Parameter:
         """Raise `StaleWriteError` when someone else wrote first."""
-        result = self._tx.execute(
-            update(parameters)
-            .where(_P.id == parameter.id, _P.version == parameter.version)
-            .values(version=parameter.version + 1, body=parameter)
-        )
-        if result.rowcount != 1:
-            raise StaleWriteError(parameter.arn)
-        return msgspec.structs.replace(parameter, version=parameter.version + 1)
+        return write_row(self._tx, parameters, parameter, parameter.arn)
 
     def delete(self, parameter: Parameter) -> None:
         """Remove the parameter with all its versions."""

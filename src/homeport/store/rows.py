@@ -1,0 +1,65 @@
+"""Rows that are one document each, guarded by a version: how they are inserted, written and removed.
+
+The table has columns `id`, `version` and `body`, and whatever is queried beside them; the noun in
+`body` knows its row's id and version. Tables that are written often have prepared statements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+import sqlalchemy as sa
+
+from homeport.core.errors import StaleWriteError
+from homeport.store.tx import Tx
+
+
+class Row(Protocol):
+    """A noun that lies in such a row."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def version(self) -> int: ...
+
+
+N = TypeVar("N", bound=Row)
+
+
+def noun_of(row: Sequence[Any]) -> Any:
+    """The noun in a row of `id, version, body`."""
+    return msgspec.structs.replace(row[2], id=row[0], version=row[1])
+
+
+def insert_row(tx: Tx, table: sa.Table, noun: N, **columns: Any) -> N:
+    """The noun with its row's id. Raise `DuplicateKeyError` when something that must be unique is taken."""
+    result = tx.execute(table.insert().values(version=1, body=noun, **columns))
+    assert result.inserted_primary_key is not None
+    return _with(noun, id=int(result.inserted_primary_key[0]))
+
+
+def write_row(tx: Tx, table: sa.Table, noun: N, about: str, **columns: Any) -> N:
+    """The noun with its row's next version. Raise `StaleWriteError(about)` when someone else wrote first."""
+    result = tx.execute(
+        sa.update(table)
+        .where(table.c.id == noun.id, table.c.version == noun.version)
+        .values(version=noun.version + 1, body=noun, **columns)
+    )
+    if result.rowcount != 1:
+        raise StaleWriteError(about)
+    return _with(noun, version=noun.version + 1)
+
+
+def remove_row(tx: Tx, table: sa.Table, noun: Row, about: str) -> None:
+    """Raise `StaleWriteError(about)` when someone else wrote first."""
+    result = tx.execute(sa.delete(table).where(table.c.id == noun.id, table.c.version == noun.version))
+    if result.rowcount != 1:
+        raise StaleWriteError(about)
+
+
+def _with(noun: N, **changes: int) -> N:
+    changed: N = msgspec.structs.replace(noun, **changes)  # type: ignore[type-var]
+    return changed
