@@ -257,10 +257,117 @@ class CgroupDriver(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInterface:
+    """A task's network interface, as the payload tells it.
+
+    `address` is its own in the subnet `subnet` (a CIDR), `gateway` the subnet's first address: what AWS
+    tells, not necessarily what packets go through. `dns` and `search` are resolv.conf's.
+    """
+
+    attachment_id: str
+    mac: str
+    address: str
+    subnet: str
+    gateway: str = ""
+    dns: tuple[str, ...] = ()
+    search: tuple[str, ...] = ()
+    private_dns_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """A port of a sandbox that is reached at `host_port` of the instance. `protocol`: tcp or udp."""
+
+    container_port: int
+    protocol: str
+    host_port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """A network namespace to make: a container that holds it, and its way in and out.
+
+    `name` is the holder's, chosen beforehand. Without `interface` it gets an inner address of the driver's
+    choice, and ports of it are published at the instance's. `hostname`: "" leaves it to the driver.
+    `extra_hosts` are (name, address). Empty `dns` and `dns_search`: the interface's, else the driver's own.
+    """
+
+    name: str
+    interface: TaskInterface | None = None
+    published: tuple[Publication, ...] = ()
+    hostname: str = ""
+    extra_hosts: tuple[tuple[str, str], ...] = ()
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cgroup_parent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sandbox:
+    """A network namespace that is there and whole. `docker_id`: of the container that holds it."""
+
+    name: str
+    docker_id: str
+    address: str
+    mac: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counters:
+    """What went through a sandbox's interface since it was made, seen from inside."""
+
+    rx_bytes: int = 0
+    rx_packets: int = 0
+    rx_errors: int = 0
+    rx_dropped: int = 0
+    tx_bytes: int = 0
+    tx_packets: int = 0
+    tx_errors: int = 0
+    tx_dropped: int = 0
+
+
+class SandboxDriver(Protocol):
+    """Network namespaces that containers join by `container:<name>`.
+
+    Names are the identity. The holder is a container like any other to `ContainerDriver.status` and
+    `events`, with a shareable IPC namespace; it is removed through here alone.
+    """
+
+    async def ensure(self, spec: SandboxSpec) -> Sandbox:
+        """Make it, or find it and see that it is whole. The same call again has the same effect.
+
+        Raise `DriverError`, after which parts of it may be there until `remove`.
+        """
+        ...
+
+    async def find(self, name: str) -> Sandbox | None:
+        """The sandbox; `None` when there is none, its holder does not run, or it is not whole."""
+        ...
+
+    async def remove(self, name: str) -> None:
+        """Whatever is there of it: holder, link, routes, rules. Missing is fine. Raise `DriverError`.
+
+        When this returns its address and its published ports may be given to others.
+        """
+        ...
+
+    async def names(self) -> tuple[str, ...]:
+        """Those of this instance of which anything is there; none that is kept for later."""
+        ...
+
+    async def counters(self, name: str) -> Counters | None:
+        """Its traffic; `None` when it is not there."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Drivers:
-    """Everything the engine drives."""
+    """Everything the engine drives. Without `sandboxes` containers are on Docker's own bridge."""
 
     containers: ContainerDriver
     images: ImageDriver
     volumes: VolumeDriver
     cgroups: CgroupDriver | None
+    sandboxes: SandboxDriver | None = None
