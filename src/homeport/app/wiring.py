@@ -194,7 +194,9 @@ class ControlPlane:
         return (
             Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
             Route(
-                kinds=frozenset({"ecs.service", "ecs.instances", "ecs.fleet", ecs.ROLES_CHANGED}),
+                kinds=frozenset(
+                    {"ecs.service", "ecs.instances", "ecs.fleet", ecs.FARGATE_CHANGED, ecs.ROLES_CHANGED}
+                ),
                 queue=self.queues["replica"],
                 list_keys=self.replicas.keys,
                 keys_of=self.replicas.keys_of,

@@ -49,7 +49,7 @@ from homeport.services.ecs.ports import (
 )
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ecs.repo.events import EventPosition
-from homeport.services.ecs.repo.tasks import CREDENTIALS_ENDED, TaskRepo
+from homeport.services.ecs.repo.tasks import CREDENTIALS_ENDED, FARGATE_CHANGED, TaskRepo
 
 name = "ecs"
 operations = ops
@@ -60,6 +60,7 @@ __all__ = [
     "ACS_PATH",
     "ALARMS_CHANGED",
     "CREDENTIALS_ENDED",
+    "FARGATE_CHANGED",
     "ROLES_CHANGED",
     "TARGETS_CHANGED",
     "TCS_PATH",

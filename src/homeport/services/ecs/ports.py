@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from homeport.agentproto.messages import Frame, RoleCredentials
 from homeport.services.ecs.model import (
+    FARGATE,
     Cluster,
     Daemon,
     DaemonRevision,
@@ -143,6 +144,11 @@ class PlacementRequest:
     shares: tuple[Share, ...] = ()
 
     @property
+    def is_fargate(self) -> bool:
+        """Whether its tasks are for the machines that nobody sees."""
+        return self.template.launch_type == FARGATE
+
+    @property
     def owner(self) -> int | None:
         """Whose room it may take: a service's row, or a daemon's below zero."""
         if self.daemon is not None:
@@ -172,6 +178,8 @@ class PlacementOutcome:
     no_instances: bool = False
     explanation: str = ""
     empty_providers: tuple[str, ...] = ()
+    capacity: str = ""
+    """Why Fargate had not room for all, with the numbers."""
     unassumable: str = ""
     """Why none was started wherever there is room: a role that ECS cannot assume."""
 

@@ -16,6 +16,7 @@ from homeport.core.errors import AwsError
 from homeport.core.operations import NeedsOf
 from homeport.services.ecs.api.context import Ecs, Request, find_cluster, find_task_definition, home
 from homeport.services.ecs.api.resources import (
+    FARGATE_AGENT,
     cluster_keys,
     definition_resource,
     ecs_keys,
@@ -23,7 +24,7 @@ from homeport.services.ecs.api.resources import (
     new_task_set_resource,
     services_resource,
 )
-from homeport.services.ecs.model import DAEMON_TASK_DEFINITION, TaskDefinition
+from homeport.services.ecs.model import DAEMON_TASK_DEFINITION, FLEET, TaskDefinition, names_fleet
 from homeport.services.ecs.plan.identifiers import service_name, task_definition_name
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
@@ -65,6 +66,19 @@ def tags_on(kind: str) -> NeedsOf:
         return tagging(call, request, kind)
 
     return needs
+
+
+async def serving(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """What an agent asks for a machine of Fargate's needs a permission that no ECS policy gives."""
+    del ecs
+    if not names_fleet(request.get("cluster")):
+        return []
+    return [Access(action=FARGATE_AGENT, resource=f"{head_of(call)}:cluster/{FLEET}")]
+
+
+async def registering_instance(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
+    """RegisterContainerInstance: tags, and Fargate's fleet."""
+    return [*await serving(call, ecs, request), *tagging(call, request, "container-instance")]
 
 
 async def registering(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:

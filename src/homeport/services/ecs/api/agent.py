@@ -9,16 +9,25 @@ from typing import Any
 
 from homeport.core.call import Call
 from homeport.core.ids import hex32
-from homeport.services.ecs.api.access import tags_on
+from homeport.services.ecs.api.access import registering_instance, serving
 from homeport.services.ecs.api.container_instances import instance_views
-from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
+from homeport.services.ecs.api.context import (
+    Answer,
+    Ecs,
+    Request,
+    agents_cluster,
+    find_cluster,
+    home,
+    ops,
+)
 from homeport.services.ecs.api.resources import cluster_resource
 from homeport.services.ecs.errors import ClusterNotFoundException, InvalidParameterException
-from homeport.services.ecs.model import Cluster, Task
+from homeport.services.ecs.model import FLEET, Cluster, Task, names_fleet
 from homeport.services.ecs.plan.identifiers import cluster_name, instance_uid, task_uid
 from homeport.services.ecs.plan.lifecycle import apply_container_report, apply_report
 from homeport.services.ecs.plan.registration import registered_instance
 from homeport.services.ecs.repo.clusters import ClusterRepo
+from homeport.services.ecs.repo.fleets import task_of_fleet
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -30,7 +39,13 @@ _REPORTED = ("PENDING", "RUNNING", "STOPPED")
 
 
 def _registration_cluster(tx: Tx, call: Call, reference: str | None, now: datetime) -> Cluster:
-    """The cluster to register into; `default` is made when the first instance comes."""
+    """The cluster to register into; `default` and Fargate's fleet are made when the first instance comes."""
+    if names_fleet(reference):
+        found = ClusterRepo(tx).fleet(call.account_id, call.region)
+        if found is not None:
+            return found
+        fleet = Cluster(account_id=call.account_id, region=call.region, name=FLEET, created_at=now)
+        return ClusterRepo(tx).add(fleet)
     try:
         return find_cluster(tx, call, reference)
     except ClusterNotFoundException:
@@ -42,7 +57,7 @@ def _registration_cluster(tx: Tx, call: Call, reference: str | None, now: dateti
     return clusters.add(fresh) if old is None else clusters.revive(old, fresh)
 
 
-@ops.operation("RegisterContainerInstance", resources=cluster_resource, needs=tags_on("container-instance"))
+@ops.operation("RegisterContainerInstance", resources=cluster_resource, needs=registering_instance)
 async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Register an instance, or renew the registration of `containerInstanceArn`."""
     token = req.get("clientToken")
@@ -76,10 +91,10 @@ async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Ans
     return {"containerInstance": await ecs.store.write(work)}
 
 
-@ops.operation("DiscoverPollEndpoint")
+@ops.operation("DiscoverPollEndpoint", needs=serving)
 async def discover_poll_endpoint(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Where the agent's sockets are: under the address that it reached us at."""
-    await ecs.store.read(lambda tx: find_cluster(tx, call, req.get("cluster")))
+    await ecs.store.read(lambda tx: agents_cluster(tx, call, req.get("cluster")))
     return {"endpoint": call.base_url + ACS_PATH, "telemetryEndpoint": call.base_url + TCS_PATH}
 
 
@@ -112,32 +127,35 @@ async def _report(call: Call, ecs: Ecs, req: Request, apply: Callable[[Task], Ta
 
 
 def _reported_task(tx: Tx, tasks: TaskRepo, call: Call, req: Request) -> Task | None:
+    reference = req.get("task") or ""
     try:
-        cluster = find_cluster(tx, call, req.get("cluster"))
+        cluster = agents_cluster(tx, call, req.get("cluster"))
+        if cluster.name == FLEET:
+            return task_of_fleet(tx, home(call), reference, cluster.id)
     except ClusterNotFoundException:
         return None
-    uid = task_uid(home(call), cluster.name, req.get("task") or "")
+    uid = task_uid(home(call), cluster.name, reference)
     return None if uid is None else tasks.find(cluster.id, uid)
 
 
-@ops.operation("SubmitTaskStateChange", resources=cluster_resource)
+@ops.operation("SubmitTaskStateChange", resources=cluster_resource, needs=serving)
 async def submit_task_state_change(call: Call, ecs: Ecs, req: Request) -> Answer:
     """A task moved, or its containers did."""
     now = ecs.clock.now()
     return await _report(call, ecs, req, lambda task: apply_report(task, req, now))
 
 
-@ops.operation("SubmitContainerStateChange", resources=cluster_resource)
+@ops.operation("SubmitContainerStateChange", resources=cluster_resource, needs=serving)
 async def submit_container_state_change(call: Call, ecs: Ecs, req: Request) -> Answer:
     """A container moved."""
     now = ecs.clock.now()
     return await _report(call, ecs, req, lambda task: apply_container_report(task, req, now))
 
 
-@ops.operation("SubmitAttachmentStateChanges", resources=cluster_resource)
+@ops.operation("SubmitAttachmentStateChanges", resources=cluster_resource, needs=serving)
 async def submit_attachment_state_changes(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Refused for every attachment: Homeport makes none yet."""
-    await ecs.store.read(lambda tx: find_cluster(tx, call, req.get("cluster")))
+    await ecs.store.read(lambda tx: agents_cluster(tx, call, req.get("cluster")))
     raise _no_attachments(req)
 
 

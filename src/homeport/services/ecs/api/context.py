@@ -14,7 +14,7 @@ from homeport.core.pages import Pages
 from homeport.services.ecs.api.resources import cluster_keys, ecs_keys
 from homeport.services.ecs.api.task_views import TaskViews
 from homeport.services.ecs.errors import ClusterNotFoundException
-from homeport.services.ecs.model import Cluster, TaskDefinition
+from homeport.services.ecs.model import Cluster, TaskDefinition, names_fleet
 from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, cluster_name
 from homeport.services.ecs.plan.launch import Launches
 from homeport.services.ecs.ports import AlarmStates, TargetGroups, TaskPlacer
@@ -61,6 +61,16 @@ def find_cluster(tx: Tx, call: Call, reference: str | None) -> Cluster:
     if cluster.status == "INACTIVE":
         raise ClusterNotFoundException("The referenced cluster was inactive.")
     return cluster
+
+
+def agents_cluster(tx: Tx, call: Call, reference: str | None) -> Cluster:
+    """The cluster that an agent names: also Fargate's fleet, for which its permission was asked."""
+    if not names_fleet(reference):
+        return find_cluster(tx, call, reference)
+    fleet = ClusterRepo(tx).fleet(call.account_id, call.region)
+    if fleet is None:
+        raise ClusterNotFoundException("Cluster not found.")
+    return fleet
 
 
 def find_task_definition(tx: Tx, call: Call, name: TaskDefinitionName) -> TaskDefinition | None:

@@ -14,7 +14,10 @@ from homeport.core.access import Access, Keys, KeyValue
 from homeport.core.arn import is_arn
 from homeport.core.call import Call
 from homeport.core.operations import request_tags
+from homeport.services.ecs.model import FLEET, names_fleet
 
+FARGATE_AGENT = "homeport:RunFargateTasks"
+"""To be a machine that runs Fargate's tasks, of whatever cluster. No policy of AWS's has it but `*`."""
 Request = Mapping[str, Any]
 Resources = Callable[[Call, Request], tuple[str, ...]]
 
@@ -110,6 +113,8 @@ def agent_access(call: Call, action: str, query: Mapping[str, str]) -> Access:
     named = {name: query.get(f"{name}{end}") for name in ("cluster", "containerInstance")}
     request = {name: value for name, value in named.items() if value}
     (arn,) = instances_resource(call, request)
+    if names_fleet(request.get("cluster")):
+        return Access(action=FARGATE_AGENT, resource=f"{head_of(call)}:cluster/{FLEET}")
     cluster = {"ecs:cluster": cluster_resource(call, request)[0]}
     return Access(action=f"ecs:{action}", resource=arn, keys={**cluster, **cluster_keys(call, arn)})
 

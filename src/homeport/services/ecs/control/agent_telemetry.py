@@ -15,6 +15,7 @@ from homeport.agentproto.messages import Frame, PublishHealthRequest, PublishIns
 from homeport.runtime.retry import decide_again
 from homeport.services.ecs.plan.identifiers import Home, or_none, task_uid
 from homeport.services.ecs.plan.lifecycle import apply_health
+from homeport.services.ecs.repo.fleets import task_of_fleet
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
@@ -60,8 +61,11 @@ class TcsSession:
             return
         here = Home(instance.account_id, instance.region)
         for arn, health in news.items():
-            uid = or_none(task_uid, here, instance.cluster_name, arn)
-            task = None if uid is None else repo.find(instance.cluster_id, uid)
+            if instance.is_hidden:
+                task = task_of_fleet(tx, here, arn, instance.cluster_id)
+            else:
+                uid = or_none(task_uid, here, instance.cluster_name, arn)
+                task = None if uid is None else repo.find(instance.cluster_id, uid)
             if task is None or task.instance_id != self._instance_id:
                 continue
             after = apply_health(task, health)

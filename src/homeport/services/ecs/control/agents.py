@@ -33,7 +33,7 @@ from homeport.runtime.runner import Next
 from homeport.services.ecs.control.agent_credentials import RENEWAL_AGAIN, SentCredentials
 from homeport.services.ecs.control.agent_telemetry import TcsSession
 from homeport.services.ecs.control.task_roles import NoRoles, TaskRoles, roles_of
-from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, ContainerInstance, Task, TaskDefinition, names_fleet
 from homeport.services.ecs.plan.dispatch import task_payload
 from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, or_none
 from homeport.services.ecs.ports import (
@@ -163,8 +163,7 @@ class AgentHub:
         here = Home(hello.account_id, hello.region)
 
         def work(tx: Tx) -> ContainerInstance:
-            name = or_none(cluster_name, here, hello.cluster)
-            cluster = None if name is None else ClusterRepo(tx).find(here.account_id, here.region, name)
+            cluster = _cluster(tx, here, hello.cluster)
             if cluster is None or cluster.status == "INACTIVE":
                 raise RefusedAgentError("InvalidClusterException", "Cluster not found.")
             uid = or_none(instance_uid, here, cluster.name, hello.container_instance)
@@ -343,7 +342,7 @@ class AgentHub:
                 tasks=tuple(
                     TaskIdentifier(
                         task_arn=task.arn,
-                        task_cluster_arn=session.cluster_arn,
+                        task_cluster_arn=task.cluster_arn,
                         desired_status="RUNNING" if task.is_held else task.desired_status,
                     )
                     for task in tasks
@@ -362,6 +361,14 @@ class AgentHub:
                 stop_tasks=tuple(c for c in asked.stop_candidates if c.task_arn not in running),
             )
         )
+
+
+def _cluster(tx: Tx, here: Home, reference: str) -> Cluster | None:
+    """The cluster that an agent names, or Fargate's fleet: its permission was asked at the door."""
+    if names_fleet(reference):
+        return ClusterRepo(tx).fleet(here.account_id, here.region)
+    name = or_none(cluster_name, here, reference)
+    return None if name is None else ClusterRepo(tx).find(here.account_id, here.region, name)
 
 
 class AcsSession:

@@ -21,10 +21,12 @@ from homeport.core.clock import Clock
 from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
+from homeport.services.ecs.control.placer_checks import asks_back, known_outcome, stale_of
 from homeport.services.ecs.control.placer_state import ClusterState, Plan, Waiting
 from homeport.services.ecs.control.task_roles import NoRoles, require_roles
-from homeport.services.ecs.errors import ClusterNotFoundException, ConflictException, ServerException
+from homeport.services.ecs.errors import ClusterNotFoundException, ServerException
 from homeport.services.ecs.model import (
+    FLEET,
     Cluster,
     ContainerInstance,
     Daemon,
@@ -34,6 +36,7 @@ from homeport.services.ecs.model import (
     TaskDefinition,
 )
 from homeport.services.ecs.plan.daemon_hosts import daemon_demand
+from homeport.services.ecs.plan.fargate_room import NO_MACHINE
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.managed_hosts import closing_demand, managed_demand
 from homeport.services.ecs.plan.placement_scale_in import ServiceTask, pick_for_scale_in
@@ -47,16 +50,15 @@ from homeport.services.ecs.plan.placing import (
     fleet_key,
     hold,
     instance_state,
+    no_fargate,
     placed_task,
     seat_on,
     together,
 )
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, RoleAssumer, Share
 from homeport.services.ecs.repo.clusters import ClusterRepo
-from homeport.services.ecs.repo.daemons import DaemonRepo
 from homeport.services.ecs.repo.hosts import Reserved, reserved_room
 from homeport.services.ecs.repo.instances import InstanceRepo
-from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store.base import Store
@@ -79,36 +81,57 @@ class Placer:
         self._clock = clock
         self._ids = ids
         self._clusters: dict[int, ClusterState] = {}
+        self._fleets: dict[int, int] = {}
+        """Fargate's fleet of each cluster that has, or had, tasks there."""
         self._wake = asyncio.Event()
         self._ready: list[int] = []
 
     async def place(self, request: PlacementRequest) -> PlacementOutcome:
         """Queue the request; answers after the commit. Raise `UnassumableRoleError` among others."""
         await require_roles(self._store, self._roles, request.template)
-        state = self._clusters.setdefault(request.cluster.id, ClusterState())
+        where = await self._where(request)
+        if where is None:
+            return PlacementOutcome(tasks=(), failures=no_fargate(request), capacity=NO_MACHINE)
+        state = self._clusters.setdefault(where, ClusterState())
         waiting = Waiting(request, asyncio.get_running_loop().create_future())
         state.queue.append(waiting)
         if not state.busy:
             state.busy = True
-            self._ready.append(request.cluster.id)
+            self._ready.append(where)
             self._wake.set()
         return await waiting.answer
 
+    async def _where(self, request: PlacementRequest) -> int | None:
+        """The row of the cluster whose instances take the tasks; `None`: of Fargate there are none."""
+        if not request.is_fargate:
+            return request.cluster.id
+        if request.cluster.id not in self._fleets:
+            home = (request.cluster.account_id, request.cluster.region)
+            fleet = await self._store.read(lambda tx: ClusterRepo(tx).fleet(*home))
+            if fleet is None:
+                return None
+            self._fleets[request.cluster.id] = fleet.id
+        return self._fleets[request.cluster.id]
+
     def knows(self, cluster_id: int) -> bool:
-        """Whether the cluster's fleet is in memory."""
-        state = self._clusters.get(cluster_id)
-        return state is not None and state.cluster is not None
+        """Whether the cluster's fleet is in memory, or Fargate's with tasks of it."""
+        return any(state.cluster is not None for state in self._states(cluster_id))
+
+    def _states(self, cluster_id: int) -> list[ClusterState]:
+        rows = (cluster_id, self._fleets.get(cluster_id))
+        return [self._clusters[row] for row in rows if row is not None and row in self._clusters]
 
     def mark(self, cluster_id: int, uid: str, *, desired_status: str, last_status: str) -> bool:
         """A task was written: take in where it stands; False if the whole task must be shown."""
-        state = self._clusters.get(cluster_id)
-        return state is None or state.fleet.mark(
-            fleet_key(uid), desired_status=desired_status, last_status=last_status
-        )
+        states, key = self._states(cluster_id), fleet_key(uid)
+        known = [s.fleet.mark(key, desired_status=desired_status, last_status=last_status) for s in states]
+        return any(known) or not states
 
     def observe(self, task: Task) -> None:
         """A task was written: take in what it holds now. Repeats change nothing."""
-        state = self._clusters.get(task.cluster_id)
+        if task.fleet_id is not None:
+            self._fleets[task.cluster_id] = task.fleet_id
+        state = self._clusters.get(task.placed_in)
         if state is not None:
             hold(state.fleet, task)
 
@@ -120,7 +143,8 @@ class Placer:
         count: int,
     ) -> Sequence[Task]:
         """So many of the tasks, in the order in which they should go, as far as the fleet is known."""
-        state = self._clusters.setdefault(cluster_id, ClusterState())
+        where = tasks[0].placed_in if tasks else cluster_id
+        state = self._clusters.setdefault(where, ClusterState())
         rules = [Strategy(rule.get("type") or "", rule.get("field") or "") for rule in strategy]
         dice = int.from_bytes(self._ids.token(4), "big")
         by_key = {fleet_key(task.uid): task for task in tasks}
@@ -196,12 +220,12 @@ class Placer:
         # refusal has no commit to be guarded by, so it is told from fresh news alone.
         cluster, fresh = state.cluster, False
         for _ in range(TRIES_MAX):
-            if cluster is None or fresh or any(_asks_back(waiting.request) for waiting in batch):
+            if cluster is None or fresh or any(asks_back(waiting.request) for waiting in batch):
                 cluster, fresh = await self._catch_up(cluster_id, state, batch), True
             open_ = [waiting for waiting in batch if not waiting.answer.done()]
             if not open_:
                 return
-            plans = [self._plan(state, waiting) for waiting in open_]
+            plans = [self._plan(state, waiting, cluster_id) for waiting in open_]
             if not fresh and any(plan.is_short for plan in plans):
                 self._take_back(state, plans)
                 fresh = True
@@ -241,10 +265,13 @@ class Placer:
             if known is None or cluster.fleet_epoch != known.fleet_epoch:
                 changed = InstanceRepo(tx).changed_since(cluster_id, known.fleet_epoch if known else -1)
             tasks = TaskRepo(tx)
+            is_fargate = cluster.name == FLEET
+            placed_after = tasks.placed_in_fleet if is_fargate else tasks.placed_after
+            stopped_in = tasks.stopped_in_fleet if is_fargate else tasks.stopped_in_cluster
             if known is None or cluster.placement_epoch != known.placement_epoch:
-                placed = tasks.placed_after(cluster_id, state.newest_task)
+                placed = placed_after(cluster_id, state.newest_task)
             if known is not None:
-                placed += tasks.stopped_in_cluster(cluster_id, after=self._clock.now() - FEED_LAG_MAX)
+                placed += stopped_in(cluster_id, after=self._clock.now() - FEED_LAG_MAX)
             if known is not None and closes:
                 placed += tasks.live_of_daemons(cluster_id)  # which instances are closed depends on them
             reserved = reserved_room(tx, cluster_id) if known is None else Reserved()
@@ -262,7 +289,7 @@ class Placer:
                 state.newest_task = max(state.newest_task, task.id)
         state.reservations.learn(reserved.demands, reserved.closing)
         state.cluster = cluster
-        if any(_asks_back(waiting.request) for waiting in batch):
+        if any(asks_back(waiting.request) for waiting in batch):
             await self._settle_known(batch)
         return cluster
 
@@ -270,7 +297,7 @@ class Placer:
         """Answer repeats under a client token, and refuse services that were written meanwhile."""
 
         def look(tx: Tx) -> list[PlacementOutcome | Exception | None]:
-            return [_known(tx, waiting.request) for waiting in batch]
+            return [known_outcome(tx, waiting.request) for waiting in batch]
 
         for waiting, known in zip(batch, await self._store.read(look), strict=True):
             if isinstance(known, Exception):
@@ -278,7 +305,7 @@ class Placer:
             elif known is not None and not waiting.answer.done():
                 waiting.answer.set_result(known)
 
-    def _plan(self, state: ClusterState, waiting: Waiting) -> Plan:
+    def _plan(self, state: ClusterState, waiting: Waiting, where: int) -> Plan:
         """Decide one request and let its tasks hold their places at once, for the next decision."""
         request = waiting.request
         dice = int.from_bytes(self._ids.token(4), "big")
@@ -287,11 +314,16 @@ class Placer:
         tasks: list[Task] = []
         for share in request.shares or (None,):
             decisions.append(decide(state.fleet, request, dice=dice, share=share))
-            tasks += self._seated(state.fleet, request, share, decisions[-1].chosen)
+            tasks += self._seated(state.fleet, request, share, decisions[-1].chosen, where)
         return Plan(waiting, together(decisions), tuple(tasks))
 
     def _seated(
-        self, fleet: Fleet, request: PlacementRequest, share: Share | None, chosen: Sequence[int]
+        self,
+        fleet: Fleet,
+        request: PlacementRequest,
+        share: Share | None,
+        chosen: Sequence[int],
+        where: int,
     ) -> Iterator[Task]:
         """A task on each of the chosen instances, where it holds its place from now on."""
         uids = [hex32(self._ids) for _ in chosen]
@@ -301,6 +333,8 @@ class Placer:
         template = request.template
         if share is not None:
             template = msgspec.structs.replace(template, capacity_provider=share.provider)
+        if request.is_fargate:
+            template = msgspec.structs.replace(template, fleet_id=where)
         for uid, key, instance_id in zip(uids, keys, chosen, strict=True):
             gpu_ids = fleet.gpu_ids(key) if request.demand.gpus else ()
             yield placed_task(template, uid, seats[instance_id], gpu_ids, self._ids)
@@ -314,8 +348,11 @@ class Placer:
         """All tasks of a batch in one transaction, guarded by the cluster's epochs."""
         ClusterRepo(tx).guard_placement(cluster)
         for plan in plans:
-            if (stale := _stale(tx, plan.waiting.request)) is not None:
+            request = plan.waiting.request
+            if (stale := stale_of(tx, request)) is not None:
                 raise stale
+            if request.is_fargate and not ClusterRepo(tx).hold_active(request.cluster.id):
+                raise StaleWriteError(request.cluster.arn)
         tasks = TaskRepo(tx)
         for plan in plans:
             plan.added = tasks.add_all(plan.tasks)
@@ -330,43 +367,10 @@ class Placer:
                 )
 
 
-def _asks_back(request: PlacementRequest) -> bool:
-    """Whether more than the fleet decides: an earlier request under its token, its service's version."""
-    return request.client_token is not None or request.owner is not None
-
-
 def _seat(fleet: Fleet, instance_id: int) -> Seat:
     row = fleet.row(instance_id)
     assert row is not None, "a decision chooses among the fleet's instances"
     return seat_on(fleet.view(row))
-
-
-def _stale(tx: Tx, request: PlacementRequest) -> StaleWriteError | None:
-    """What to say when the request's service or daemon was written since it was read."""
-    if request.service is not None and not ServiceRepo(tx).is_current(request.service):
-        return StaleWriteError(request.service.arn)
-    if request.daemon is not None and not DaemonRepo(tx).is_current(request.daemon):
-        return StaleWriteError(request.daemon.arn)
-    return None
-
-
-def _known(tx: Tx, request: PlacementRequest) -> PlacementOutcome | Exception | None:
-    """What a request already came to: its tasks, a conflict, a stale service; `None`: it is new."""
-    if (stale := _stale(tx, request)) is not None:
-        return stale
-    token = request.client_token
-    earlier = None if token is None else TokenRepo(tx).find(token.scope, token.token)
-    if token is None or earlier is None:
-        return None
-    digest, result = earlier
-    found = TaskRepo(tx).find_many(request.cluster.id, result.split(","))
-    made = tuple(found[uid] for uid in result.split(",") if uid in found)
-    if digest != token.digest:
-        return ConflictException(
-            "The client token was already used for a request with different parameters.",
-            resourceIds=[task.arn for task in made],
-        )
-    return PlacementOutcome(tasks=made)
 
 
 def _answer(plan: Plan) -> None:
@@ -379,6 +383,7 @@ def _answer(plan: Plan) -> None:
             no_instances=plan.decision.no_instances,
             explanation=plan.decision.explanation,
             empty_providers=plan.decision.empty_providers,
+            capacity=plan.decision.capacity,
         )
     )
 

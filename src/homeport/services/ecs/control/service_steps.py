@@ -12,6 +12,8 @@ import msgspec
 from homeport.core.ids import Ids, uuid
 from homeport.services.ecs.model import Service, ServiceEvent, Task
 from homeport.services.ecs.plan.account_settings import SETTINGS
+from homeport.services.ecs.plan.fargate_room import UNAVAILABLE
+from homeport.services.ecs.plan.placing import TROUBLESHOOTING
 from homeport.services.ecs.plan.rollout import STEADY_TOLD_EVERY, TaskStop
 from homeport.services.ecs.plan.rollout_health import TargetHealth
 from homeport.services.ecs.plan.target_health import target_health
@@ -94,6 +96,8 @@ def told_starts(subject: str, outcome: PlacementOutcome, count: int, *, replaces
         )
     if outcome.unassumable:
         yield f"{subject} failed to launch a task with (error {outcome.unassumable})."
+    if outcome.capacity:
+        yield f"{subject} was unable to place a task. Reason: {UNAVAILABLE} {TROUBLESHOOTING}"
     if len(outcome.tasks) < count and outcome.explanation:
         yield (
             f"{subject} was unable to place a task because no container instance "

@@ -27,6 +27,7 @@ from homeport.services.ecs.model.daemons import (
     Provider,
     daemon_group,
 )
+from homeport.services.ecs.model.fargate import FARGATE, FARGATE_PROVIDERS, FARGATE_SPOT, FLEET, names_fleet
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.model.services import (
     Alarms,
@@ -52,6 +53,10 @@ from homeport.services.ecs.model.tasks import Container, Demand, Protection, Tas
 __all__ = [
     "DAEMON_TASK_DEFINITION",
     "DRAIN_PERCENT",
+    "FARGATE",
+    "FARGATE_PROVIDERS",
+    "FARGATE_SPOT",
+    "FLEET",
     "GROUP_ATTRIBUTE",
     "OPEN_DAEMON_DEPLOYMENTS",
     "OPEN_DEPLOYMENTS",
@@ -93,4 +98,5 @@ __all__ = [
     "TaskDefinition",
     "TaskSet",
     "daemon_group",
+    "names_fleet",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.fargate import FLEET
 
 TASK_DEFINITION, DAEMON_TASK_DEFINITION = "task-definition", "daemon-task-definition"
 
@@ -104,6 +105,11 @@ class ContainerInstance(Noun, frozen=True, kw_only=True):
         return (
             f"arn:aws:ecs:{self.region}:{self.account_id}:container-instance/{self.cluster_name}/{self.uid}"
         )
+
+    @property
+    def is_hidden(self) -> bool:
+        """Whether it is a machine of Fargate's, which nobody is shown."""
+        return self.cluster_name == FLEET
 
     def attribute(self, name: str) -> str | None:
         """The value of the attribute of that name, if it has one."""

@@ -67,6 +67,12 @@ class Task(Noun, frozen=True, kw_only=True):
     group: str
     launch_type: str = "EC2"
     capacity_provider: str | None = None
+    fleet_id: int | None = None
+    """The row of the fleet that its instance is in, where that is not its cluster (see `model.fargate`)."""
+    platform_version: str | None = None
+    """Of Fargate, resolved: never LATEST."""
+    storage_gib: int | None = None
+    """Fargate: how much its containers may write, in GiB."""
     started_by: str | None = None
     instance_id: int | None = None
     instance_uid: str | None = None
@@ -113,6 +119,16 @@ class Task(Noun, frozen=True, kw_only=True):
         return f"arn:aws:ecs:{self.region}:{self.account_id}:task/{self.cluster_name}/{self.uid}"
 
     @property
+    def cluster_arn(self) -> str:
+        """The ARN of its cluster."""
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:cluster/{self.cluster_name}"
+
+    @property
+    def placed_in(self) -> int:
+        """The row of the cluster, or of the fleet, whose instance it is on."""
+        return self.cluster_id if self.fleet_id is None else self.fleet_id
+
+    @property
     def is_held(self) -> bool:
         """Whether it is to stop and its agent must not hear of that yet: its targets are deregistered first.
 
@@ -124,8 +140,8 @@ class Task(Noun, frozen=True, kw_only=True):
 
     @property
     def instance_arn(self) -> str | None:
-        """The ARN of the instance it was placed on."""
-        if self.instance_uid is None:
+        """The ARN of the instance it was placed on; Fargate's have none that anybody is shown."""
+        if self.instance_uid is None or self.fleet_id is not None:
             return None
         head = f"arn:aws:ecs:{self.region}:{self.account_id}"
         return f"{head}:container-instance/{self.cluster_name}/{self.instance_uid}"

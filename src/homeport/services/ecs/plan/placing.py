@@ -9,6 +9,7 @@ import msgspec
 
 from homeport.core.ids import Ids, uuid
 from homeport.services.ecs.model import (
+    FARGATE,
     GROUP_ATTRIBUTE,
     Cluster,
     ContainerInstance,
@@ -16,6 +17,7 @@ from homeport.services.ecs.model import (
     Task,
     TaskDefinition,
 )
+from homeport.services.ecs.plan.fargate_room import NO_MACHINE, lacking, reason_of
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.launch import Launch
 from homeport.services.ecs.plan.placement import Placement, check, place
@@ -69,6 +71,13 @@ def pool_of(group: str) -> str:
 
 def fleet_demand(request: PlacementRequest, share: Share | None = None) -> Demand:
     """What a request's tasks, or those of one of its shares, ask of an instance."""
+    if request.is_fargate:
+        return Demand(
+            cpu=request.demand.cpu,
+            memory=request.demand.memory,
+            attributes=request.required_attributes,
+            group=request.template.group,
+        )
     return Demand(
         cpu=request.demand.cpu,
         memory=request.demand.memory,
@@ -157,11 +166,19 @@ class Decision:
     no_instances: bool = False
     explanation: str = ""
     empty_providers: tuple[str, ...] = ()
+    capacity: str = ""
+    short_providers: tuple[str, ...] = ()
+    """Fargate's that had not room for all; `capacity` says why."""
 
 
 def decide(fleet: Fleet, request: PlacementRequest, *, dice: int, share: Share | None = None) -> Decision:
     """Where the request's tasks go, or those of one of its shares. `dice` is a seed."""
     demand = fleet_demand(request, share)
+    if request.is_fargate:
+        count = request.count if share is None else share.count
+        return _of_fargate(
+            place(fleet, demand, count, dice=dice), FARGATE if share is None else share.provider
+        )
     if share is not None:
         if not len(pool_rows(fleet, demand)):
             return Decision(chosen=(), no_instances=True, empty_providers=(share.provider,))
@@ -190,7 +207,23 @@ def together(decisions: Sequence[Decision]) -> Decision:
         no_instances=all(one.no_instances for one in decisions),
         explanation=next((one.explanation for one in decisions if one.explanation), ""),
         empty_providers=tuple(name for one in decisions for name in one.empty_providers),
+        capacity=next((one.capacity for one in decisions if one.capacity), ""),
+        short_providers=tuple(name for one in decisions for name in one.short_providers),
     )
+
+
+def _of_fargate(placement: Placement, provider: str) -> Decision:
+    """The machines are nobody's to see: what is told is that there is no room, and how much there is."""
+    chosen = tuple(int(instance_id) for instance_id in placement.chosen)
+    if not placement.unplaced:
+        return Decision(chosen=chosen)
+    return Decision(chosen=chosen, capacity=lacking(placement.closest()), short_providers=(provider,))
+
+
+def no_fargate(request: PlacementRequest) -> tuple[PlacementFailure, ...]:
+    """What is told where no machine runs Fargate's tasks at all."""
+    providers = tuple(share.provider for share in request.shares) or (FARGATE,)
+    return failures(Decision(chosen=(), capacity=NO_MACHINE, short_providers=providers), request)
 
 
 def _decision(placement: Placement, where: str = "cluster") -> Decision:
@@ -282,5 +315,9 @@ def failures(decision: Decision, request: PlacementRequest) -> tuple[PlacementFa
         *(
             PlacementFailure(arn=f"{providers}/{name}", reason="EMPTY CAPACITY PROVIDER")
             for name in decision.empty_providers
+        ),
+        *(
+            PlacementFailure(arn="", reason=reason_of(name), detail=decision.capacity)
+            for name in decision.short_providers
         ),
     )

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, func, select, update
 
 from homeport.core.errors import StaleWriteError
-from homeport.services.ecs.model import Cluster
+from homeport.services.ecs.model import FLEET, Cluster
 from homeport.services.ecs.repo.tables import clusters, container_instances, services, tasks
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
@@ -34,6 +34,7 @@ _PAGE = Prepared(
         _C.account_id == bindparam("account_id"),
         _C.region == bindparam("region"),
         _C.status != "INACTIVE",
+        _C.name != FLEET,
         _C.id > bindparam("after_id"),
     )
     .order_by(_C.id)
@@ -57,6 +58,11 @@ _GUARD_PLACEMENT = Prepared(
         _C.status == "ACTIVE",
     )
     .values(placement_epoch=_C.placement_epoch + 1)
+)
+_HOLD_ACTIVE = Prepared(
+    update(clusters)
+    .where(_C.id == bindparam("row_id"), _C.status == "ACTIVE")
+    .values(placement_epoch=_C.placement_epoch)
 )
 _BUMP_FLEET = Prepared(
     update(clusters).where(_C.id == bindparam("row_id")).values(fleet_epoch=_C.fleet_epoch + 1)
@@ -103,7 +109,14 @@ class ClusterRepo:
         self._tx = tx
 
     def find(self, account_id: str, region: str, name: str) -> Cluster | None:
-        """The cluster of that name, whatever its status."""
+        """The cluster of that name, whatever its status; never Fargate's fleet."""
+        return None if name == FLEET else self._named(account_id, region, name)
+
+    def fleet(self, account_id: str, region: str) -> Cluster | None:
+        """Fargate's fleet, once a machine has registered there."""
+        return self._named(account_id, region, FLEET)
+
+    def _named(self, account_id: str, region: str, name: str) -> Cluster | None:
         row = self._tx.first(_FIND, {"account_id": account_id, "region": region, "name": name})
         return None if row is None else _noun(row)
 
@@ -182,6 +195,10 @@ class ClusterRepo:
         )
         if claimed != 1:
             raise StaleWriteError(cluster.arn)
+
+    def hold_active(self, cluster_id: int) -> bool:
+        """Keep the cluster from being deleted before this transaction ends; whether it is there."""
+        return self._tx.change(_HOLD_ACTIVE, {"row_id": cluster_id}) == 1
 
     def bump_fleet(self, cluster_id: int) -> int:
         """Say that an instance of the cluster changed; the new epoch."""

@@ -14,7 +14,7 @@ from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.memberships import providers_of
 from homeport.services.ecs.repo.tables import container_instances, tasks
-from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.services.ecs.repo.tasks import FARGATE_CHANGED, TaskRepo
 from homeport.services.ecs.view.instances import instance_view
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
@@ -111,9 +111,7 @@ class InstanceRepo:
                 "body": instance,
             },
         )
-        self._tx.touch("ecs.instance", str(row_id))
-        self._tx.touch("ecs.instances", str(instance.cluster_id))
-        self._tx.touch("ecs.fleet", str(instance.cluster_id))
+        self._touch(row_id, instance)
         added = msgspec.structs.replace(instance, id=row_id, version=1, changed_epoch=epoch)
         self._tell(added)
         return added
@@ -133,15 +131,22 @@ class InstanceRepo:
         )
         if saved != 1:
             raise StaleWriteError(instance.arn)
-        self._tx.touch("ecs.instance", str(instance.id))
-        self._tx.touch("ecs.instances", str(instance.cluster_id))
-        self._tx.touch("ecs.fleet", str(instance.cluster_id))
+        self._touch(instance.id, instance)
         after = msgspec.structs.replace(instance, version=instance.version + 1, changed_epoch=epoch)
         self._tell(after)
         return after
 
+    def _touch(self, row_id: int, instance: ContainerInstance) -> None:
+        self._tx.touch("ecs.instance", str(row_id))
+        self._tx.touch("ecs.instances", str(instance.cluster_id))
+        self._tx.touch("ecs.fleet", str(instance.cluster_id))
+        if instance.is_hidden:
+            self._tx.touch(FARGATE_CHANGED, f"{instance.account_id}/{instance.region}")
+
     def _tell(self, instance: ContainerInstance) -> None:
-        """Leave an event of this version, with what is left on the instance now."""
+        """Leave an event of this version, with what is left on the instance now; none of a hidden one."""
+        if instance.is_hidden:
+            return
         view = instance_view(
             instance,
             tasks=TaskRepo(self._tx).live_of_instance(instance.id),

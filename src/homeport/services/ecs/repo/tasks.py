@@ -24,12 +24,14 @@ from sqlalchemy import (
 from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Task
 from homeport.services.ecs.repo.events import EventRepo
-from homeport.services.ecs.repo.tables import tasks
+from homeport.services.ecs.repo.tables import container_instances, tasks
 from homeport.store.prepared import Prepared, PreparedList
 from homeport.store.tx import Tx
 
 CREDENTIALS_ENDED = "ecs.credentials"
 """The change feed's kind for a task with roles that stopped; the key is its id."""
+FARGATE_CHANGED = "ecs.fargate"
+"""The change feed's kind for room that may have come up in Fargate; the key is `account/region`."""
 _T = tasks.c
 _COLUMNS = (_T.id, _T.version, _T.body)
 _LIVE = _T.stopped_at.is_(None)
@@ -101,6 +103,11 @@ _STOPPED_IN_CLUSTER = Prepared(
 _PLACED_AFTER = _by_age(
     _T.cluster_id == bindparam("cluster_id"), _T.id > bindparam("row_id"), _LIVE, _T.instance_id.is_not(None)
 )
+_OF_FLEET = _T.instance_id.in_(
+    select(container_instances.c.id).where(container_instances.c.cluster_id == bindparam("cluster_id"))
+)
+_STOPPED_IN_FLEET = Prepared(select(*_COLUMNS).where(_OF_FLEET, _T.stopped_at > bindparam("after")))
+_PLACED_IN_FLEET = _by_age(_OF_FLEET, _T.id > bindparam("row_id"), _LIVE)
 _ANY_LIVE = Prepared(select(_T.id).where(_T.cluster_id == bindparam("cluster_id"), _LIVE).limit(1))
 _OLDEST_STOP = Prepared(
     select(_T.stopped_at).where(_T.stopped_at.is_not(None)).order_by(_T.stopped_at).limit(1)
@@ -252,6 +259,8 @@ class TaskRepo:
         opens_instance = task.daemon_id is not None and task.last_status == "RUNNING"
         if task.stopped_at is not None or opens_instance:
             self._tx.touch("ecs.fleet", str(task.cluster_id))
+        if task.stopped_at is not None and task.fleet_id is not None:
+            self._tx.touch(FARGATE_CHANGED, f"{task.account_id}/{task.region}")
         if task.stopped_at is not None and (task.task_role or task.execution_role):
             self._tx.touch(CREDENTIALS_ENDED, task.uid)
         if task.desired_status == "STOPPED" and task.stopped_at is None and task.instance_id is not None:
@@ -321,6 +330,14 @@ class TaskRepo:
     def stopped_in_cluster(self, cluster_id: int, *, after: datetime) -> tuple[Task, ...]:
         """Tasks of a cluster that stopped after an instant and were on an instance."""
         return self._all(_STOPPED_IN_CLUSTER, cluster_id=cluster_id, after=after.timestamp())
+
+    def stopped_in_fleet(self, fleet_id: int, *, after: datetime) -> tuple[Task, ...]:
+        """The same of Fargate's fleet, whose tasks are of many clusters."""
+        return self._all(_STOPPED_IN_FLEET, cluster_id=fleet_id, after=after.timestamp())
+
+    def placed_in_fleet(self, fleet_id: int, task_id: int) -> tuple[Task, ...]:
+        """Live tasks on the machines of Fargate's fleet that are newer than `task_id`."""
+        return self._all(_PLACED_IN_FLEET, cluster_id=fleet_id, row_id=task_id)
 
     def service_ids(self) -> frozenset[int]:
         """The services that have tasks that are not STOPPED."""
