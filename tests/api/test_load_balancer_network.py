@@ -16,6 +16,7 @@ from homeport.dataplane.model import Balancer
 from homeport.gateway.stages import MountedService
 from homeport.services.elbv2.manifest import BalancerController
 from homeport.services.elbv2.model.groups import TargetHealth
+from homeport.services.elbv2.ports import BalancerState
 from tests.kit.ec2 import SomeInstances, instance, mount_ec2
 from tests.kit.elbv2 import FakeCertificates, application, group, mount_elbv2, mounted
 from tests.kit.server import Live, live_server
@@ -31,9 +32,9 @@ class SilentPlane:
         """These and no others."""
         self.served = tuple(balancers)
 
-    def refused(self) -> Mapping[str, str]:
-        """None of them."""
-        return {}
+    def state(self, balancer_id: str) -> BalancerState | None:
+        """At once."""
+        return BalancerState(code="active") if balancer_id in {one.id for one in self.served} else None
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """Nothing was checked."""

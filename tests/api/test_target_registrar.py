@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -17,10 +19,12 @@ from homeport.services.ecs.ports import (
 )
 from homeport.services.elbv2.errors import InvalidTarget, TargetGroupNotFound
 from homeport.services.elbv2.manifest import TARGETS_CHANGED as OURS
-from homeport.services.elbv2.manifest import GroupFacts, Registrar
+from homeport.services.elbv2.manifest import GroupFacts, Registrar, TooLateError
 from homeport.services.elbv2.plan.health import DRAINING, REGISTERING
 from tests.kit.elbv2 import application, group, listener, mount_elbv2, mounted
 from tests.kit.server import ACCOUNT, REGION, Live, live_server
+
+IN_TIME = datetime(2100, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +80,37 @@ def test_a_service_of_ecs_uses_them_in_its_own_words(live: Live, registrar: Regi
     assert live.run(targets.find(ACCOUNT, REGION, [arn, f"{arn}0"])) == {  # type: ignore[arg-type]
         arn: TargetGroup(arn=arn, target_type="instance")
     }
-    live.run(targets.register(arn, [("i-3", 5)]))  # type: ignore[arg-type]
+    live.run(targets.register(arn, [("i-3", 5)], before=IN_TIME))  # type: ignore[arg-type]
     assert live.run(targets.health(arn))["i-3", 5].state == "initial"  # type: ignore[arg-type]
     live.run(targets.deregister(arn, [("i-3", 5)]))  # type: ignore[arg-type]
     assert live.run(targets.health(arn))["i-3", 5].state == "draining"  # type: ignore[arg-type]
     with pytest.raises(TargetGroupMissingError):
-        live.run(targets.register(f"{arn}0", [("i-3", 5)]))  # type: ignore[arg-type]
+        live.run(targets.register(f"{arn}0", [("i-3", 5)], before=IN_TIME))  # type: ignore[arg-type]
     with pytest.raises(TargetGroupsError, match="InvalidTarget"):
-        live.run(targets.register(arn, [("i-77", 5)]))  # type: ignore[arg-type]
+        live.run(targets.register(arn, [("i-77", 5)], before=IN_TIME))  # type: ignore[arg-type]
+
+
+@dataclass
+class Hasty:
+    """A clock on which a minute passes whenever somebody looks."""
+
+    instant: datetime = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self.instant += timedelta(minutes=1)
+        return self.instant
+
+
+def test_a_registration_that_comes_too_late_registers_nothing(live: Live, arn: str) -> None:
+    """It is in time when it comes, and too late when it is written: then it counts."""
+    clock = Hasty()
+    registrar = Registrar(replace(mounted(live.plane), clock=clock))
+    before = clock.instant + timedelta(minutes=3)
+    with pytest.raises(TooLateError):
+        live.run(registrar.register(arn, [("i-4", 80)], before=before))
+    assert clock.instant == before
+    assert ("i-4", 80) not in live.run(registrar.health(arn))
+    with pytest.raises(TargetGroupsError, match="too late"):
+        live.run(ServiceTargets(registrar).register(arn, [("i-4", 80)], before=before))  # type: ignore[arg-type]
+    live.run(registrar.register(arn, [("i-4", 80)], before=clock.instant + timedelta(minutes=4)))
+    assert ("i-4", 80) in live.run(registrar.health(arn))

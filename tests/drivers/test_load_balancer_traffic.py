@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
 import pytest
@@ -35,6 +35,10 @@ class LoopbackAddress:
     async def release(self, balancer_arn: str) -> None:
         """Loopback stays."""
         del balancer_arn
+
+    async def holders(self) -> Collection[str]:
+        """Nobody that is gone."""
+        return ()
 
 
 class World:

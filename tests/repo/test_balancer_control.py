@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from homeport.core.clock import FixedClock
 from homeport.dataplane.model import Balancer
+from homeport.node.commands import CommandError
 from homeport.runtime.runner import Next
 from homeport.services.elbv2.control.balancers import BalancerController
 from homeport.services.elbv2.model.balancers import LoadBalancer
@@ -30,14 +32,17 @@ class FakePlane:
 
     served: list[tuple[Balancer, ...]] = field(default_factory=list)
     refuses: dict[str, str] = field(default_factory=dict)
+    is_slow: bool = False
 
     def serve(self, balancers: Collection[Balancer]) -> None:
         """These and no others."""
         self.served.append(tuple(balancers))
 
-    def refused(self) -> Mapping[str, str]:
+    def state(self, balancer_id: str) -> BalancerState | None:
         """What a test says."""
-        return self.refuses
+        if balancer_id in self.refuses:
+            return BalancerState(code="failed", reason=self.refuses[balancer_id])
+        return None if self.is_slow else BalancerState(code="active")
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """Healthy, whoever asks for the group that there is."""
@@ -52,9 +57,13 @@ class FakeAddresses:
         default_factory=lambda: {"subnet-0a": "172.31.0.4", "subnet-0b": "172.31.16.4"}
     )
     released: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    trouble: str = ""
 
     async def of(self, balancer: LoadBalancer) -> Mapping[str, str]:
         """The same each time."""
+        if self.trouble:
+            raise CommandError(self.trouble)
         return {
             zone.subnet_id: self.known[zone.subnet_id]
             for zone in balancer.zones
@@ -64,6 +73,10 @@ class FakeAddresses:
     async def release(self, balancer_arn: str) -> None:
         """Remembered."""
         self.released.append(balancer_arn)
+
+    async def holders(self) -> Collection[str]:
+        """Those that a test says were not given back."""
+        return self.left
 
 
 @dataclass
@@ -150,6 +163,57 @@ async def test_a_balancer_is_active_with_all_its_addresses_and_failed_when_it_is
     await world.controller.reconcile(one.arn)
     failed = BalancerState(code="failed", reason="the port is taken")
     assert await world.controller.states([one.arn]) == {one.arn: failed}
+
+
+async def test_a_balancer_is_provisioning_until_the_data_plane_has_it(world: World) -> None:
+    one, _, _ = await world.store.write(made)
+    world.plane.is_slow = True
+    await world.controller.reconcile(one.arn)
+    assert await world.controller.states([one.arn]) == {}
+    world.plane.is_slow = False
+    assert await world.controller.states([one.arn]) == {one.arn: BalancerState(code="active")}
+
+
+async def test_a_machine_that_cannot_have_the_addresses_says_so_in_the_balancers_state(world: World) -> None:
+    one, _, _ = await world.store.write(made)
+    world.addresses.trouble = "ip: Operation not permitted\nand more"
+    with pytest.raises(CommandError):
+        await world.controller.reconcile(one.arn)
+    failed = BalancerState(code="failed", reason="ip: Operation not permitted")
+    world.plane.is_slow = True
+    assert await world.controller.states([one.arn]) == {one.arn: failed}
+    world.addresses.trouble, world.plane.is_slow = "", False
+    await world.controller.reconcile(one.arn)
+    assert await world.controller.states([one.arn]) == {one.arn: BalancerState(code="active")}
+
+
+async def test_a_fresh_process_serves_nothing_before_it_has_looked_at_every_balancer(world: World) -> None:
+    """A proxy that outlived the last one would end those that are left out."""
+    one, _, _ = await world.store.write(made)
+    other = replace(one, id=0, name="other", suffix="f" * 16)
+    await world.store.write(lambda tx: BalancerRepo(tx, *HERE).add(other))
+    world.addresses.left = ["arn:aws:elasticloadbalancing:us-east-1:000000000000:loadbalancer/app/gone/0"]
+    first, second, gone = await world.controller.keys()
+    await world.controller.reconcile(first)
+    await world.controller.reconcile(gone)
+    assert world.plane.served == []
+    await world.controller.reconcile(second)
+    assert [{one.id for one in told} for told in world.plane.served] == [{one.tail, other.tail}]
+    assert world.addresses.released == [gone]
+
+
+async def test_a_balancer_that_cannot_be_looked_at_does_not_hold_up_the_others(world: World) -> None:
+    one, _, _ = await world.store.write(made)
+    world.addresses.trouble = "ip: no"
+    await world.controller.keys()
+    with pytest.raises(CommandError):
+        await world.controller.reconcile(one.arn)
+    assert world.plane.served == [()]
+
+
+async def test_without_balancers_a_proxy_that_was_left_is_told_to_serve_none(world: World) -> None:
+    assert await world.controller.keys() == ()
+    assert world.plane.served == [()]
 
 
 async def test_news_of_health_goes_to_the_feed_by_the_groups_arn(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -11,6 +12,7 @@ from homeport.core.errors import AwsError
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.services.ec2 import manifest as ec2
+from homeport.services.ec2.repo.everywhere import interfaces_everywhere
 from homeport.services.elbv2 import manifest as elbv2
 from homeport.store.base import Store
 from homeport.store.tx import Tx
@@ -104,7 +106,7 @@ class Ec2Network:
                 zone=one.zone,
                 address=one.address,
             )
-            for one in wanted.values()
+            for one in wanted
         }
 
 
@@ -113,11 +115,32 @@ def _subnet(one: ec2.Subnet) -> elbv2.Subnet:
 
 
 class Ec2Addresses:
-    """An interface for a balancer in each of its subnets, which is found again by its description."""
+class Link(Protocol):
+    """Where this machine has the balancers' addresses."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids) -> None:
+    async def hold(self, addresses: Collection[str]) -> None:
+        """These are the machine's own from now on, and no others of balancers."""
+        ...
+
+
+class NoLink:
+    """Nobody listens on them."""
+
+    async def hold(self, addresses: Collection[str]) -> None:
+        """Nothing."""
+        del addresses
+
+
+    """An interface for a balancer in each of its subnets, which is found again by its description.
+
+    Its address is on the machine's link before anybody hears of it.
+    """
+
+    def __init__(self, store: Store, clock: Clock, ids: Ids, link: Link | None = None) -> None:
         self._store, self._clock, self._ids = store, clock, ids
 
+        self._link = link or NoLink()
+        self._held: dict[str, frozenset[str]] | None = None
     async def of(self, balancer: elbv2.LoadBalancer) -> Mapping[str, str]:
         """The address by subnet; made when it is not there, and guarded by the balancer's groups."""
 
@@ -129,8 +152,20 @@ class Ec2Addresses:
         if held.keys() != wanted or any(one.groups != balancer.security_groups for one in held.values()):
             held = await self._store.write(lambda tx: self._settled(tx, balancer))
         return {subnet_id: one.address for subnet_id, one in held.items()}
+        await self._hold(balancer.arn, frozenset(one.address for one in held.values()))
 
     def _settled(self, tx: Tx, balancer: elbv2.LoadBalancer) -> dict[str, ec2.NetworkInterface]:
+    async def holders(self) -> Collection[str]:
+        """The ARNs of all that have interfaces."""
+        return tuple(await self._store.read(_everybodys))
+
+    async def _hold(self, balancer_arn: str, addresses: frozenset[str]) -> None:
+        """The addresses of all others stay: at the start they are what the rows say."""
+        if self._held is None:
+            self._held = await self._store.read(_everybodys)
+        self._held[balancer_arn] = addresses
+        await self._link.hold(frozenset[str]().union(*self._held.values()))
+
         shelf = ec2.Shelf(tx, balancer.account_id, balancer.region)
         held = _held(shelf, balancer.arn)
         found: dict[str, ec2.NetworkInterface] = {}
@@ -181,6 +216,17 @@ class Ec2Addresses:
 
         await self._store.write(work)
 
+        await self._hold(balancer_arn, frozenset())
+
+
+def _everybodys(tx: Tx) -> dict[str, frozenset[str]]:
+    """The addresses of all balancers' interfaces, of all accounts and regions, by the balancer's ARN."""
+    found: dict[str, frozenset[str]] = {}
+    for one in _own(interfaces_everywhere(tx)):
+        place = f"arn:aws:elasticloadbalancing:{one.region}:{one.account_id}"
+        arn = f"{place}:loadbalancer/{one.description.removeprefix('ELB ')}"
+        found[arn] = found.get(arn, frozenset()) | {one.address}
+    return found
 
 def _held(shelf: ec2.Shelf, balancer_arn: str) -> dict[str, ec2.NetworkInterface]:
     """A balancer's interfaces by subnet."""

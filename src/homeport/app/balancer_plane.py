@@ -2,29 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+import importlib
+from collections.abc import Callable, Collection, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from homeport.app.envoy import DataPlane
-from homeport.dataplane.model import Balancer
+from homeport.app.envoy_process import end_leftover
+from homeport.core.log import get_logger
+from homeport.dataplane.model import Balancer, TlsMaterial
 from homeport.dataplane.translate import EMPTY
 from homeport.services.elbv2.model.groups import TargetHealth
+from homeport.services.elbv2.ports import BalancerState
+
+if TYPE_CHECKING:
+    from homeport.app.envoy import DataPlane
+
+log = get_logger(__name__)
+
+IDLE_SECONDS = 60.0
+"""How long the proxy stays when there is no balancer any more."""
+AWAY = "the proxy does not run"
 
 
 class EnvoyPlane:
-    """The balancers' controller's view of the data plane. Certificates' material comes with ACM."""
+    """The balancers' controller's view of a data plane that is there."""
 
     def __init__(self, plane: DataPlane) -> None:
         self._plane = plane
         self._snapshot = EMPTY
+        self._wanted: frozenset[str] = frozenset()
+        self._lived: frozenset[str] = frozenset()
 
-    def serve(self, balancers: Collection[Balancer]) -> None:
+    def serve(self, balancers: Collection[Balancer], materials: Iterable[TlsMaterial] = ()) -> None:
         """These balancers from now on, and no others."""
-        self._snapshot = self._plane.serve(balancers)
+        self._wanted = frozenset(one.id for one in balancers)
+        self._snapshot = self._plane.serve(balancers, materials)
 
-    def refused(self) -> Mapping[str, str]:
-        """What cannot be translated, and what the proxy would not take."""
-        rejected = {one.balancer_id: one.message for one in self._plane.rejections if one.balancer_id}
-        return {**rejected, **self._snapshot.refused}
+    def state(self, balancer_id: str) -> BalancerState | None:
+        """Active once the proxy had it all; then what it refuses impairs it."""
+        if why := self._snapshot.refused.get(balancer_id):
+            return BalancerState(code="failed", reason=why)
+        if self._plane.is_settled:
+            self._lived = self._wanted
+        has_lived = balancer_id in self._lived
+        refused = {one.balancer_id: one.message for one in self._plane.rejections}
+        if why := refused.get(balancer_id):
+            return BalancerState(code="active_impaired" if has_lived else "failed", reason=why)
+        if not has_lived:
+            return None
+        if not self._plane.is_connected:
+            return BalancerState(code="failed", reason=self._plane.last_words or AWAY)
+        return BalancerState(code="active")
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""
@@ -32,3 +61,77 @@ class EnvoyPlane:
             key: TargetHealth(state=one.state.value, reason=one.reason, description=one.description)
             for key, one in self._plane.health(group_id).items()
         }
+
+
+class LocalPlane:
+    """The proxy of this machine, which is there while there is a balancer: idle, Homeport stays small.
+
+    `told` hears the ids of groups of which a target's health changed. The proxy outlives this process: the
+    next one finds it in `folder`.
+    """
+
+    def __init__(self, folder: Path, *, told: Callable[[str], None]) -> None:
+        self._folder, self._told = folder, told
+        self._balancers: tuple[Balancer, ...] | None = None
+        self._materials: tuple[TlsMaterial, ...] = ()
+        self._live: EnvoyPlane | None = None
+        self._changed = asyncio.Event()
+
+    def serve(self, balancers: Collection[Balancer]) -> None:
+        """These balancers from now on, and no others."""
+        self._balancers = tuple(balancers)
+        self._pass_on()
+
+    def trust(self, materials: Iterable[TlsMaterial]) -> None:
+        """What the certificates' ids stand for from now on."""
+        self._materials = tuple(materials)
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        if self._live is not None and self._balancers is not None:
+            self._live.serve(self._balancers, self._materials)
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    def state(self, balancer_id: str) -> BalancerState | None:
+        """How it serves one of them."""
+        return None if self._live is None else self._live.state(balancer_id)
+
+    def health(self, group_id: str) -> Mapping[str, TargetHealth]:
+        """What the health checks of a group found, by `address:port`."""
+        return {} if self._live is None else self._live.health(group_id)
+
+    async def run(self) -> None:
+        """Keep the proxy there while it is needed, until cancelled."""
+        while True:
+            await self._until(lambda: self._balancers is not None)
+            if not self._balancers:
+                await end_leftover(self._folder)
+                await self._until(lambda: bool(self._balancers))
+            await self._carry()
+
+    async def _carry(self) -> None:
+        # What speaks to the proxy takes a second to import and memory that idle machines do not need.
+        envoy: Any = await asyncio.to_thread(importlib.import_module, "homeport.app.envoy")
+        async with envoy.DataPlane(
+            self._folder, told=lambda change: self._told(change.group_id), outlives=True
+        ) as plane:
+            self._live = EnvoyPlane(plane)
+            self._pass_on()
+            try:
+                await self._until_idle()
+            finally:
+                self._live = None
+
+    async def _until_idle(self) -> None:
+        while True:
+            await self._until(lambda: not self._balancers)
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await self._until(lambda: bool(self._balancers))
+            except TimeoutError:
+                return
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
+        while not holds():
+            await self._changed.wait()

@@ -15,7 +15,7 @@ import msgspec
 
 from homeport.app.envoy_admin import EnvoyAdmin
 from homeport.app.envoy_probe import Probe
-from homeport.app.envoy_process import EnvoyProcess, Files
+from homeport.app.envoy_process import EnvoyProcess, Files, last_line
 from homeport.core.log import get_logger
 from homeport.dataplane.counters import Counter, Ledger, read_counters
 from homeport.dataplane.health import (
@@ -121,6 +121,21 @@ class DataPlane:
     def rejections(self) -> tuple[Rejection, ...]:
         """What the proxy refuses now, in its own words."""
         return self._xds.rejections
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether a proxy is there and asks."""
+        return self._xds.connected
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has everything that it does not refuse."""
+        return self._xds.settled
+
+    @property
+    def last_words(self) -> str:
+        """The last thing that a proxy said on its standard output."""
+        return last_line(self._files.log)
 
     def retry(self) -> None:
         """Try again what was refused, now."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from datetime import datetime
 
 from homeport.core.errors import AwsError
 from homeport.services.ecs.ports import (
@@ -36,10 +37,15 @@ class ServiceTargets:
             for arn, one in found.items()
         }
 
-    async def register(self, arn: str, targets: Collection[TargetAddress]) -> None:
-        """Register targets; one that is draining comes back, one that is there already stays."""
+    async def register(self, arn: str, targets: Collection[TargetAddress], *, before: datetime) -> None:
+        """Register targets; one that is draining comes back, one that is there already stays.
+
+        Later than `before` nothing is registered.
+        """
         try:
-            await self._registrar.register(arn, targets)
+            await self._registrar.register(arn, targets, before=before)
+        except elbv2.TooLateError as error:
+            raise TargetGroupsError(f"the registration came too late: {error}") from error
         except AwsError as error:
             raise _said(error) from error
 

@@ -14,37 +14,50 @@ from homeport.services.elbv2.api import (  # noqa: F401  register the handlers
 from homeport.services.elbv2.api.context import Elbv2, ops
 from homeport.services.elbv2.api.facts import Facts
 from homeport.services.elbv2.api.registrar import GroupFacts, Registrar
-from homeport.services.elbv2.control.balancers import BalancerController
+from homeport.services.elbv2.api.targets import TooLateError
+from homeport.services.elbv2.control.balancers import BalancerController, HealthNews
 from homeport.services.elbv2.model.balancers import LoadBalancer
 from homeport.services.elbv2.ports import (
     BALANCERS_CHANGED,
     TARGETS_CHANGED,
+    Certificates,
+    DataPlane,
     Instance,
+    NoCertificates,
     SecurityGroup,
     Subnet,
     Vpc,
 )
 from homeport.services.elbv2.repo import tables  # noqa: F401  defines the tables
+from homeport.services.elbv2.repo.certificates import certificate_users
 
 name = "elbv2"
 operations = ops
 invalid_input = "ValidationError"
 facts = Facts()
+takes = None
 
 __all__ = [
     "BALANCERS_CHANGED",
     "TARGETS_CHANGED",
     "BalancerController",
+    "Certificates",
+    "DataPlane",
     "Elbv2",
     "GroupFacts",
+    "HealthNews",
     "Instance",
     "LoadBalancer",
+    "NoCertificates",
     "Registrar",
     "SecurityGroup",
     "Subnet",
+    "TooLateError",
     "Vpc",
+    "certificate_users",
     "facts",
     "invalid_input",
     "name",
     "operations",
+    "takes",
 ]

@@ -87,10 +87,14 @@ class Network(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Certificate:
-    """A certificate that may be shown to clients. `names` are what it is good for."""
+    """A certificate that may be shown to clients. `names` are what it is good for.
+
+    `unusable`: why a balancer cannot show it.
+    """
 
     arn: str
     names: tuple[str, ...]
+    unusable: str = ""
 
 
 class Certificates(Protocol):
@@ -99,6 +103,15 @@ class Certificates(Protocol):
     async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, Certificate]:
         """Those of the certificates that exist and are issued."""
         ...
+
+
+class NoCertificates:
+    """Nobody keeps any."""
+
+    async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, Certificate]:
+        """None."""
+        del account_id, region, arns
+        return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,6 +139,10 @@ class Addresses(Protocol):
         """The balancer is gone. A balancer that has none does not matter."""
         ...
 
+    async def holders(self) -> Collection[str]:
+        """The ARNs of all that have addresses, balancers that are gone among them."""
+        ...
+
 
 class DataPlane(Protocol):
     """What carries the traffic, on this machine."""
@@ -134,8 +151,8 @@ class DataPlane(Protocol):
         """These balancers from now on, and no others."""
         ...
 
-    def refused(self) -> Mapping[str, str]:
-        """Those of them that cannot be served as they are to be, by their ids, and why."""
+    def state(self, balancer_id: str) -> BalancerState | None:
+        """How it serves one of them; `None` while it does not yet."""
         ...
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:

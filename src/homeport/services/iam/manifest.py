@@ -89,4 +89,5 @@ __all__ = [
     "policies_of_role",
     "policies_of_user",
     "sealed",
+    "takes",
 ]

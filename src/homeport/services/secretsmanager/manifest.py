@@ -11,5 +11,6 @@ name = "secretsmanager"
 operations = ops
 invalid_input = "InvalidParameterException"
 facts = Facts()
+takes = None
 
-__all__ = ["SecretsManager", "facts", "invalid_input", "name", "operations"]
+__all__ = ["SecretsManager", "facts", "invalid_input", "name", "operations", "takes"]

@@ -11,5 +11,6 @@ name = "ssm"
 operations = ops
 invalid_input = "ValidationException"
 facts = Facts()
+takes = None
 
-__all__ = ["Ssm", "facts", "invalid_input", "name", "operations"]
+__all__ = ["Ssm", "facts", "invalid_input", "name", "operations", "takes"]

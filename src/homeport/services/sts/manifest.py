@@ -48,4 +48,5 @@ __all__ = [
     "name",
     "opened",
     "operations",
+    "takes",
 ]

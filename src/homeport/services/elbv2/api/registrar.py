@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from homeport.core.call import NOBODY, Call
 from homeport.services.elbv2.api.context import Elbv2, balancers, groups
@@ -14,7 +15,7 @@ from homeport.services.elbv2.api.targets import (
     DELAY,
     deregister_targets,
     describe_target_health,
-    register_targets,
+    register,
 )
 from homeport.services.elbv2.model.groups import TargetHealth, TargetKey
 from homeport.services.elbv2.plan.attributes import effective, group_attributes
@@ -76,12 +77,13 @@ class Registrar:
 
         return await self._elb.store.read(work)
 
-    async def register(self, group_arn: str, targets: Collection[TargetKey]) -> None:
-        """Register targets; one that drains comes back."""
+    async def register(
+        self, group_arn: str, targets: Collection[TargetKey], *, before: datetime | None = None
+    ) -> None:
+        """Register targets; one that drains comes back. From `before` on none is: raise `TooLateError`."""
         if targets:
-            await register_targets(
-                _call("RegisterTargets", group_arn), self._elb, _request(group_arn, targets)
-            )
+            call, request = _call("RegisterTargets", group_arn), _request(group_arn, targets)
+            await register(call, self._elb, request, before=before)
 
     async def deregister(self, group_arn: str, targets: Collection[TargetKey]) -> None:
         """Let targets drain."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from homeport.core.call import Call
 from homeport.services.elbv2.api.context import (
@@ -51,15 +51,26 @@ async def _wanted(call: Call, elb: Elbv2, group: TargetGroup, req: Request) -> t
     return address_targets(group, given, vpcs.get(group.vpc_id), subnets, now)
 
 
+class TooLateError(Exception):
+    """The time until which a registration was wanted is over."""
+
+
 @ops.operation("RegisterTargets", resources=arns_in("TargetGroupArn"))
 async def register_targets(call: Call, elb: Elbv2, req: Request) -> Answer:
     """Register targets; one that drains comes back, one that is there stays as it is."""
+    return await register(call, elb, req)
+
+
+async def register(call: Call, elb: Elbv2, req: Request, *, before: datetime | None = None) -> Answer:
+    """The same; with `before` nothing is registered from then on, and `TooLateError` raised."""
     if not req["Targets"]:
         raise ValidationError("At least one target must be specified")
     group = await elb.store.read(lambda tx: find_group(tx, call, req["TargetGroupArn"]))
     wanted, now = await _wanted(call, elb, group, req), elb.clock.now()
 
     def work(tx: Tx) -> None:
+        if before is not None and elb.clock.now() >= before:
+            raise TooLateError(f"it is later than {before.isoformat()}")
         repo, held = groups(tx, call), find_group(tx, call, req["TargetGroupArn"])
         repo.sweep(held, now)
         fresh = registered(repo.targets(held), wanted, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 
 from homeport.core.clock import Clock
+from homeport.core.errors import StaleWriteError
 from homeport.core.log import get_logger
 from homeport.dataplane.model import Balancer
 from homeport.runtime.runner import Next
@@ -49,14 +50,41 @@ class BalancerController:
         self._served: dict[str, Balancer] = {}
         self._complete: set[str] = set()
         self._groups: dict[str, str] = {}
+        self._troubles: dict[str, str] = {}
+        self._unseen: set[str] | None = None
+        """Balancers that this process has not looked at yet. A proxy that was there before it serves them."""
 
     async def keys(self) -> tuple[str, ...]:
-        """Every balancer, and those that are served and may be gone."""
+        """Every balancer, and those that are served or have addresses and may be gone."""
         known = await self._store.read(every_balancer)
-        return tuple(dict.fromkeys((*known, *self._served)))
+        found = dict.fromkeys((*known, *self._served, *await self._addresses.holders()))
+        if self._unseen is None:
+            self._unseen = set(found)
+            self._serve()
+        return tuple(found)
 
     async def reconcile(self, key: str) -> Next:
         """Serve the balancer as it is to be now, until time alone changes it."""
+        try:
+            next_look = await self._settle(key)
+        except StaleWriteError:
+            raise
+        except Exception as error:
+            self._troubles[key] = str(error).partition("\n")[0] or type(error).__name__
+            if self._unseen:
+                self._serve(key)
+            raise
+        self._troubles.pop(key, None)
+        return next_look
+
+    def _serve(self, key: str = "") -> None:
+        """Say what is to be served, once every balancer was looked at: one that is left out would end."""
+        if self._unseen:
+            self._unseen.discard(key)
+        if not self._unseen:
+            self._plane.serve(tuple(self._served.values()))
+
+    async def _settle(self, key: str) -> Next:
         now = self._clock.now()
 
         def work(tx: Tx) -> Whole | None:
@@ -66,7 +94,7 @@ class BalancerController:
         if whole is None:
             self._served.pop(key, None)
             self._complete.discard(key)
-            self._plane.serve(tuple(self._served.values()))
+            self._serve(key)
             await self._addresses.release(key)
             return Next()
         self._groups |= {group.tail: arn for arn, group in whole.groups.items()}
@@ -78,9 +106,10 @@ class BalancerController:
             self._complete.discard(key)
         if self._served.get(key) != wanted:
             self._served[key] = wanted
-            self._plane.serve(tuple(self._served.values()))
-            if why := self._plane.refused().get(wanted.id):
-                log.warning("balancer.refused", balancer=key, why=why)
+            self._serve(key)
+            state = self._plane.state(wanted.id)
+            if state is not None and state.reason:
+                log.warning("balancer.refused", balancer=key, why=state.reason)
         if any(target.is_gone(now) for held in whole.targets.values() for target in held):
             await self._store.write(lambda tx: sweep(tx, whole, now))
         return Next(wake_at=next_change(whole, now))
@@ -111,19 +140,38 @@ class BalancerController:
     # Balancing
 
     async def states(self, balancer_arns: Collection[str]) -> Mapping[str, BalancerState]:
-        """Active when every address is served, failed with what the data plane says against it."""
+        """Active when every address is served, else what the data plane or this machine says against it."""
         found: dict[str, BalancerState] = {}
-        refused = self._plane.refused()
         for arn in balancer_arns:
             served = self._served.get(arn)
-            if served is None:
-                continue
-            if why := refused.get(served.id):
-                found[arn] = BalancerState(code="failed", reason=why)
-            elif arn in self._complete:
-                found[arn] = BalancerState(code="active")
+            state = None if served is None else self._plane.state(served.id)
+            if trouble := self._troubles.get(arn):
+                found[arn] = BalancerState(
+                    code="failed" if state is None else "active_impaired", reason=trouble
+                )
+            elif state is not None and (arn in self._complete or state.reason):
+                found[arn] = state
         return found
+
+    def addresses(self, balancer_arn: str) -> tuple[str, ...]:
+        """What a balancer listens on now."""
+        served = self._served.get(balancer_arn)
+        return () if served is None else tuple(one.address for one in served.addresses)
 
     async def health(self, group_arn: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""
         return self._plane.health(group_arn.split(":", 5)[5])
+
+
+class HealthNews:
+    """One key is the id of a group of which a target is in another health."""
+
+    name = "elbv2.health"
+
+    def __init__(self, balancers: BalancerController) -> None:
+        self._balancers = balancers
+
+    async def reconcile(self, key: str) -> Next:
+        """Tell those who wait for it."""
+        await self._balancers.tell(key)
+        return Next()

@@ -1,0 +1,42 @@
+"""What carries the load balancers' traffic on a machine: a proxy, and a link with their addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+from homeport.app.balancer_network import Link
+from homeport.app.balancer_plane import LocalPlane
+from homeport.node.address_link import AddressLink, balancer_link
+from homeport.node.commands import run_command
+from homeport.runtime.queue import WorkQueue
+from homeport.services.elbv2.manifest import DataPlane
+
+RUN = Path("/run/homeport")
+"""Where sockets and pipes are: paths of sockets are short, those of data directories need not be. Source:
+Filesystem Hierarchy Standard 3.0, section 3.15: run-time variable data."""
+
+
+def proxy_folder(installation_id: str) -> Path:
+    """Where an installation meets its proxy."""
+    return RUN / sha256(installation_id.encode()).hexdigest()[:10]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Carrier:
+    """`news` gets the ids of groups of which a target is in another health. `run` keeps it going."""
+
+    plane: DataPlane
+    link: Link
+    news: WorkQueue[str]
+    run: Callable[[], Awaitable[None]]
+
+
+def local_carrier(installation_id: str) -> Carrier:
+    """The machine's own. It needs root."""
+    news = WorkQueue[str]()
+    plane = LocalPlane(proxy_folder(installation_id), told=news.add)
+    link = AddressLink(run_command, balancer_link(installation_id))
+    return Carrier(plane=plane, link=link, news=news, run=plane.run)
