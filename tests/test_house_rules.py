@@ -34,6 +34,7 @@ REAL_CLOCK: Mapping[str, str] = {
 }
 
 WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
+    "acm": frozenset({"ListCertificates", "RequestCertificate"}),
     "ecs": frozenset(
         {
             "DiscoverPollEndpoint",

@@ -49,6 +49,7 @@ QUICK = settings(
     ],
 )
 EASY = {
+    "acm": "ListCertificates",
     "ecs": "ListTasks",
     "iam": "ListUsers",
     "secretsmanager": "ListSecrets",

@@ -23,7 +23,7 @@ from tests.kit.server import Live
 from tests.kit.shapes import must_fit
 from tests.wire.oracle import received, sent
 
-PROTOCOLS = {"ecs": "json", "iam": "query", "secretsmanager": "json", "ssm": "json", "sts": "query"}
+PROTOCOLS = {"acm": "json", "ecs": "json", "iam": "query", "secretsmanager": "json", "ssm": "json", "sts": "query"}
 SERVED = sorted((m.name, operation) for m in MANIFESTS for operation in m.operations.names())
 COMMON_ERRORS = {
     "AccessDenied",

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from homeport.app.certificates import BalancersUse
 from homeport.app.denials import SealedDenials
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.principals import IamRoles
@@ -26,6 +27,7 @@ from homeport.runtime.pump import FeedPump, Route
 from homeport.runtime.queue import WorkQueue
 from homeport.runtime.runner import Runner
 from homeport.runtime.supervisor import Supervisor
+from homeport.services.acm import manifest as acm
 from homeport.services.ecs import manifest as ecs
 from homeport.services.iam import manifest as iam
 from homeport.services.secretsmanager import manifest as secretsmanager
@@ -44,7 +46,7 @@ class Manifest(Protocol):
     invalid_input: str
 
 
-MANIFESTS: tuple[Manifest, ...] = (ecs, iam, secretsmanager, ssm, sts)
+MANIFESTS: tuple[Manifest, ...] = (acm, ecs, iam, secretsmanager, ssm, sts)
 
 INTERNAL_ERRORS = {
     "ecs": "ServerException",
@@ -233,9 +235,18 @@ def build_control_plane(
     )
     service_roles = sts.ServiceRoles(sessions)
     roles = TaskRoleSessions(service_roles, page_key)
+    certificates = acm.Acm(
+        store=store,
+        clock=clock,
+        ids=ids,
+        pages=SealedPages(page_key),
+        vault=vault,
+        users=BalancersUse(),
+    )
     placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     contexts: dict[str, Any] = {
+        "acm": certificates,
         "ecs": ecs.Ecs(
             store=store,
             clock=clock,

@@ -20,6 +20,7 @@ from homeport.services.elbv2.model.balancers import LoadBalancer
 from homeport.services.elbv2.ports import (
     BALANCERS_CHANGED,
     TARGETS_CHANGED,
+    Certificate,
     Certificates,
     DataPlane,
     Instance,
@@ -41,6 +42,7 @@ __all__ = [
     "BALANCERS_CHANGED",
     "TARGETS_CHANGED",
     "BalancerController",
+    "Certificate",
     "Certificates",
     "DataPlane",
     "Elbv2",

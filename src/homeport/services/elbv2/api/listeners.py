@@ -49,7 +49,8 @@ async def _check_known(call: Call, elb: Elbv2, req: Request) -> None:
     """Raise unless the request's certificates are there."""
     arns = [one.get("CertificateArn", "") for one in req.get("Certificates") or ()]
     if arns:
-        check_certificates(arns, await elb.certificates.find(call.account_id, call.region, arns))
+        found = await elb.certificates.find(call.account_id, call.region, arns)
+        check_certificates(arns, {arn: one.unusable for arn, one in found.items()})
 
 
 @ops.operation("CreateListener", resources=arns_in("LoadBalancerArn"), tagging=ADD_TAGS)

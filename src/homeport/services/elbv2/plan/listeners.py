@@ -145,10 +145,13 @@ def _alpn(given: str | Sequence[str], protocol: str) -> str:
     return names[0]
 
 
-def check_certificates(arns: Collection[str], known: Collection[str]) -> None:
-    """Raise unless all certificates are there."""
-    if missing := [arn for arn in arns if arn not in known]:
+def check_certificates(arns: Collection[str], unusable: Mapping[str, str]) -> None:
+    """Raise unless all certificates are there and can be shown; `unusable` says of those that are there why not."""
+    if missing := [arn for arn in arns if arn not in unusable]:
         raise CertificateNotFound(f"Certificate '{missing[0]}' not found")
+    for arn in arns:
+        if why := unusable[arn]:
+            raise InvalidConfigurationRequest(f"Certificate '{arn}' cannot be used by a load balancer: {why}")
 
 
 def check_forwarding(

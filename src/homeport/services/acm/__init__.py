@@ -1,0 +1,1 @@
+"""AWS Certificate Manager: certificates that are brought, and those of the installation's own authority."""
