@@ -35,6 +35,28 @@ REAL_CLOCK: Mapping[str, str] = {
 
 WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
     "acm": frozenset({"ListCertificates", "RequestCertificate"}),
+    "ec2": frozenset(
+        {
+            "DescribeAccountAttributes",
+            "DescribeAvailabilityZones",
+            "DescribeInstanceAttribute",
+            "DescribeInstanceStatus",
+            "DescribeInstanceTypes",
+            "DescribeInstances",
+            "DescribeInternetGateways",
+            "DescribeNetworkAcls",
+            "DescribeNetworkInterfaceAttribute",
+            "DescribeNetworkInterfaces",
+            "DescribeRegions",
+            "DescribeRouteTables",
+            "DescribeSecurityGroupRules",
+            "DescribeSecurityGroups",
+            "DescribeSubnets",
+            "DescribeTags",
+            "DescribeVpcAttribute",
+            "DescribeVpcs",
+        }
+    ),
     "ecs": frozenset(
         {
             "DiscoverPollEndpoint",

@@ -50,6 +50,7 @@ QUICK = settings(
 )
 EASY = {
     "acm": "ListCertificates",
+    "ec2": "DescribeVpcs",
     "ecs": "ListTasks",
     "iam": "ListUsers",
     "secretsmanager": "ListSecrets",
@@ -149,7 +150,7 @@ def test_bodies_that_nobody_should_send_are_answered_or_refused_in_words(
 ) -> None:
     for body in RAW:
         outcome = attacker.post(service, operation, body)
-        if PROTOCOLS[service] == "query" and outcome.operation != operation:
+        if PROTOCOLS[service] != "json" and outcome.operation != operation:
             must_be_an_answer(service, outcome.operation, outcome)
         else:
             must_be_an_answer(service, operation, outcome)
@@ -195,6 +196,7 @@ def test_strange_headers_are_put_up_with_or_refused_in_words(
 ) -> None:
     bodies = {
         **{service: (EASY[service], b"{}") for service, how in PROTOCOLS.items() if how == "json"},
+        "ec2": ("DescribeVpcs", b"Action=DescribeVpcs&Version=2016-11-15"),
         "iam": ("ListUsers", b"Action=ListUsers&Version=2010-05-08"),
         "sts": ("GetCallerIdentity", b"Action=GetCallerIdentity&Version=2011-06-15"),
     }
@@ -324,7 +326,8 @@ def test_who_is_known_but_may_nothing_does_nothing(
         must_be_an_answer(service, operation, outcome)
         return
     error = must_be_a_refusal(service, outcome)
-    assert error["Code"] == ("AccessDenied" if PROTOCOLS[service] == "query" else "AccessDeniedException")
+    codes = {"ec2": "UnauthorizedOperation", "query": "AccessDenied", "json": "AccessDeniedException"}
+    assert error["Code"] == codes[PROTOCOLS[service]]
     assert (
         f"user/powerless is not authorized to perform: {service}:{operation} on resource: "
         in error["Message"]

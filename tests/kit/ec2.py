@@ -1,16 +1,16 @@
-"""EC2 for tests, while `app` does not serve it: mounted beside the other services."""
+"""EC2 with local instances that nobody runs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from homeport.app.ec2_instances import EcsInstances
 from homeport.app.wiring import ControlPlane
 from homeport.core.pages import Pages
 from homeport.gateway.stages import MountedService
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ec2.manifest import Instances, LocalInstance
+from tests.kit.server import GROUND
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -47,11 +47,6 @@ def mount_ec2(plane: ControlPlane, pages: Pages) -> tuple[MountedService, ...]:
     return (_mounted(plane, pages, SomeInstances(*found)),)
 
 
-def mount_ec2_with_ecs(plane: ControlPlane, pages: Pages) -> tuple[MountedService, ...]:
-    """EC2 with the instances that ECS knows."""
-    return (_mounted(plane, pages, EcsInstances(plane.store)),)
-
-
 def _mounted(plane: ControlPlane, pages: Pages, instances: Instances) -> MountedService:
     context = ec2.Ec2(
         store=plane.store,
@@ -59,6 +54,7 @@ def _mounted(plane: ControlPlane, pages: Pages, instances: Instances) -> Mounted
         ids=plane.ids,
         pages=pages,
         instances=instances,
+        ground=GROUND,
     )
     return MountedService(
         name=ec2.name,

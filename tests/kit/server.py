@@ -26,6 +26,7 @@ from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
+from homeport.app.network_ground import NetworkGround, NoGround
 from homeport.app.server import AGENT_FRAME_BYTES_MAX
 from homeport.app.wiring import (
     AgentGate,
@@ -54,9 +55,11 @@ from tests.kit.shapes import must_fit
 
 T = TypeVar("T")
 Mount = Callable[[ControlPlane, Pages], tuple[MountedService, ...]]
-"""Makes services that `app` does not serve yet."""
+"""Makes services that take the place of those of the same name."""
 ACCOUNT = "000000000000"
 REGION = "us-east-1"
+GROUND = NetworkGround(account_id=ACCOUNT, region=REGION, home_range="172.31.0.0/16")
+"""A machine on which nothing else is routed. Rows only: no packet is sent."""
 WAIT_SECONDS = 20.0
 
 
@@ -224,14 +227,19 @@ async def _serve(
     issuers: Issuers,
     audit: Path | None,
     mount: Mount | None,
+    ground: NetworkGround | NoGround,
 ) -> None:
     clock, ids = SystemClock(), SystemIds()
     vault = Vault(bytes(32), ids)
     keys = await ensure_keys(store, clock, ids, vault, account_id=ACCOUNT)
-    plane = build_control_plane(store, clock, ids, page_key=keys.pages, vault=vault, issuers=issuers)
+    plane = build_control_plane(
+        store, clock, ids, page_key=keys.pages, vault=vault, issuers=issuers, ground=ground
+    )
     if mount is not None:
         more = mount(plane, SealedPages(keys.pages))
-        plane = dataclasses.replace(plane, services=(*plane.services, *more))
+        names = {one.name for one in more}
+        kept = tuple(one for one in plane.services if one.name not in names)
+        plane = dataclasses.replace(plane, services=(*kept, *more))
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
     ring = StoredKeys(store, clock, store.feed.subscribe, vault)
@@ -286,6 +294,7 @@ def live_server(
     issuers: Issuers = NO_ISSUERS,
     audit: Path | None = None,
     mount: Mount | None = None,
+    ground: NetworkGround | NoGround = GROUND,
 ) -> Iterator[Live]:
     """Serve in a thread while the block runs. `audit`: the directory of its audit log."""
     started = threading.Event()
@@ -300,7 +309,7 @@ def live_server(
 
         opened = open_store()
         store = await opened if isinstance(opened, Awaitable) else opened
-        await _serve(ready, held["stopping"], store, anonymous, issuers, audit, mount)
+        await _serve(ready, held["stopping"], store, anonymous, issuers, audit, mount, ground)
 
     def serve() -> None:
         try:

@@ -15,7 +15,7 @@ from homeport.services.ec2.model import Rule, SecurityGroup, Subnet, Vpc
 from homeport.services.ec2.plan.cidrs import usable
 from homeport.services.ec2.repo.addresses import AddressBook
 from homeport.services.ec2.repo.interfaces import add_interface, remove_interface
-from homeport.services.ec2.repo.networks import add_group, open_account
+from homeport.services.ec2.repo.networks import Ranges, add_group, open_account
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.repo.tables import addresses
 from homeport.store import Store
@@ -30,7 +30,7 @@ HERE = ("000000000000", "us-east-1")
 async def on_shelf(store: Store, work: Callable[[Shelf], T]) -> T:
     def run(tx: Tx) -> T:
         shelf = Shelf(tx, *HERE)
-        open_account(shelf, IDS)
+        open_account(shelf, IDS, Ranges())
         return work(shelf)
 
     return await store.write(run)

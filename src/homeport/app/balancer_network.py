@@ -93,18 +93,19 @@ class Ec2Network:
         self, account_id: str, region: str, ids: Collection[str]
     ) -> Mapping[str, elbv2.Instance]:
         """Those of the instances that exist. Each that has a place in a subnet is in its VPC."""
-        wanted = {
-            one.instance_id: one
-            for one in await self._instances.all(account_id, region)
-            if one.instance_id in ids
-        }
-        subnets = await self.subnets(account_id, region, {one.subnet_id for one in wanted.values()})
+        wanted = [one for one in await self._instances.all(account_id, region) if one.instance_id in ids]
+
+        def work(tx: Tx) -> dict[str, ec2.NetworkInterface]:
+            found = ec2.Shelf(tx, account_id, region).any_of({one.interface_id for one in wanted}).values()
+            return {one.resource_id: one for one in found if isinstance(one, ec2.NetworkInterface)}
+
+        placed = await self._store.read(work)
         return {
             one.instance_id: elbv2.Instance(
                 instance_id=one.instance_id,
-                vpc_id=subnets[one.subnet_id].vpc_id if one.subnet_id in subnets else "",
+                vpc_id=placed[one.interface_id].vpc_id if one.interface_id in placed else "",
                 zone=one.zone,
-                address=one.address,
+                address=placed[one.interface_id].address if one.interface_id in placed else "",
             )
             for one in wanted
         }
@@ -114,7 +115,6 @@ def _subnet(one: ec2.Subnet) -> elbv2.Subnet:
     return elbv2.Subnet(subnet_id=one.resource_id, vpc_id=one.vpc_id, zone=one.zone, cidr=one.cidr)
 
 
-class Ec2Addresses:
 class Link(Protocol):
     """Where this machine has the balancers' addresses."""
 
@@ -131,6 +131,7 @@ class NoLink:
         del addresses
 
 
+class Ec2Addresses:
     """An interface for a balancer in each of its subnets, which is found again by its description.
 
     Its address is on the machine's link before anybody hears of it.
@@ -138,9 +139,9 @@ class NoLink:
 
     def __init__(self, store: Store, clock: Clock, ids: Ids, link: Link | None = None) -> None:
         self._store, self._clock, self._ids = store, clock, ids
-
         self._link = link or NoLink()
         self._held: dict[str, frozenset[str]] | None = None
+
     async def of(self, balancer: elbv2.LoadBalancer) -> Mapping[str, str]:
         """The address by subnet; made when it is not there, and guarded by the balancer's groups."""
 
@@ -151,10 +152,9 @@ class NoLink:
         wanted = {zone.subnet_id for zone in balancer.zones}
         if held.keys() != wanted or any(one.groups != balancer.security_groups for one in held.values()):
             held = await self._store.write(lambda tx: self._settled(tx, balancer))
-        return {subnet_id: one.address for subnet_id, one in held.items()}
         await self._hold(balancer.arn, frozenset(one.address for one in held.values()))
+        return {subnet_id: one.address for subnet_id, one in held.items()}
 
-    def _settled(self, tx: Tx, balancer: elbv2.LoadBalancer) -> dict[str, ec2.NetworkInterface]:
     async def holders(self) -> Collection[str]:
         """The ARNs of all that have interfaces."""
         return tuple(await self._store.read(_everybodys))
@@ -166,6 +166,7 @@ class NoLink:
         self._held[balancer_arn] = addresses
         await self._link.hold(frozenset[str]().union(*self._held.values()))
 
+    def _settled(self, tx: Tx, balancer: elbv2.LoadBalancer) -> dict[str, ec2.NetworkInterface]:
         shelf = ec2.Shelf(tx, balancer.account_id, balancer.region)
         held = _held(shelf, balancer.arn)
         found: dict[str, ec2.NetworkInterface] = {}
@@ -215,7 +216,6 @@ class NoLink:
                 ec2.remove_interface(shelf, one)
 
         await self._store.write(work)
-
         await self._hold(balancer_arn, frozenset())
 
 
@@ -227,6 +227,7 @@ def _everybodys(tx: Tx) -> dict[str, frozenset[str]]:
         arn = f"{place}:loadbalancer/{one.description.removeprefix('ELB ')}"
         found[arn] = found.get(arn, frozenset()) | {one.address}
     return found
+
 
 def _held(shelf: ec2.Shelf, balancer_arn: str) -> dict[str, ec2.NetworkInterface]:
     """A balancer's interfaces by subnet."""

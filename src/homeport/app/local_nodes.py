@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random  # noqa: TID251 - jitter, seeded by the injected ids
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,6 @@ from typing import Any, Self
 
 import aiohttp
 
-from homeport.app.addresses import local_addresses
 from homeport.app.local_metadata import LocalMetadata, Metadata
 from homeport.app.node_keeper import keep_running
 from homeport.app.reported_images import ReportedImages
@@ -221,8 +220,11 @@ class LocalNodes:
         ids: Ids,
         report: Report,
         profiles: InstanceProfiles | None,
+        addresses: Sequence[InstanceAddress],
     ) -> None:
+        """`addresses`: of each instance."""
         self._profiles = profiles
+        self._addresses = addresses
         self._settings = settings
         self._credentials = credentials
         self._clock = clock
@@ -231,7 +233,7 @@ class LocalNodes:
 
     async def run(self) -> None:
         """All instances until cancelled."""
-        count = self._settings.instances
+        count = len(self._addresses)
         if count == 0:
             await asyncio.Event().wait()
         host = NodeHost(
@@ -245,8 +247,7 @@ class LocalNodes:
             data_dir=self._settings.data_dir / "nodes",
         )
         async with host, asyncio.TaskGroup() as group:
-            installation = self._settings.installation_id
-            for address in await local_addresses(run_command, installation, count, self._report):
+            for address in self._addresses:
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")
 
     async def _run_one(self, host: NodeHost, address: InstanceAddress, count: int) -> None:
@@ -267,7 +268,7 @@ class LocalNodes:
             data_dir=_directory(self._settings.data_dir / "nodes" / name),
             instance_name=name,
             availability_zone=f"{self._settings.region}{address.zone}",
-            ec2_instance_id=_instance_id(self._settings.installation_id, address.index),
+            ec2_instance_id=instance_id(self._settings.installation_id, address.index),
             instance_type="homeport.local",
             host_ip=address.ip,
             cpu_units=cpu_units,
@@ -349,6 +350,6 @@ def _directory(path: Path) -> Path:
     return path
 
 
-def _instance_id(installation_id: str, index: int) -> str:
+def instance_id(installation_id: str, index: int) -> str:
     """An EC2-like instance id, the same at every start."""
     return f"i-{installation_id[:15]}{index:02x}"

@@ -7,7 +7,7 @@ import contextlib
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import uvicorn
@@ -16,11 +16,14 @@ from homeport.app.audit_files import DIRECTORY as AUDIT_DIRECTORY
 from homeport.app.audit_files import AuditFiles
 from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
+from homeport.app.carrier import local_carrier
 from homeport.app.connection import Connection, write_connection
 from homeport.app.instance_profiles import ProfileSessions, ensure_profile
 from homeport.app.issuers import Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.local_nodes import LocalNodes, run_agent_node
+from homeport.app.network_ground import NetworkGround
+from homeport.app.network_up import find_ground, place_instances
 from homeport.app.settings import INSTANCE_PROFILE, AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.whole_answers import WholeAnswers
 from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
@@ -31,6 +34,7 @@ from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
 from homeport.gateway.loop_metrics import LoopCollector
 from homeport.gateway.stages import Anonymous
+from homeport.node.instance_net import InstanceAddress
 from homeport.runtime.supervisor import LoopState, Supervisor
 from homeport.store.opening import open_store
 from homeport.store.vault import Vault, master_key
@@ -125,23 +129,32 @@ async def run_up(settings: UpSettings, report: Report) -> None:
     try:
         vault = Vault(master_key(settings.data_dir / MASTER_KEY, ids), ids)
         keys = await ensure_keys(store, clock, ids, vault, account_id=settings.account_id)
+        ground = await find_ground(settings, report)
         plane = build_control_plane(
             store,
             clock,
             ids,
+            ground=ground,
+            carrier=local_carrier(settings.installation_id) if isinstance(ground, NetworkGround) else None,
             page_key=keys.pages,
             vault=vault,
             tasks_per_service=settings.tasks_per_service,
             issuers=Issuers(settings.oidc_issuers),
         )
+        addresses = await place_instances(settings, report, plane, ground)
         async with Supervisor() as supervisor:
-            await _serve(settings, report, plane, keys, supervisor)
+            await _serve(settings, report, plane, keys, supervisor, addresses)
     finally:
         await store.close()
 
 
 async def _serve(
-    settings: UpSettings, report: Report, plane: ControlPlane, keys: Keys, supervisor: Supervisor
+    settings: UpSettings,
+    report: Report,
+    plane: ControlPlane,
+    keys: Keys,
+    supervisor: Supervisor,
+    addresses: Sequence[InstanceAddress],
 ) -> None:
     ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe, plane.vault)
     supervisor.start("key-ring", ring.run)
@@ -183,7 +196,8 @@ async def _serve(
             report("gateway.ready", {"endpoint": settings.endpoint})
             try:
                 profiles = await _profiles(settings, plane)
-                await LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report, profiles).run()
+                nodes = LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report, profiles, addresses)
+                await nodes.run()
             finally:
                 await sockets.close()
 

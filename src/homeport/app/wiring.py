@@ -10,7 +10,9 @@ import msgspec
 
 from homeport.app.certificates import BalancersUse
 from homeport.app.denials import SealedDenials
+from homeport.app.ec2_instances import EcsInstances
 from homeport.app.issuers import NO_ISSUERS, Issuers
+from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
 from homeport.app.principals import IamRoles
 from homeport.app.role_sessions import TaskRoleSessions
 from homeport.app.settings import TASKS_PER_SERVICE
@@ -28,6 +30,7 @@ from homeport.runtime.queue import WorkQueue
 from homeport.runtime.runner import Runner
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.acm import manifest as acm
+from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs import manifest as ecs
 from homeport.services.iam import manifest as iam
 from homeport.services.secretsmanager import manifest as secretsmanager
@@ -46,9 +49,12 @@ class Manifest(Protocol):
     invalid_input: str
 
 
-MANIFESTS: tuple[Manifest, ...] = (acm, ecs, iam, secretsmanager, ssm, sts)
+MANIFESTS: tuple[Manifest, ...] = (acm, ec2, ecs, iam, secretsmanager, ssm, sts)
 
+NEEDS_GROUND = frozenset({"ec2", "elbv2"})
+"""The services that are served only where packets can be made to obey them."""
 INTERNAL_ERRORS = {
+    "ec2": "InternalError",
     "ecs": "ServerException",
     "secretsmanager": "InternalServiceError",
     "ssm": "InternalServerError",
@@ -225,6 +231,7 @@ def build_control_plane(
     vault: Vault,
     issuers: Issuers = NO_ISSUERS,
     tasks_per_service: int = TASKS_PER_SERVICE,
+    ground: NetworkGround | NoGround = UNASKED,
     target_groups: ecs.TargetGroups | None = None,
     alarms: ecs.AlarmStates | None = None,
 ) -> ControlPlane:
@@ -246,6 +253,14 @@ def build_control_plane(
     placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     contexts: dict[str, Any] = {
+        "ec2": ec2.Ec2(
+            store=store,
+            clock=clock,
+            ids=ids,
+            pages=pages,
+            instances=EcsInstances(store),
+            ground=ground if isinstance(ground, NetworkGround) else ec2.OpenGround(),
+        ),
         "acm": certificates,
         "ecs": ecs.Ecs(
             store=store,
@@ -280,11 +295,11 @@ def build_control_plane(
         service_roles=service_roles,
         explainer=ecs.Explainer(store, clock, roles=roles),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
-        services=tuple(_mounted(manifest, contexts[manifest.name]) for manifest in MANIFESTS),
+        services=tuple(_mounted(manifest, contexts[manifest.name], ground) for manifest in MANIFESTS),
     )
 
 
-def _mounted(manifest: Manifest, context: Any) -> MountedService:
+def _mounted(manifest: Manifest, context: Any, ground: NetworkGround | NoGround) -> MountedService:
     return MountedService(
         name=manifest.name,
         operations=manifest.operations,
@@ -293,6 +308,7 @@ def _mounted(manifest: Manifest, context: Any) -> MountedService:
         internal_error=INTERNAL_ERRORS.get(manifest.name, "InternalFailure"),
         facts=getattr(manifest, "facts", None),
         takes=getattr(manifest, "takes", None),
+        closed=ground.why if isinstance(ground, NoGround) and manifest.name in NEEDS_GROUND else "",
     )
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STOP_TIMEOUT_SECONDS = 60.0
 OURS = (
     "homeport.db*", "connection.json", ".connection.json.*", "installation", "up.lock", "nodes", "sample",
-    "audit", "master.key", DOCKER_DIRECTORY,
+    "audit", "master.key", "network", DOCKER_DIRECTORY,
 )  # fmt: skip
 """What Homeport writes into a data directory."""
 

@@ -18,6 +18,7 @@ SENTENCES: Mapping[str, str] = {
     "docker.waiting": "waiting for Docker Engine to tell about itself ({error})",
     "runtime.restoring": "writing {path} anew: Docker Engine starts containers with it",
     "network.loopback": "tasks' ports are published on 127.0.0.1: no other address can be made ({error})",
+    "network.unavailable": "EC2 and load balancers are not served: no network can be made ({error})",
     "metadata.direct": "containers get their metadata at the bridge's address, not 169.254.170.2 ({error})",
     "cgroups.unavailable": "limits of whole tasks and instances are not enforced ({error})",
     "gateway.ready": "the API answers at {endpoint}",

@@ -302,6 +302,8 @@ class Chain:
         operation = service.operations.find(routed.operation)
         if operation is None:
             raise unserved(routed)
+        if service.closed:
+            raise unserved(routed, f"is not served here: {service.closed}")
         try:
             given = parse(routed, request.http)
         except (MalformedRequestError, InvalidInputError) as error:

@@ -70,13 +70,13 @@ def unproven(kind: FailureKind, message: str, routed: Routed) -> RefusedError:
     return RefusedError(routed.protocol, routed.service, code, message, status=status)
 
 
-def unserved(routed: Routed) -> RefusedError:
-    """The model has the operation, Homeport does not."""
+def unserved(routed: Routed, why: str = "is not supported by Homeport yet.") -> RefusedError:
+    """The model has the operation, Homeport does not, at all or (`why`) here."""
     return RefusedError(
         routed.protocol,
         routed.service,
         "NotImplemented" if routed.protocol in XML else "NotImplementedException",
-        f"{routed.service}:{routed.operation} is not supported by Homeport yet.",
+        f"{routed.service}:{routed.operation} {why}",
         status=501,
         fault="Receiver",
     )

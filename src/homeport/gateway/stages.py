@@ -23,7 +23,8 @@ class MountedService:
     `context` is what its handlers get as their second argument; the two codes
     are its words for input that the model refuses and for our own failures.
     `facts` is what it knows of its resources that policies may depend on. `takes` says of which callers'
-    credentials it takes an operation at all, whatever policies say; `None`: of all.
+    credentials it takes an operation at all, whatever policies say; `None`: of all. `closed`: why this
+    machine cannot serve it, and what to do; every operation is refused with that.
     """
 
     name: str
@@ -33,6 +34,7 @@ class MountedService:
     takes: Callable[[Principal, str], bool] | None = None
     invalid_input: str
     internal_error: str
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ Source: Amazon VPC user guide, "Default VPC components", "Subnet sizing".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Network
@@ -70,6 +70,13 @@ def bridge_name(homeport: str) -> str:
     return f"hp-{sha256(homeport.encode()).hexdigest()[:10]}"
 
 
+async def routed_ranges(run: Run) -> set[IPv4Network]:
+    """Every range with a route in any table of this machine, and every local address."""
+    routes = json.loads(await run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
+    destinations = (route.get("dst", "default") for route in routes)
+    return {IPv4Network(one, strict=False) for one in destinations if one != "default"}
+
+
 class InstanceNet:
     """One Homeport's bridge with its instances' addresses."""
 
@@ -78,21 +85,30 @@ class InstanceNet:
         self.link = bridge_name(homeport)
 
     async def up(self, count: int, *, preferred: str | None = None) -> tuple[InstanceAddress, ...]:
-        """Addresses for `count` instances, made or found. Raise `CommandError`, `NoFreeRangeError`.
+        """Addresses for `count` instances, made or found. Raise `CommandError`, `NoFreeRangeError`."""
+        network = await self.settle(preferred=preferred)
+        planned = tuple(address_of(network, index) for index in range(count))
+        await self.hold(planned)
+        return planned
+
+    async def settle(self, *, preferred: str | None = None) -> IPv4Network:
+        """The range, routed to the bridge. Raise `CommandError`, `NoFreeRangeError`.
 
         A bridge that exists keeps its range; a new one takes `preferred` if it is free.
         """
         network = await self._range()
         if network is None:
             wish = IPv4Network(preferred) if preferred else None
-            network = await self._make(pick_range(await self._routed(), preferred=wish))
-        planned = tuple(address_of(network, index) for index in range(count))
+            network = await self._make(pick_range(await routed_ranges(self._run), preferred=wish))
+        return network
+
+    async def hold(self, planned: Sequence[InstanceAddress]) -> None:
+        """Make these addresses local, and no others of the bridge. Raise `CommandError`."""
         present = await self._addresses()
         wanted = {address.ip for address in planned}
         changes = [f"address add {ip}/32 dev {self.link}" for ip in sorted(wanted - present)]
         changes += [f"address del {ip}/32 dev {self.link}" for ip in sorted(present - wanted)]
         await self._batch(changes)
-        return planned
 
     async def down(self) -> None:
         """Remove the bridge and all addresses on it. A missing one is fine."""
@@ -126,16 +142,6 @@ class InstanceNet:
             for info in link.get("addr_info", ())
             if info.get("family") == "inet"
         }
-
-    async def _routed(self) -> set[IPv4Network]:
-        """Every range with a route in any table, and every local address."""
-        routes = json.loads(await self._run("ip", "-j", "-4", "route", "show", "table", "all") or "[]")
-        found: set[IPv4Network] = set()
-        for route in routes:
-            destination = route.get("dst", "default")
-            if destination != "default":
-                found.add(IPv4Network(destination, strict=False))
-        return found
 
     async def _batch(self, commands: list[str]) -> None:
         if commands:

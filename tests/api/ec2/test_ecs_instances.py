@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tests.kit.ec2 import mount_ec2_with_ecs
 from tests.kit.server import live_server
 
 
 def test_container_instances_are_local_instances_and_impaired_while_their_agent_is_away() -> None:
-    with live_server(mount=mount_ec2_with_ecs) as live:
+    with live_server() as live:
         ecs, ec2 = live.client("ecs"), live.client("ec2")
         assert ec2.describe_instances()["Reservations"] == []
         ecs.create_cluster(clusterName="default")

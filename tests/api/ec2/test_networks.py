@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -36,23 +37,22 @@ def vpc(ec2: Any) -> Iterator[str]:
 
 
 def test_every_region_begins_with_a_default_network(region: Callable[[str], Any]) -> None:
-    """Source: VPC user guide, "Default VPCs"."""
+    """Source: VPC user guide, "Default VPCs". Which range it is: whichever is free on this machine."""
     ec2 = region("eu-west-1")
     (vpc,) = ec2.describe_vpcs()["Vpcs"]
     assert re.fullmatch("vpc-[0-9a-f]{17}", vpc["VpcId"])
-    assert (vpc["CidrBlock"], vpc["IsDefault"], vpc["State"]) == ("172.31.0.0/16", True, "available")
+    assert (vpc["IsDefault"], vpc["State"]) == (True, "available")
     found = ec2.describe_subnets()["Subnets"]
-    assert [(one["AvailabilityZone"], one["CidrBlock"]) for one in found] == [
-        ("eu-west-1a", "172.31.0.0/20"),
-        ("eu-west-1b", "172.31.16.0/20"),
-        ("eu-west-1c", "172.31.32.0/20"),
-    ]
+    parts = map(str, IPv4Network(vpc["CidrBlock"]).subnets(new_prefix=20))
+    assert [(one["AvailabilityZone"], one["CidrBlock"]) for one in found] == list(
+        zip(("eu-west-1a", "eu-west-1b", "eu-west-1c"), parts, strict=False)
+    )
     assert all(one["DefaultForAz"] and one["MapPublicIpOnLaunch"] for one in found)
     assert {one["AvailableIpAddressCount"] for one in found} == {4091}
     (table,) = ec2.describe_route_tables()["RouteTables"]
     (gateway,) = ec2.describe_internet_gateways()["InternetGateways"]
     assert [(one["DestinationCidrBlock"], one["GatewayId"], one["State"]) for one in table["Routes"]] == [
-        ("172.31.0.0/16", "local", "active"),
+        (vpc["CidrBlock"], "local", "active"),
         ("0.0.0.0/0", gateway["InternetGatewayId"], "active"),
     ]
     (group,) = ec2.describe_security_groups()["SecurityGroups"]
@@ -71,7 +71,9 @@ def test_a_default_network_that_was_deleted_comes_back_only_on_request(region: C
     for subnet in ec2.describe_subnets()["Subnets"]:
         ec2.delete_subnet(SubnetId=subnet["SubnetId"])
     zone = {"AvailabilityZone": "eu-west-2b"}
-    assert ec2.create_default_subnet(**zone)["Subnet"]["CidrBlock"] == "172.31.0.0/20"
+    assert (
+        ec2.create_default_subnet(**zone)["Subnet"]["CidrBlock"] == f"{vpc['CidrBlock'].partition('/')[0]}/20"
+    )
     assert code(lambda: ec2.create_default_subnet(**zone)) == "DefaultSubnetAlreadyExistsInAvailabilityZone"
     ec2.delete_subnet(SubnetId=ec2.describe_subnets()["Subnets"][0]["SubnetId"])
     (gateway,) = ec2.describe_internet_gateways()["InternetGateways"]
@@ -148,8 +150,23 @@ def test_an_account_has_five_vpcs_in_a_region(region: Callable[[str], Any]) -> N
     """Source: VPC user guide, "Amazon VPC quotas"."""
     ec2 = region("eu-west-3")
     for number in range(4):
-        ec2.create_vpc(CidrBlock=f"10.{number}.0.0/16")
+        ec2.create_vpc(CidrBlock=f"10.4{number}.0.0/16")
     assert code(lambda: ec2.create_vpc(CidrBlock="10.9.0.0/16")) == "VpcLimitExceeded"
+
+
+def test_no_two_networks_of_one_machine_overlap(ec2: Any, region: Callable[[str], Any], vpc: str) -> None:
+    """Not AWS's rule: there each VPC is alone in its world."""
+    (there,) = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
+    other = region("eu-central-1")
+    inside = there["CidrBlock"].replace("/16", "/24")
+    wanted, why = refused(lambda: other.create_vpc(CidrBlock=inside))
+    assert (wanted, f"'{inside}' overlaps with the VPC with the range" in why) == ("InvalidVpc.Range", True)
+    (default,) = other.describe_vpcs()["Vpcs"]
+    assert code(lambda: ec2.create_vpc(CidrBlock=default["CidrBlock"])) == "InvalidVpc.Range"
+    made = other.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    assert code(lambda: ec2.create_vpc(CidrBlock="10.77.0.0/16", DryRun=True)) == "InvalidVpc.Range"
+    other.delete_vpc(VpcId=made)
+    assert code(lambda: ec2.create_vpc(CidrBlock="10.77.0.0/16", DryRun=True)) == "DryRunOperation"
 
 
 def test_ids_that_lead_nowhere_are_told(ec2: Any) -> None:

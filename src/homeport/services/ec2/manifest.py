@@ -15,7 +15,7 @@ from homeport.services.ec2.api import (  # noqa: F401  fill the table
     tags,
     vpcs,
 )
-from homeport.services.ec2.api.context import Ec2, ops
+from homeport.services.ec2.api.context import Ec2, open_here, ops
 from homeport.services.ec2.api.facts import Facts
 from homeport.services.ec2.model import (
     Attachment,
@@ -26,25 +26,29 @@ from homeport.services.ec2.model import (
     Vpc,
 )
 from homeport.services.ec2.plan.effective_rules import Allow, EffectiveRules, effective_rules
-from homeport.services.ec2.ports import Instances, LocalInstance
+from homeport.services.ec2.ports import Ground, Instances, LocalInstance, OpenGround
 from homeport.services.ec2.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ec2.repo.interfaces import add_interface, remove_interface
-from homeport.services.ec2.repo.networks import open_account
+from homeport.services.ec2.repo.networks import Ranges, open_account
 from homeport.services.ec2.repo.shelf import Shelf
 
 name = "ec2"
 operations = ops
 invalid_input = "InvalidParameterValue"
 facts = Facts()
+takes = None
 
 __all__ = [
     "Allow",
     "Attachment",
     "Ec2",
     "EffectiveRules",
+    "Ground",
     "Instances",
     "LocalInstance",
     "NetworkInterface",
+    "OpenGround",
+    "Ranges",
     "Rule",
     "SecurityGroup",
     "Shelf",
@@ -56,6 +60,8 @@ __all__ = [
     "invalid_input",
     "name",
     "open_account",
+    "open_here",
     "operations",
     "remove_interface",
+    "takes",
 ]

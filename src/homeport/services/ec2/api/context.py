@@ -18,8 +18,8 @@ from homeport.services.ec2.api.access import named, request_keys
 from homeport.services.ec2.errors import Ec2Error, clashing, dry_run, invalid, unsupported
 from homeport.services.ec2.model import Resource
 from homeport.services.ec2.plan.filters import Fields, predicate
-from homeport.services.ec2.ports import Instances, NoInstances
-from homeport.services.ec2.repo.networks import open_account
+from homeport.services.ec2.ports import Ground, Instances, NoInstances, OpenGround
+from homeport.services.ec2.repo.networks import Ranges, open_account
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.repo.tokens import TokenRepo
 from homeport.store.base import Store
@@ -43,6 +43,7 @@ class Ec2:
     ids: Ids
     pages: Pages
     instances: Instances = field(default_factory=NoInstances)
+    ground: Ground = field(default_factory=OpenGround)
 
 
 Handler = Callable[[Call, Ec2, Request], Awaitable[Answer]]
@@ -99,7 +100,7 @@ async def look(call: Call, ec2: Ec2, req: Request, work: Callable[[Shelf], T]) -
 
     answer = await ec2.store.read(run)
     if answer is _CLOSED:
-        await ec2.store.write(lambda tx: open_account(Shelf(tx, call.account_id, call.region), ec2.ids))
+        await open_here(ec2, call.account_id, call.region)
         answer = await ec2.store.read(run)
     found: T = answer
     return found
@@ -108,14 +109,34 @@ async def look(call: Call, ec2: Ec2, req: Request, work: Callable[[Shelf], T]) -
 async def change(call: Call, ec2: Ec2, req: Request, work: Callable[[Shelf], T]) -> T:
     """Write there. With DryRun all is done, and undone again: it succeeds exactly when the request would."""
 
-    def run(tx: Tx) -> T:
+    def run(tx: Tx) -> Any:
         shelf = Shelf(tx, call.account_id, call.region)
-        open_account(shelf, ec2.ids)
+        if not shelf.is_open():
+            return _CLOSED
         answer = work(shelf)
         check_dry_run(req)
         return answer
 
-    return await ec2.store.write(run)
+    answer = await ec2.store.write(run)
+    if answer is _CLOSED:
+        await open_here(ec2, call.account_id, call.region)
+        answer = await ec2.store.write(run)
+    made: T = answer
+    return made
+
+
+async def ranges(ec2: Ec2, account_id: str, region: str) -> Ranges:
+    """What is known now of the ranges on this machine."""
+    ground = ec2.ground
+    return Ranges(
+        home=ground.home(account_id, region), kept=tuple(ground.kept()), routed=tuple(await ground.routed())
+    )
+
+
+async def open_here(ec2: Ec2, account_id: str, region: str) -> None:
+    """Give an account its default network in a region, unless it has or had it."""
+    found = await ranges(ec2, account_id, region)
+    await ec2.store.write(lambda tx: open_account(Shelf(tx, account_id, region), ec2.ids, found))
 
 
 def check_dry_run(req: Request) -> None:

@@ -5,26 +5,30 @@ Source: EC2 API Reference.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+
+import msgspec
 
 from homeport.core.call import Call
+from homeport.services.ec2.api.access import guarded, nothing
 from homeport.services.ec2.api.context import (
     Answer,
     Ec2,
     Request,
+    change,
     check_dry_run,
     check_paging,
     look,
     page,
     serve,
 )
-from homeport.services.ec2.errors import Ec2Error, malformed, not_found, unsupported
-from homeport.services.ec2.model import InstanceTags, SecurityGroup, Subnet, private_name, zone_id
+from homeport.services.ec2.errors import Ec2Error, malformed, missing, not_found, unsupported
+from homeport.services.ec2.model import InstanceTags, NetworkInterface, Resource, SecurityGroup, zone_id
 from homeport.services.ec2.plan.filters import Fields, always, predicate
 from homeport.services.ec2.ports import LocalInstance
+from homeport.services.ec2.repo.interfaces import groups_for
 from homeport.services.ec2.repo.shelf import Shelf
-from homeport.services.ec2.view import tag_list
+from homeport.services.ec2.view import interface_view, tag_list
 
 RUNNING = {"Code": 16, "Name": "running"}
 
@@ -82,9 +86,8 @@ def _by_id(found: Sequence[LocalInstance], ids: Sequence[str]) -> list[LocalInst
     return [known[one] for one in sorted(set(ids))] if ids else list(found)
 
 
-def _view(call: Call, one: LocalInstance, resources: dict[str, Any]) -> Answer:
-    own = resources.get(one.instance_id)
-    subnet = resources.get(one.subnet_id)
+def _view(one: LocalInstance, resources: Mapping[str, Resource]) -> Answer:
+    own, interface = resources.get(one.instance_id), resources.get(one.interface_id)
     view: Answer = {
         "InstanceId": one.instance_id,
         "InstanceType": one.instance_type,
@@ -97,33 +100,55 @@ def _view(call: Call, one: LocalInstance, resources: dict[str, Any]) -> Answer:
             "AvailabilityZoneId": zone_id(one.zone) if one.zone else "",
             "Tenancy": "default",
         },
-        "SecurityGroups": [
-            {"GroupId": group, "GroupName": named.name if isinstance(named, SecurityGroup) else ""}
-            for group in one.groups
-            for named in (resources.get(group),)
-        ],
+        "SecurityGroups": [],
         "NetworkInterfaces": [],
         "BlockDeviceMappings": [],
         "Tags": tag_list({**one.tags, **(own.tags if isinstance(own, InstanceTags) else {})}),
     }
-    if one.address:
-        view |= {"PrivateIpAddress": one.address, "PrivateDnsName": private_name(one.address, call.region)}
-    if isinstance(subnet, Subnet):
-        view |= {"SubnetId": subnet.resource_id, "VpcId": subnet.vpc_id}
+    if isinstance(interface, NetworkInterface):
+        view |= _placed(interface, resources)
     if one.profile_arn:
         view["IamInstanceProfile"] = {"Arn": one.profile_arn}
     return view
 
 
 async def _views(call: Call, ec2: Ec2, req: Request, found: Sequence[LocalInstance]) -> list[Answer]:
-    ids = {one.instance_id for one in found} | {one.subnet_id for one in found if one.subnet_id}
-    ids |= {group for one in found for group in one.groups}
+    ids = {one.instance_id for one in found} | {one.interface_id for one in found if one.interface_id}
 
-    def work(shelf: Shelf) -> dict[str, Any]:
-        return dict(shelf.any_of(ids))
+    def work(shelf: Shelf) -> Mapping[str, Resource]:
+        own = shelf.any_of(ids)
+        groups = {group for one in own.values() if isinstance(one, NetworkInterface) for group in one.groups}
+        return {**own, **shelf.any_of(groups)}
 
     resources = await look(call, ec2, req, work)
-    return [_view(call, one, resources) for one in found]
+    return [_view(one, resources) for one in found]
+
+
+def _placed(interface: NetworkInterface, resources: Mapping[str, Resource]) -> Answer:
+    """What an instance shows of its one interface."""
+    names = {key: one.name for key, one in resources.items() if isinstance(one, SecurityGroup)}
+    shown = interface_view(interface, names)
+    kept = (
+        "NetworkInterfaceId", "InterfaceType", "Description", "SubnetId", "VpcId", "OwnerId", "Status",
+        "MacAddress", "PrivateIpAddress", "PrivateDnsName", "PrivateIpAddresses", "Ipv6Addresses",
+        "SourceDestCheck", "Groups",
+    )  # fmt: skip
+    attached = ("AttachmentId", "AttachTime", "DeleteOnTermination", "DeviceIndex", "Status")
+    held = shown.get("Attachment", {})
+    return {
+        "PrivateIpAddress": interface.address,
+        "PrivateDnsName": shown["PrivateDnsName"],
+        "SubnetId": interface.subnet_id,
+        "VpcId": interface.vpc_id,
+        "SecurityGroups": shown["Groups"],
+        "SourceDestCheck": True,
+        "NetworkInterfaces": [
+            {
+                **{name: shown[name] for name in kept},
+                "Attachment": {name: held[name] for name in attached if name in held},
+            }
+        ],
+    }
 
 
 @serve("DescribeInstances", "Filters", "InstanceIds", "IncludeManagedResources", "NextToken", "MaxResults")
@@ -192,12 +217,12 @@ async def describe_instance_status(call: Call, ec2: Ec2, req: Request) -> Answer
 async def describe_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Answer:
     """One attribute, of those that a local instance has."""
     (one,) = _by_id(await ec2.instances.all(call.account_id, call.region), [req["InstanceId"]])
-    check_dry_run(req)
+    (view,) = await _views(call, ec2, req, [one])
     match req["Attribute"]:
         case "instanceType":
             shown: Answer = {"InstanceType": {"Value": one.instance_type}}
         case "groupSet":
-            shown = {"Groups": [{"GroupId": group} for group in one.groups]}
+            shown = {"Groups": view["SecurityGroups"]}
         case "disableApiTermination":
             shown = {"DisableApiTermination": {"Value": False}}
         case "disableApiStop":
@@ -209,6 +234,33 @@ async def describe_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Ans
         case name:
             raise unsupported(f"The attribute {name}")
     return {"InstanceId": one.instance_id, **shown}
+
+
+@serve(
+    "ModifyInstanceAttribute",
+    "InstanceId",
+    "Groups",
+    resources=nothing,
+    needs=guarded("InstanceId", "Groups"),
+)
+async def modify_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Answer:
+    """The security groups of a local instance, which are its interface's."""
+    (one,) = _by_id(await ec2.instances.all(call.account_id, call.region), [req["InstanceId"]])
+    if not req.get("Groups"):
+        raise missing("groups")
+
+    def work(shelf: Shelf) -> None:
+        interface = shelf.find(NetworkInterface, one.interface_id) if one.interface_id else None
+        if interface is None:
+            raise Ec2Error(
+                "IncorrectState",
+                f"The instance '{one.instance_id}' has no address in a VPC here: it is another machine's.",
+            )
+        groups = groups_for(shelf, interface.vpc_id, req["Groups"])
+        shelf.save(msgspec.structs.replace(interface, groups=groups))
+
+    await change(call, ec2, req, work)
+    return {}
 
 
 @serve("DescribeInstanceTypes", "InstanceTypes", "Filters", "NextToken", "MaxResults")

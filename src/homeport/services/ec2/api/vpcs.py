@@ -6,7 +6,18 @@ import msgspec
 
 from homeport.core.call import Call
 from homeport.services.ec2.api.access import guarded, nothing
-from homeport.services.ec2.api.context import Answer, Ec2, Request, age, change, chosen, look, page, serve
+from homeport.services.ec2.api.context import (
+    Answer,
+    Ec2,
+    Request,
+    age,
+    change,
+    chosen,
+    look,
+    page,
+    ranges,
+    serve,
+)
 from homeport.services.ec2.errors import Ec2Error, clashing, in_use, invalid, missing, unsupported
 from homeport.services.ec2.model import (
     InternetGateway,
@@ -19,8 +30,9 @@ from homeport.services.ec2.model import (
 )
 from homeport.services.ec2.plan.cidrs import vpc_range
 from homeport.services.ec2.plan.filters import Fields, always, flag
+from homeport.services.ec2.plan.ranges import check_range
 from homeport.services.ec2.plan.tags import specified
-from homeport.services.ec2.repo.networks import add_default_network, add_vpc
+from homeport.services.ec2.repo.networks import add_default_network, add_vpc, all_ranges
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.view import vpc_view
 
@@ -67,9 +79,11 @@ async def create_vpc(call: Call, ec2: Ec2, req: Request) -> Answer:
     if req.get("InstanceTenancy", "default") != "default":
         raise unsupported(f"The tenancy {req['InstanceTenancy']}")
     cidr, tags = vpc_range(req["CidrBlock"]), specified(req, "vpc")
+    known = await ranges(ec2, call.account_id, call.region)
 
     def work(shelf: Shelf) -> Vpc:
         _check_room(shelf)
+        check_range(cidr, all_ranges(shelf), known.kept, known.routed)
         return add_vpc(shelf, ec2.ids, cidr=cidr, is_default=False, tags=tags)
 
     return {"Vpc": vpc_view(await change(call, ec2, req, work))}
@@ -78,6 +92,7 @@ async def create_vpc(call: Call, ec2: Ec2, req: Request) -> Answer:
 @serve("CreateDefaultVpc", resources=nothing, needs=guarded(creates="vpc"))
 async def create_default_vpc(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Another default network, after the first was deleted."""
+    known = await ranges(ec2, call.account_id, call.region)
 
     def work(shelf: Shelf) -> Vpc:
         if there := [one.resource_id for one in shelf.all(Vpc) if one.is_default]:
@@ -86,7 +101,7 @@ async def create_default_vpc(call: Call, ec2: Ec2, req: Request) -> Answer:
                 f"A Default VPC already exists for this account in this region: {there[0]}",
             )
         _check_room(shelf)
-        return add_default_network(shelf, ec2.ids)
+        return add_default_network(shelf, ec2.ids, known)
 
     return {"Vpc": vpc_view(await change(call, ec2, req, work))}
 

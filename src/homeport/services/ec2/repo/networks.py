@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
+from sqlalchemy import select
 
 from homeport.core.ids import Ids
 from homeport.services.ec2.model import (
@@ -18,11 +21,21 @@ from homeport.services.ec2.model import (
     Vpc,
 )
 from homeport.services.ec2.plan.cidrs import default_ranges
+from homeport.services.ec2.plan.ranges import default_range
 from homeport.services.ec2.plan.zones import zones
 from homeport.services.ec2.repo.shelf import OPENED, Shelf
+from homeport.services.ec2.repo.tables import resources
 
-DEFAULT_RANGE = "172.31.0.0/16"
 EVERYWHERE = "0.0.0.0/0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranges:
+    """What was known of this machine's ranges when the transaction began, as `ports.Ground` tells it."""
+
+    home: str = ""
+    kept: tuple[str, ...] = ()
+    routed: tuple[str, ...] = ()
 
 
 def fresh_id(ids: Ids, prefix: str) -> str:
@@ -30,18 +43,19 @@ def fresh_id(ids: Ids, prefix: str) -> str:
     return f"{prefix}-0{ids.token(8).hex()}"
 
 
-def open_account(shelf: Shelf, ids: Ids) -> None:
+def open_account(shelf: Shelf, ids: Ids, ranges: Ranges) -> None:
     """Give an account its default network here, once in its life."""
     if shelf.is_open():
         return
     opened = Opened(account_id=shelf.account_id, region=shelf.region, resource_id=OPENED)
     shelf.add(opened)
-    add_default_network(shelf, ids)
+    add_default_network(shelf, ids, ranges)
 
 
-def add_default_network(shelf: Shelf, ids: Ids) -> Vpc:
+def add_default_network(shelf: Shelf, ids: Ids, ranges: Ranges) -> Vpc:
     """A default VPC with a subnet in each zone and a way out. Source: VPC user guide, "Default VPCs"."""
-    vpc = add_vpc(shelf, ids, cidr=DEFAULT_RANGE, is_default=True, tags={})
+    wanted = default_range(ranges.home, all_ranges(shelf), ranges.kept, ranges.routed)
+    vpc = add_vpc(shelf, ids, cidr=wanted, is_default=True, tags={})
     here = zones(shelf.region)
     for zone, cidr in zip(here, default_ranges(vpc.cidr, len(here)), strict=True):
         add_subnet(shelf, ids, vpc, cidr=cidr, zone=zone, is_default=True, tags={})
@@ -136,6 +150,14 @@ def add_group(
         )
     )
     return group
+
+
+def all_ranges(shelf: Shelf) -> tuple[str, ...]:
+    """The ranges of all VPCs, of all accounts and regions: they are on one machine."""
+    rows = shelf.tx.execute(
+        select(resources.c.body).where(resources.c.kind == Vpc.type).order_by(resources.c.id)
+    )
+    return tuple(row[0].cidr for row in rows)
 
 
 def add_subnet(

@@ -1,0 +1,70 @@
+"""The network of `homeport up`: its range, and the places of the local instances in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from homeport.app.addresses import hold_addresses, local_addresses, planned_addresses, settle_ground
+from homeport.app.ec2_instances import Place, settle_places
+from homeport.app.local_nodes import instance_id
+from homeport.app.network_ground import NetworkGround, NoGround, missing_means
+from homeport.app.settings import UpSettings
+from homeport.app.wiring import ControlPlane
+from homeport.node.commands import CommandError, run_command
+from homeport.node.instance_net import InstanceAddress
+from homeport.services.ec2 import manifest as ec2
+
+Report = Callable[[str, Mapping[str, Any]], None]
+
+
+async def find_ground(settings: UpSettings, report: Report) -> NetworkGround | NoGround:
+    """The installation's own range, or why this process can have none."""
+    if (missing := missing_means(is_root=os.geteuid() == 0)) is not None:
+        return missing
+    try:
+        return await settle_ground(
+            run_command,
+            settings.installation_id,
+            settings.data_dir,
+            account_id=settings.account_id,
+            region=settings.region,
+        )
+    except CommandError as error:
+        report("network.unavailable", {"error": str(error)})
+        return NoGround(why=f"this machine lets Homeport make no network: {error}")
+
+
+async def place_instances(
+    settings: UpSettings, report: Report, plane: ControlPlane, ground: NetworkGround | NoGround
+) -> tuple[InstanceAddress, ...]:
+    """An address for each local instance: of its interface in the default VPC, where there is one."""
+    installation, count = settings.installation_id, settings.instances
+    if isinstance(ground, NoGround):
+        return await local_addresses(run_command, installation, count, report) if count else ()
+    planned = planned_addresses(ground, count)
+    places = [
+        Place(
+            instance_id=instance_id(installation, one.index),
+            zone=f"{settings.region}{one.zone}",
+            address=one.ip,
+        )
+        for one in planned
+    ]
+    context = next(one.context for one in plane.services if one.name == ec2.name)
+    await ec2.open_here(context, settings.account_id, settings.region)
+    held = await settle_places(
+        plane.store,
+        plane.clock,
+        plane.ids,
+        account_id=settings.account_id,
+        region=settings.region,
+        places=places,
+    )
+    found = tuple(
+        replace(one, ip=held[place.instance_id]) for one, place in zip(planned, places, strict=True)
+    )
+    await hold_addresses(run_command, installation, found)
+    return found
