@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -170,6 +170,8 @@ class FakeControlPlane:
         self.objects: dict[str, bytes] = {}
         self.refusals: list[ApiError] = []
         self.violations: list[str] = []
+        self.on_final: Callable[[Task], None] = lambda task: None
+        """Called when a task is said to have stopped."""
         self.down = False
         self.frame_loss = 0.0
         self.frame_repeat = 0.0
@@ -310,6 +312,8 @@ class FakeControlPlane:
         record.status = report["status"]
         record.delivered = True
         record.reports.append(report)
+        if report["status"] == "STOPPED":
+            self.on_final(record.task)
         self.changed.set()
 
     def heard(self, wire: _Wire, frame: Frame) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
+from homeport.agentproto.messages import Task
 from homeport.node.ports import (
     ContainerSpec,
     Counters,
@@ -17,6 +19,27 @@ from homeport.node.ports import (
 from tests.kit.machine import FakeMachine
 
 PAUSE_IMAGE = "pause:1"
+
+
+def interface(address: str = "10.99.0.20", number: int = 1) -> dict[str, Any]:
+    """A network interface as a payload has it. Source: recordings of the real agent."""
+    return {
+        "attachmentArn": f"arn:aws:ecs:us-east-1:000000000000:attachment/a{number}",
+        "ec2Id": f"eni-{number:017x}",
+        "macAddress": f"02:aa:bb:cc:dd:{number % 256:02x}",
+        "ipv4Addresses": [{"primary": True, "privateAddress": address}],
+        "subnetGatewayIpv4Address": "10.99.0.1/24",
+        "domainNameServers": ["10.99.0.2"],
+        "domainName": ["ec2.internal"],
+        "privateDnsName": f"ip-{address.replace('.', '-')}.ec2.internal",
+    }
+
+
+def address_in(task: Task) -> str:
+    """Of the task's interface; empty: it has none."""
+    for eni in task.elastic_network_interfaces:
+        return str(eni["ipv4Addresses"][0]["privateAddress"])
+    return ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -45,7 +68,9 @@ class FakeSandboxes:
             machine.add_image(PAUSE_IMAGE)
 
     async def ensure(self, spec: SandboxSpec) -> Sandbox:
-        lost = await self.machine.answer("sandboxes.ensure")
+        if self._whole(spec.name) is None:
+            self._begin(spec)
+        lost = await self.machine.answer("sandboxes.ensure")  # whoever dies here leaves half of it
         made = self._make(spec)
         self.machine.finish(lost)
         return made
@@ -76,20 +101,22 @@ class FakeSandboxes:
         self.namespaces[name].whole = False
         self.machine.tell(name)
 
-    def _make(self, spec: SandboxSpec) -> Sandbox:
-        if (found := self._whole(spec.name)) is not None:
-            self.namespaces[spec.name].spec = spec
-            return found
+    def _begin(self, spec: SandboxSpec) -> None:
         self._check_free(spec)
-        known = self.namespaces.get(spec.name)
-        if known is None:
+        if spec.name not in self.namespaces:
             self._inner += 1
             address = (
                 spec.interface.address
                 if spec.interface
                 else f"10.222.{self._inner // 250}.{self._inner % 250}"
             )
-            known = self.namespaces[spec.name] = FakeNamespace(spec=spec, address=address, whole=False)
+            self.namespaces[spec.name] = FakeNamespace(spec=spec, address=address, whole=False)
+
+    def _make(self, spec: SandboxSpec) -> Sandbox:
+        if (found := self._whole(spec.name)) is not None:
+            self.namespaces[spec.name].spec = spec
+            return found
+        known = self.namespaces[spec.name]
         if self.refusals:
             raise self.refusals.pop(0)
         self.machine.make(

@@ -27,11 +27,12 @@ from homeport.agentproto.messages import (
     Volume,
 )
 from homeport.core.clock import LoopClock
-from homeport.node.names import container_name
-from homeport.node.ports import RunState
+from homeport.node.names import NETWORK_PAUSE, container_name, sandbox_part
+from homeport.node.ports import Drivers, RunState
 from homeport.node.state import VolatileDisk
 from tests.kit.machine import FakeContainer
 from tests.kit.node import FakeControlPlane, FakeMachine, container, make_agent, task
+from tests.kit.sandboxes import FakeSandboxes, address_in, interface, with_sandboxes
 
 
 def seeds() -> range:
@@ -52,6 +53,11 @@ class World:
     rebooted: bool = False
     meddled: set[str] = field(default_factory=set)
     calm: bool = False
+    with_networks: bool = False
+    """Networks are sandboxes, so that tasks may be awsvpc, too."""
+    sandboxes: FakeSandboxes = field(init=False)
+    drivers: Drivers = field(init=False)
+    interfaces: int = 0
 
     def __post_init__(self) -> None:
         self.dice = random.Random(self.seed)
@@ -61,10 +67,13 @@ class World:
         self.machine.registry = {"slow:1": 40.0, "quick:1": 1.0}
         self.machine.event_loss = 0.1
         self.machine.on_start = self._started
+        sandboxed, self.sandboxes = with_sandboxes(self.machine)
+        self.drivers = sandboxed if self.with_networks else self.machine.drivers
         self.plane = FakeControlPlane(self.clock, seed=self.seed)
         self.plane.frame_loss = 0.1
         self.plane.frame_repeat = 0.2
         self.plane.answer_loss = 0.1
+        self.plane.on_final = self._over
 
     def _latency(self) -> float:
         return 0.0 if self.calm else self.dice.choice((0.0, 0.01, 0.1, 1.0))
@@ -75,9 +84,29 @@ class World:
         names = [f"c{i}" for i in range(self.dice.randint(1, 4))]
         containers = [self._some_container(name, names[:i]) for i, name in enumerate(names)]
         volumes = (Volume(name="v", host=HostVolume()),)
+        if self.with_networks and self.dice.random() < 0.4:
+            return self._with_interface(f"t{index}", containers, volumes)
         if self.dice.random() < 0.1:
             return task(f"t{index}", *containers, network_mode="awsvpc")
         return task(f"t{index}", *containers, volumes=volumes, pid_mode=self.dice.choice(("", "", "task")))
+
+    def _with_interface(self, name: str, containers: list[Container], volumes: tuple[Volume, ...]) -> Task:
+        """An awsvpc task. The control plane gives an address to others once it heard that a task stopped."""
+        held = {
+            address_in(self.wanted[arn])
+            for arn, record in self.plane.tasks.items()
+            if record.status != "STOPPED"
+        }
+        address = next(one for n in range(10, 50) if (one := f"10.99.0.{n}") not in held)
+        self.interfaces += 1
+        return task(
+            name,
+            *containers,
+            volumes=volumes,
+            network_mode="awsvpc",
+            elastic_network_interfaces=(interface(address, self.interfaces),),
+            pid_mode=self.dice.choice(("", "task")),
+        )
 
     def _some_container(self, name: str, before: list[str]) -> Container:
         command = self.dice.choice(
@@ -104,7 +133,7 @@ class World:
             members["restart_policy"] = RestartPolicy(enabled=True, restart_attempt_period=15)
         if self.dice.random() < 0.3:
             members["port_mappings"] = (
-                PortMapping(container_port=80, host_port=self.dice.choice((0, 0, 8080))),
+                PortMapping(container_port=80, host_port=self.dice.choice((0, 0, 0 if before else 8080))),
             )
         if self.dice.random() < 0.3:
             members["mount_points"] = (MountPoint(source_volume="v", container_path="/v"),)
@@ -134,6 +163,13 @@ class World:
         for dependency in mine.depends_on:
             self._met(wanted, mine, dependency)
 
+    def _over(self, ended: Task) -> None:
+        """Whoever hears that a task is over gives its address and its ports to others."""
+        names = {container_name(ended, sandbox_part(each.name)) for each in ended.containers}
+        names.add(container_name(ended, NETWORK_PAUSE))
+        if left := names & self.sandboxes.namespaces.keys():
+            self.violations.append(f"{ended.arn} is over, and there still is {left}")
+
     def _met(self, wanted: Task, mine: Container, dependency: ContainerDependency) -> None:
         name = container_name(wanted, dependency.container_name)
         other = self.machine.containers.get(name)
@@ -150,19 +186,21 @@ class World:
             self.violations.append(f"{mine.name} of {wanted.arn} started before {dependency}")
 
     def judge(self) -> list[str]:
-        found = [*self.violations, *self.plane.violations]
+        found = [*self.violations, *self.plane.violations, *self.sandboxes.violations]
         for arn, record in self.plane.tasks.items():
             finals = {repr(report) for report in record.final}
             if len(finals) != 1:
                 found.append(f"{arn} has {len(finals)} final reports: {record.final}")
             elif record.final:
                 found += self._lies(record.final[0])
-        made = Counter(name for kind, name in self.machine.history if kind == "create")
+        networks = set(self.sandboxes.made)
+        made = Counter(n for kind, n in self.machine.history if kind == "create" and n not in networks)
         found += [f"{name} was made {count} times" for name, count in made.items() if count > 1]
         for what, left in (
             ("containers", self.machine.containers),
             ("volumes", self.machine.volumes),
             ("cgroups", self.machine.cgroups),
+            ("networks", self.sandboxes.namespaces),
         ):
             if left:
                 found.append(f"{what} are left: {sorted(left)}")
@@ -200,6 +238,7 @@ async def live(world: World) -> None:
             world.machine,
             world.plane,
             disk=world.disk,
+            drivers=world.drivers,
             seed=world.dice.randrange(1 << 30),
             pause_image="pause:1",
             cleanup_wait_seconds=30,
@@ -222,7 +261,7 @@ async def trouble(world: World) -> None:
     """One thing goes wrong after the other."""
     while True:
         await asyncio.sleep(world.dice.uniform(1, 60))
-        match world.dice.choice(("engine", "plane", "crash", "vanish", "stop", "nothing", "sockets")):
+        match world.dice.choice(("engine", "plane", "crash", "vanish", "stop", "link", "sockets")):
             case "engine":
                 world.machine.go_down()
                 await asyncio.sleep(world.dice.uniform(0.5, 20))
@@ -244,6 +283,8 @@ async def trouble(world: World) -> None:
                 name = world.dice.choice(running).spec.name
                 world.meddled.add(name)
                 world.machine.vanish(name)
+            case "link" if world.dice.random() < 0.3 and world.sandboxes.namespaces:
+                world.sandboxes.break_link(world.dice.choice(sorted(world.sandboxes.namespaces)))
             case "stop" if world.plane.tasks:
                 world.plane.stop_task(world.dice.choice(sorted(world.plane.tasks)))
 
@@ -282,5 +323,13 @@ async def drama(world: World) -> None:
 @pytest.mark.parametrize("seed", seeds())
 async def test_a_node_survives_bad_luck(seed: int) -> None:
     world = World(seed, LoopClock(datetime(2030, 1, 1, tzinfo=UTC)))
+    await drama(world)
+    assert world.judge() == []
+
+
+@pytest.mark.looptime(noop_cycles=1)
+@pytest.mark.parametrize("seed", seeds())
+async def test_a_node_with_networks_of_its_own_survives_bad_luck(seed: int) -> None:
+    world = World(seed, LoopClock(datetime(2030, 1, 1, tzinfo=UTC)), with_networks=True)
     await drama(world)
     assert world.judge() == []

@@ -197,6 +197,7 @@ class NodeAgent:
         telemetry = Telemetry(
             engine,
             self._drivers.containers,
+            sandboxes=self._drivers.sandboxes,
             cluster=self.settings.cluster,
             instance=self.instance_arn,
             send=send,
@@ -310,7 +311,13 @@ class NodeAgent:
 
     async def _register(self, api: Api, info: EngineInfo, arn: str) -> str:
         """Register, or register again; the instance's ARN."""
-        request = registration(self.settings, info, arn, task_limits=self._drivers.cgroups is not None)
+        request = registration(
+            self.settings,
+            info,
+            arn,
+            task_limits=self._drivers.cgroups is not None,
+            task_networks=self._drivers.sandboxes is not None,
+        )
         request["clientToken"] = uuid(self._ids)
 
         async def call() -> Mapping[str, Any]:

@@ -66,8 +66,13 @@ def platform_devices(total: Claim) -> list[dict[str, str]]:
     return [{"id": gpu, "type": "GPU"} for gpu in sorted(total.gpus)]
 
 
-def attributes(info: EngineInfo, settings: NodeSettings, *, task_limits: bool) -> list[dict[str, str]]:
-    """Capabilities and values, sorted by name. `task_limits`: tasks get cgroups of their own."""
+def attributes(
+    info: EngineInfo, settings: NodeSettings, *, task_limits: bool, task_networks: bool = False
+) -> list[dict[str, str]]:
+    """Capabilities and values, sorted by name.
+
+    `task_limits`: tasks get cgroups of their own; `task_networks`: and interfaces of the VPC.
+    """
     names = [f"{_OLD}privileged-container", f"{_OLD}ecr-auth"]
     newest = _minor(info.api_version)
     names += [f"{_OLD}docker-remote-api.{v}" for v in API_VERSIONS if _minor(v) <= newest]
@@ -83,6 +88,8 @@ def attributes(info: EngineInfo, settings: NodeSettings, *, task_limits: bool) -
         names += [f"{_OLD}task-iam-role", f"{_OLD}task-iam-role-network-host"]
     if task_limits:
         names += [f"{_NEW}task-cpu-mem-limit", f"{_NEW}increased-task-cpu-limit"]
+    if task_networks:
+        names.append(f"{_NEW}task-eni")
     if settings.pause_image:
         names.append(f"{_NEW}pid-ipc-namespace-sharing")
     if settings.external:

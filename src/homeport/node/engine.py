@@ -67,6 +67,10 @@ class Engine:
         """The container that owns a metadata endpoint id."""
         return self._by_endpoint.get(endpoint)
 
+    def by_docker_name(self, docker_name: str) -> TaskOwner | None:
+        """The task that a container belongs to."""
+        return self._by_name.get(docker_name)
+
     def running_tasks(self) -> tuple[TaskIdentifier, ...]:
         """Tasks whose desired status is RUNNING."""
         return tuple(
@@ -117,8 +121,9 @@ class Engine:
             return None
         if task.desired_status == "STOPPED":
             return self._refuse(task.arn, UNKNOWN_TASK)
+        sandboxed = self._tools.drivers.sandboxes is not None
         try:
-            rules = rules_of(task, self._tools.settings)
+            rules = rules_of(task, self._tools.settings, sandboxed=sandboxed)
             claim = claim_of(task)
             if lacking := self._admission.never_fits(claim):
                 raise MalformedTaskError(lacking)  # noqa: TRY301 - one way to refuse
@@ -126,7 +131,8 @@ class Engine:
             log.warning("task.refused", task=task.arn, reason=str(error))
             return self._refuse(task.arn, f"UnrecognizedTaskError: Error loading task - {error}")
         self._keep_credentials(task)
-        owner = self._adopt(without_secrets(task), SavedProgress(state=TaskState()), rules=rules)
+        state = TaskState(sandboxed=sandboxed)
+        owner = self._adopt(without_secrets(task), SavedProgress(state=state), rules=rules)
         self._tools.host_ports.hold(
             task.arn, [(port, "tcp") for port in claim.tcp] + [(port, "udp") for port in claim.udp]
         )

@@ -88,19 +88,23 @@ class ContainerRule:
     restarts: Restarts | None = None
     health_checked: bool = False
     internal: bool = False
-    """The node's own, in no report: the holder of shared namespaces."""
+    """The node's own, in no report: a holder of namespaces."""
+    sandbox: bool = False
+    """An internal one that holds a network: the sandbox driver makes and removes it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRules:
     """A task as a graph of containers, in the order of the payload.
 
-    `dependents` names, for each container, those that wait for it (and stop before it).
+    `dependents` names, for each container, those that wait for it (and stop before it);
+    `networks`, for each container that joins one, the holder of its network.
     """
 
     arn: str
     containers: Mapping[str, ContainerRule]
     dependents: Mapping[str, tuple[str, ...]]
+    networks: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +160,8 @@ class TaskState:
 
     desired: Desired = Desired.RUNNING
     admitted: bool = False
+    sandboxed: bool = False
+    """Its networks are sandboxes. Decided when it is accepted: what runs stays where it is."""
     preparation: Preparation = Preparation.NONE
     containers: Mapping[str, ContainerState] = field(default_factory=dict)
     reason: str = ""
@@ -227,7 +233,9 @@ class MarkStopped:
 
 @dataclass(frozen=True, slots=True)
 class StopTask:
-    """An essential container is gone: everything else stops."""
+    """An essential container, or a network, is gone: everything else stops."""
+
+    reason: str = ""
 
 
 Action: TypeAlias = Prepare | Pull | Create | Start | Restart | Stop | Cancel | MarkStopped | StopTask

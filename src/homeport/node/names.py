@@ -9,6 +9,9 @@ from homeport.agentproto.messages import Task
 
 PAUSE_CONTAINER = "~internal~ecs~pause~namespace"
 """The agent's own name for the container that holds shared PID and IPC namespaces."""
+NETWORK_PAUSE = "~internal~ecs~pause"
+"""The agent's own name for the container that holds an awsvpc task's network."""
+_INTERNAL = "~internal~"
 
 
 def task_id(task_arn: str) -> str:
@@ -20,6 +23,16 @@ def _name(task: Task, part: str, kind: str) -> str:
     proof = sha256(f"{kind}\n{task.arn}\n{part}".encode()).hexdigest()[:20]
     clean = re.sub(r"[^A-Za-z0-9-]", "", part)
     return f"ecs-{task.family}-{task.version}-{clean}-{proof}"
+
+
+def is_internal(container: str) -> bool:
+    """Whether the name is of a container of the node's own; no task definition can name one like that."""
+    return container.startswith(_INTERNAL)
+
+
+def sandbox_part(container: str) -> str:
+    """The name, within its task, of the holder of one container's network in bridge mode."""
+    return f"{_INTERNAL}ecs~sandbox~{container}"
 
 
 def container_name(task: Task, container: str) -> str:

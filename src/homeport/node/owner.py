@@ -201,8 +201,8 @@ class TaskOwner:
                 self.record.change(
                     name, lambda known: lifecycle.stopped(known, exit_code=exit_code, reason=reason, at=now)
                 )
-            case StopTask():
-                self.record.want_stopped(now)
+            case StopTask(reason):
+                self.record.want_stopped(now, reason=reason)
 
     async def _sleep_until(self, wake_at: datetime | None) -> None:
         if self._over:
@@ -252,7 +252,7 @@ class TaskOwner:
     async def _remove(self) -> None:
         try:
             await self._work.steps.while_away(
-                lambda: cleanup.remove_task(self._tools, self.task, self.record.rules.containers)
+                lambda: cleanup.remove_task(self._tools, self.task, self.record.rules)
             )
         except DriverError as error:
             log.warning("task.cleanup_failed", task=self.task.arn, error=str(error))

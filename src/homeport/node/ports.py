@@ -106,6 +106,8 @@ class ImageInfo:
     size_bytes: int = 0
     names: tuple[str, ...] = ()
     created_at: datetime | None = None
+    exposed: tuple[str, ...] = ()
+    """Ports that its Dockerfile names: `80/tcp`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

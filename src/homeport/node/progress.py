@@ -8,13 +8,15 @@ Rules:
 - a container is pulled, created and started only while all its conditions hold;
 - a condition that can never hold any more stops its container with exit code 143;
 - an essential container that is stopped stops the task;
-- on the way down a container is stopped after everything that depends on it.
+- on the way down a container is stopped after everything that depends on it;
+- images are pulled while the node makes its own containers;
+- a network is removed whenever any of it may be there, and one that is lost stops the task.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from homeport.node.model import (
@@ -79,6 +81,10 @@ def plan_progress(
         rule.essential and _of(state, name).phase is Phase.STOPPED for name, rule in rules.containers.items()
     ):
         return Plan(actions=(StopTask(),))
+    for name, rule in rules.containers.items():
+        known = _of(state, name)
+        if rule.sandbox and known.phase is Phase.RUNNING and known.reason:
+            return Plan(actions=(StopTask(known.reason),))
     if not state.admitted:
         return Plan()
     return _plan_up(rules, state, busy=busy, preparing=preparing, now=now, pull_upfront=pull_upfront)
@@ -186,13 +192,19 @@ def _plan_up(
         wake_at = earliest(wake_at, way.wake_at)
         if way.never:
             actions.append(MarkStopped(name, UNREACHABLE_EXIT_CODE, f"DependencyError: {way.never}"))
-        elif known.phase is Phase.NONE and (way.open or pull_upfront):
+        elif known.phase is Phase.NONE and (way.open or pull_upfront or _may_pull(rules, state, rule, now)):
             actions.append(Pull(name))
         elif way.open and known.phase is Phase.PULLED and ready:
             actions.append(Create(name))
         elif way.open and known.phase is Phase.CREATED:
             actions.append(Start(name))
     return Plan(actions=tuple(actions), wake_at=wake_at)
+
+
+def _may_pull(rules: TaskRules, state: TaskState, rule: ContainerRule, now: datetime) -> bool:
+    """Whether it waits for nothing but containers of the node's own."""
+    waits = tuple(each for each in rule.depends_on if not rules.containers[each.container].internal)
+    return gate(rules, state, replace(rule, depends_on=waits), now).open
 
 
 def _plan_down(rules: TaskRules, state: TaskState, busy: Mapping[str, Step]) -> Plan:
@@ -206,8 +218,15 @@ def _plan_down(rules: TaskRules, state: TaskState, busy: Mapping[str, Step]) -> 
             actions.append(Cancel(name))
         elif step is not None:
             continue
-        elif known.phase is not Phase.RUNNING or known.restart_due:
+        elif not _is_there(rule, known):
             actions.append(MarkStopped(name, known.exit_code))
         elif all(_of(state, other).phase is Phase.STOPPED for other in rules.dependents[name]):
             actions.append(Stop(name, rule.stop_timeout_seconds))
     return Plan(actions=tuple(actions))
+
+
+def _is_there(rule: ContainerRule, known: ContainerState) -> bool:
+    """Whether there is something to stop. Of a network that was begun there may be a part."""
+    if rule.sandbox:
+        return known.start_asked
+    return known.phase is Phase.RUNNING and not known.restart_due

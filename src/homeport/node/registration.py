@@ -57,12 +57,16 @@ def forget_instance(settings: NodeSettings) -> None:
         (settings.data_dir / JOURNAL_FILE).unlink(missing_ok=True)
 
 
-def registration(settings: NodeSettings, info: EngineInfo, arn: str, *, task_limits: bool) -> dict[str, Any]:
+def registration(
+    settings: NodeSettings, info: EngineInfo, arn: str, *, task_limits: bool, task_networks: bool = False
+) -> dict[str, Any]:
     """RegisterContainerInstance's input, without its token."""
     total = attributes.total_claim(info, settings)
     request: dict[str, Any] = {
         "cluster": settings.cluster,
-        "attributes": attributes.attributes(info, settings, task_limits=task_limits),
+        "attributes": attributes.attributes(
+            info, settings, task_limits=task_limits, task_networks=task_networks
+        ),
         "totalResources": attributes.total_resources(total),
         "instanceIdentityDocument": _identity_document(settings, info),
         "instanceIdentityDocumentSignature": "",

@@ -12,17 +12,21 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Any
 
 from homeport.agentproto.messages import Container, Task
 from homeport.node.names import (
+    NETWORK_PAUSE,
     PAUSE_CONTAINER,
     container_name,
     endpoint_id,
     volume_name,
 )
+from homeport.node.networks import is_awsvpc
 from homeport.node.ports import ContainerSpec, DriverError
 from homeport.node.render_json import laid_over
+from homeport.node.render_network import join_network
 
 __all__ = [
     "RenderContext",
@@ -80,16 +84,21 @@ def render_container(
     host_ports: Iterable[HostPort] = (),
     image_env: Iterable[str] = (),
     cgroup_parent: str | None = None,
+    network: str = "",
+    link_env: Mapping[str, str] = MappingProxyType({}),
 ) -> ContainerSpec:
     """The container to create. Raise `DriverError` for what cannot be rendered.
 
     `host_ports` are all published ports, chosen ones and fixed ones alike;
-    `image_env` is the image's own environment (`NAME=value`).
+    `image_env` is the image's own environment (`NAME=value`). `network` is the Docker name of
+    the container whose network it joins: that one publishes its ports, and `link_env` tells it of its links.
     """
     mode = _network_mode(task)
-    config = _base_config(task, container, context, mode=mode, image_env=image_env)
+    if mode == "awsvpc" and not network:
+        raise DriverError("HostConfigError", "an awsvpc task's container joins the task's network")
+    config = _base_config(task, container, context, mode=mode, image_env=image_env, link_env=link_env)
     host = _base_host_config(task, container)
-    ports = tuple(host_ports) if mode == "bridge" else ()
+    ports = tuple(host_ports) if mode == "bridge" and not network else ()
     if ports:
         config["ExposedPorts"] = {f"{port}/{protocol}": {} for port, protocol, _ in ports}
         host["PortBindings"] = _port_bindings(ports, context.host_ip)
@@ -101,18 +110,16 @@ def render_container(
             "DockerClientConfigError",
             "docker health check is nil while container health check type is DOCKER",
         )
-    config["Labels"] = {
-        **(config.get("Labels") or {}),
-        **context.labels,
-        **_labels(task, container.name, context),
-    }
+    config["Labels"] = {**(config.get("Labels") or {}), **labels_of(task, container.name, context)}
     host["NetworkMode"] = mode
+    if network:
+        join_network(config, host, network)
     _add_namespaces(task, host)
     _add_log_options(task, container, host)
     if cgroup_parent is not None:
         host["CgroupParent"] = cgroup_parent
     networking: dict[str, Any] = {}
-    if mode == "bridge" and context.mac_slot is not None and not _has_own_mac(config):
+    if mode == "bridge" and not network and context.mac_slot is not None and not _has_own_mac(config):
         # Docker's API before 1.44 reads the first place, later ones the second.
         mac = mac_address(context.mac_slot, task.arn, container.name)
         config["MacAddress"] = mac
@@ -131,8 +138,8 @@ def _has_own_mac(config: Mapping[str, Any]) -> bool:
 
 
 def needs_pause(task: Task) -> bool:
-    """Whether the task's containers share a PID or IPC namespace that somebody must hold."""
-    return "task" in {task.pid_mode, task.ipc_mode}
+    """Whether somebody must hold a PID or IPC namespace: with awsvpc the network's holder does."""
+    return "task" in {task.pid_mode, task.ipc_mode} and not is_awsvpc(task)
 
 
 def render_pause(task: Task, context: RenderContext, *, cgroup_parent: str | None = None) -> ContainerSpec:
@@ -142,7 +149,7 @@ def render_pause(task: Task, context: RenderContext, *, cgroup_parent: str | Non
         host["IpcMode"] = "shareable"
     if cgroup_parent is not None:
         host["CgroupParent"] = cgroup_parent
-    labels = {**context.labels, **_labels(task, PAUSE_CONTAINER, context)}
+    labels = labels_of(task, PAUSE_CONTAINER, context)
     return ContainerSpec(
         name=container_name(task, PAUSE_CONTAINER),
         image=context.pause_image,
@@ -163,15 +170,22 @@ def mac_address(slot: int, task_arn: str, container: str) -> str:
 
 def _network_mode(task: Task) -> str:
     mode = "bridge" if task.network_mode in DEFAULT_BRIDGE else task.network_mode
-    if mode not in {"bridge", "host", "none"}:
+    if mode not in {"bridge", "host", "none", "awsvpc"}:
         raise DriverError("HostConfigError", f"network mode {mode} is not supported by this node")
     return mode
 
 
 def _base_config(
-    task: Task, container: Container, context: RenderContext, *, mode: str, image_env: Iterable[str]
+    task: Task,
+    container: Container,
+    context: RenderContext,
+    *,
+    mode: str,
+    image_env: Iterable[str],
+    link_env: Mapping[str, str],
 ) -> dict[str, Any]:
-    config: dict[str, Any] = {"Env": _environment(task, container, context, mode, image_env)}
+    environment = _environment(task, container, context, mode=mode, image_env=image_env)
+    config: dict[str, Any] = {"Env": [f"{k}={v}" for k, v in {**link_env, **environment}.items()]}
     command = _overridden_command(container)
     if command is not None:
         config["Cmd"] = list(command)
@@ -192,11 +206,12 @@ def _overridden_command(container: Container) -> tuple[str, ...] | None:
 
 
 def _environment(
-    task: Task, container: Container, context: RenderContext, mode: str, image_env: Iterable[str]
-) -> list[str]:
+    task: Task, container: Container, context: RenderContext, *, mode: str, image_env: Iterable[str]
+) -> dict[str, str]:
     env = dict(container.environment)
     own = endpoint_id(task.arn, container.name)
-    base = {"bridge": context.bridge_metadata, "host": context.host_metadata}.get(mode, "")
+    inside = {"bridge": context.bridge_metadata, "awsvpc": context.bridge_metadata}
+    base = {**inside, "host": context.host_metadata}.get(mode, "")
     if base:
         env["ECS_CONTAINER_METADATA_URI"] = f"{base}/v3/{own}"
         env["ECS_CONTAINER_METADATA_URI_V4"] = f"{base}/v4/{own}"
@@ -207,14 +222,14 @@ def _environment(
                 env["AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"] = path
             else:
                 env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = base + path
-    imds = {"bridge": context.bridge_imds, "host": context.host_imds}.get(mode, "")
+    imds = context.host_imds if mode == "host" else context.bridge_imds if mode in inside else ""
     if imds:
         env.setdefault("AWS_EC2_METADATA_SERVICE_ENDPOINT", imds)
     regions = {"AWS_REGION", "AWS_DEFAULT_REGION"}
     known = env.keys() | {entry.partition("=")[0] for entry in image_env}
     if context.region and not regions & known:
         env |= dict.fromkeys(sorted(regions), context.region)
-    return [f"{name}={value}" for name, value in env.items()]
+    return env
 
 
 def _base_host_config(task: Task, container: Container) -> dict[str, Any]:
@@ -276,8 +291,10 @@ def _add_gpus(
     config["Env"] = [*config["Env"], f"NVIDIA_VISIBLE_DEVICES={','.join(ids)}"]
 
 
-def _labels(task: Task, container: str, context: RenderContext) -> dict[str, str]:
+def labels_of(task: Task, container: str, context: RenderContext) -> dict[str, str]:
+    """What every container of the task carries: whose it is."""
     return {
+        **context.labels,
         f"{LABEL}cluster": context.cluster,
         f"{LABEL}container-name": container,
         f"{LABEL}task-arn": task.arn,
@@ -287,7 +304,8 @@ def _labels(task: Task, container: str, context: RenderContext) -> dict[str, str
 
 
 def _add_namespaces(task: Task, host: dict[str, Any]) -> None:
-    pause = f"container:{container_name(task, PAUSE_CONTAINER)}"
+    holder = NETWORK_PAUSE if is_awsvpc(task) else PAUSE_CONTAINER
+    pause = f"container:{container_name(task, holder)}"
     if task.pid_mode:
         host["PidMode"] = pause if task.pid_mode == "task" else task.pid_mode
     if task.ipc_mode:

@@ -6,13 +6,15 @@ Source: SubmitTaskStateChange of the ECS API model, and recordings of the real a
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from homeport.agentproto.messages import Task
 from homeport.node.lifecycle import container
 from homeport.node.model import ContainerState, Phase, TaskRules, TaskState, TaskStatus
+from homeport.node.names import NETWORK_PAUSE
+from homeport.node.networks import attachment_arn
 from homeport.node.ports import PortBinding
 from homeport.node.progress import task_status
 
@@ -44,6 +46,8 @@ class TaskReport:
     pull_stopped_at: datetime | None = None
     execution_stopped_at: datetime | None = None
     containers: tuple[ContainerReport, ...] = ()
+    attached: tuple[str, ...] = ()
+    """ARNs of attachments that are there."""
 
     @property
     def final(self) -> bool:
@@ -60,10 +64,12 @@ def build_report(task: Task, rules: TaskRules, state: TaskState) -> TaskReport:
     """Everything that can be said about the task now."""
     status = task_status(rules, state)
     containers = (
-        _container(task, name, container(state, name))
+        _container(task, name, _with_network(rules, state, name))
         for name, rule in rules.containers.items()
         if not rule.internal
     )
+    attachment = attachment_arn(task)
+    attached = bool(attachment) and container(state, NETWORK_PAUSE).ran
     return TaskReport(
         task_arn=rules.arn,
         status=status,
@@ -72,7 +78,18 @@ def build_report(task: Task, rules: TaskRules, state: TaskState) -> TaskReport:
         pull_stopped_at=state.pull_stopped_at,
         execution_stopped_at=state.execution_stopped_at,
         containers=tuple(c for c in containers if c is not None),
+        attached=(attachment,) if attached else (),
     )
+
+
+def _with_network(rules: TaskRules, state: TaskState, name: str) -> ContainerState:
+    """What is known of a container; that its network could not be made is why it never ran."""
+    known = container(state, name)
+    network = rules.networks.get(name)
+    if network is None or known.ran:
+        return known
+    reason = container(state, network).reason
+    return replace(known, reason=reason) if reason else known
 
 
 def refusal(arn: str, reason: str) -> TaskReport:
@@ -116,6 +133,8 @@ def request_of(report: TaskReport, task: Task | None, cluster: str) -> dict[str,
         if at is not None:
             request[member] = round(at.timestamp(), 3)
     ranges = _ranges(task) if task is not None else {}
+    if report.attached:
+        request["attachments"] = [{"attachmentArn": arn, "status": "ATTACHED"} for arn in report.attached]
     request["containers"] = [_container_member(c, ranges.get(c.name, ())) for c in report.containers]
     return request
 

@@ -25,12 +25,13 @@ from homeport.node.steps.tools import Tools
 log = get_logger("node.resume")
 
 
-def rules_of(task: Task, settings: NodeSettings) -> TaskRules:
+def rules_of(task: Task, settings: NodeSettings, *, sandboxed: bool) -> TaskRules:
     """The task's rules on this node. Raise `MalformedTaskError`."""
     return task_rules(
         task,
         stop_timeout_seconds=settings.stop_timeout_seconds,
         pause_available=bool(settings.pause_image),
+        sandboxed=sandboxed,
     )
 
 
@@ -45,9 +46,11 @@ def resumed(
     """What a task's owner goes on with; what the task holds is held again."""
     state = replace(progress.state, preparation=Preparation.NONE)
     try:
-        rules = rules_of(task, settings) if task.containers else nothing_to_run(task.arn)
+        rules = nothing_to_run(task.arn)
+        if task.containers:
+            rules = rules_of(task, settings, sandboxed=state.sandboxed)
     except MalformedTaskError as error:  # this version refuses what the one before took
-        rules = _as_it_was(task)
+        rules = _as_it_was(task, sandboxed=state.sandboxed)
         state = replace(state, desired=Desired.STOPPED, reason=state.reason or str(error))
     if state.admitted and task_status(rules, state) is not TaskStatus.STOPPED:
         admission.hold(task.arn, claim_of(task))
@@ -56,10 +59,10 @@ def resumed(
     return rules, SavedProgress(state=state, acked=progress.acked, unsent=progress.unsent)
 
 
-def _as_it_was(task: Task) -> TaskRules:
+def _as_it_was(task: Task, *, sandboxed: bool) -> TaskRules:
     """Enough to stop its containers."""
     bare = tuple(Container(name=container.name, image=container.image) for container in task.containers)
-    return task_rules(Task(arn=task.arn, containers=bare))
+    return task_rules(Task(arn=task.arn, containers=bare), sandboxed=sandboxed)
 
 
 async def clean_orphans(tools: Tools, owner: str, known: Collection[str]) -> None:

@@ -13,13 +13,14 @@ from typing import Any
 from homeport.agentproto.messages import Container, Task
 from homeport.node.model import Condition, ContainerRule, Dependency, Restarts, TaskRules
 from homeport.node.names import PAUSE_CONTAINER
+from homeport.node.networks import MalformedInterfaceError, interface_of, is_awsvpc, with_sandboxes
 from homeport.node.render import needs_pause
 
 DEFAULT_STOP_TIMEOUT_SECONDS = 30.0
 """Source: amazon-ecs-agent, ECS_CONTAINER_STOP_TIMEOUT."""
 
 VOLUME_TYPES = frozenset({"host", "docker", "efs"})
-NETWORK_MODES = frozenset({"", "bridge", "host", "none"})
+NETWORK_MODES = frozenset({"", "bridge", "host", "none", "awsvpc"})
 
 
 class MalformedTaskError(Exception):
@@ -27,12 +28,16 @@ class MalformedTaskError(Exception):
 
 
 def task_rules(
-    task: Task, *, stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS, pause_available: bool = False
+    task: Task,
+    *,
+    stop_timeout_seconds: float = DEFAULT_STOP_TIMEOUT_SECONDS,
+    pause_available: bool = False,
+    sandboxed: bool = False,
 ) -> TaskRules:
     """Raise `MalformedTaskError` when the task contradicts itself or asks for what we lack.
 
-    A task with shared namespaces gets a container of the node's own that holds
-    them: it starts first and stops last.
+    A task with shared namespaces gets containers of the node's own that hold
+    them: they start first and stop last. `sandboxed`: so do networks.
     """
     if not task.containers:
         raise MalformedTaskError("it has no containers")
@@ -40,6 +45,7 @@ def task_rules(
     if len(set(names)) != len(names):
         raise MalformedTaskError("two of its containers have the same name")
     _check_task(task)
+    _check_network(task, sandboxed=sandboxed)
     if needs_pause(task) and not pause_available:
         raise MalformedTaskError("this node has no image to hold namespaces that a task's containers share")
     containers = {
@@ -49,11 +55,14 @@ def task_rules(
     _refuse_cycles(containers)
     if needs_pause(task):
         containers = _with_pause(containers)
+    networks: Mapping[str, str] = {}
+    if sandboxed:
+        containers, networks = with_sandboxes(task, containers)
     dependents = {
         name: tuple(o.name for o in containers.values() if any(d.container == name for d in o.depends_on))
         for name in containers
     }
-    return TaskRules(arn=task.arn, containers=containers, dependents=dependents)
+    return TaskRules(arn=task.arn, containers=containers, dependents=dependents, networks=networks)
 
 
 def host_config(container: Container) -> Mapping[str, Any]:
@@ -93,6 +102,17 @@ def _check_task(task: Task) -> None:
     if kinds := {a.type for a in task.associations} - {"gpu"}:
         raise MalformedTaskError(f"associations ({', '.join(sorted(kinds))}) are not supported by this node")
     _check_volumes(task)
+
+
+def _check_network(task: Task, *, sandboxed: bool) -> None:
+    if not is_awsvpc(task):
+        return
+    if not sandboxed:
+        raise MalformedTaskError("network mode awsvpc is not supported by this node")
+    try:
+        interface_of(task)
+    except MalformedInterfaceError as error:
+        raise MalformedTaskError(str(error)) from error
 
 
 def _check_volumes(task: Task) -> None:

@@ -22,8 +22,10 @@ from homeport.node.metadata.source import (
     TaskView,
     Usage,
 )
+from homeport.node.networks import interface_of, is_awsvpc
 from homeport.node.owner import TaskOwner
 from homeport.node.ports import DriverError, DriverUnavailableError
+from homeport.node.samples import sample_of
 from homeport.node.steps.tools import Tools
 from homeport.node.telemetry import Telemetry
 
@@ -74,8 +76,14 @@ class EngineSource:
 
     async def usage(self, container: ContainerView) -> Usage | None:
         """A sample of now, and the last one that telemetry took."""
+        drivers = self._tools.drivers
+        found = self._engine.by_docker_name(container.docker_name)
         try:
-            now = await self._tools.drivers.containers.sample(container.docker_name)
+            if found is None:
+                return None
+            now = await sample_of(
+                drivers.containers, drivers.sandboxes, found.record, container.container.name
+            )
         except (DriverError, DriverUnavailableError):
             return None
         if now is None:
@@ -177,4 +185,5 @@ class EngineSource:
             known_status=known.phase.name,
             status=owner.record.statuses.get(name),
             restart_count=known.restarts if rule.restarts is not None else None,
+            interface=interface_of(owner.task) if is_awsvpc(owner.task) else None,
         )

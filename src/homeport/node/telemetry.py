@@ -31,8 +31,10 @@ from homeport.core.log import get_logger
 from homeport.node.admission import MEBIBYTE
 from homeport.node.engine import Engine
 from homeport.node.model import ContainerState, Phase
+from homeport.node.networks import is_awsvpc
 from homeport.node.owner import TaskOwner
-from homeport.node.ports import ContainerDriver, DriverError, DriverUnavailableError, Sample
+from homeport.node.ports import ContainerDriver, DriverError, DriverUnavailableError, Sample, SandboxDriver
+from homeport.node.samples import sample_of
 
 log = get_logger("node.telemetry")
 
@@ -48,9 +50,12 @@ class Usage:
 
 
 def metric_of(
-    name: str, usage: Usage, known: ContainerState, *, network: bool, restarts: bool
+    name: str, usage: Usage, known: ContainerState, *, network: bool, restarts: bool, sharing: int = 1
 ) -> ContainerMetric | None:
-    """A container's metrics over the last interval; `None` until there are two samples."""
+    """A container's metrics over the last interval; `None` until there are two samples.
+
+    `sharing`: how many containers have one network, whose traffic is divided among them.
+    """
     now, before = usage.now, usage.before
     if before is None:
         return None
@@ -62,7 +67,7 @@ def metric_of(
         container_name=name,
         cpu_stats_set=_one(cpu),
         memory_stats_set=_one(now.memory_bytes // MEBIBYTE),
-        network_stats_set=_network(now, before, seconds) if network else None,
+        network_stats_set=_network(now, before, seconds, sharing) if network else None,
         storage_stats_set={
             "readSizeBytes": _counter(now.read_bytes),
             "writeSizeBytes": _counter(now.write_bytes),
@@ -84,17 +89,20 @@ def _counter(value: int) -> dict[str, int]:
     }  # fmt: skip
 
 
-def _network(now: Sample, before: Sample, seconds: float) -> dict[str, Any]:
-    stats: dict[str, Any] = {"rxBytes": _counter(now.rx_bytes), "txBytes": _counter(now.tx_bytes)}
+def _network(now: Sample, before: Sample, seconds: float, sharing: int) -> dict[str, Any]:
+    stats: dict[str, Any] = {
+        "rxBytes": _counter(now.rx_bytes // sharing),
+        "txBytes": _counter(now.tx_bytes // sharing),
+    }
     counters = network_counters(now.raw)
     for direction in ("rx", "tx"):
         for kind in ("Dropped", "Errors", "Packets"):
-            stats[f"{direction}{kind}"] = _counter(counters.get(f"{direction}_{kind.lower()}", 0))
+            stats[f"{direction}{kind}"] = _counter(counters.get(f"{direction}_{kind.lower()}", 0) // sharing)
     for member, later, earlier in (
         ("rxBytesPerSecond", now.rx_bytes, before.rx_bytes),
         ("txBytesPerSecond", now.tx_bytes, before.tx_bytes),
     ):
-        rate = max(later - earlier, 0) / seconds
+        rate = max(later - earlier, 0) / seconds / sharing
         stats[member] = {"min": rate, "max": rate, "sum": rate, "sampleCount": 1}
     return stats
 
@@ -146,6 +154,7 @@ class Telemetry:
         engine: Engine,
         containers: ContainerDriver,
         *,
+        sandboxes: SandboxDriver | None = None,
         cluster: str,
         instance: str,
         send: Callable[[Frame], None],
@@ -155,6 +164,7 @@ class Telemetry:
     ) -> None:
         self._engine = engine
         self._containers = containers
+        self._sandboxes = sandboxes
         self._cluster = cluster
         self._instance = instance
         self._send = send
@@ -232,10 +242,10 @@ class Telemetry:
         fresh: dict[str, Usage] = {}
         for owner in owners:
             for name, docker_name in owner.record.docker_names.items():
-                if not owner.record.runs(name):
+                if not owner.record.runs(name) or owner.record.rules.containers[name].sandbox:
                     continue
                 try:
-                    sample = await self._containers.sample(docker_name)
+                    sample = await sample_of(self._containers, self._sandboxes, owner.record, name)
                 except (DriverError, DriverUnavailableError) as error:
                     log.debug("sample.failed", container=docker_name, error=str(error))
                     continue
@@ -256,6 +266,7 @@ class Telemetry:
                 owner.record.of(name),
                 network=owner.task.network_mode in {"", "bridge", "awsvpc"},
                 restarts=rule.restarts is not None,
+                sharing=len(owner.task.containers) if is_awsvpc(owner.task) else 1,
             )
             if metric is not None:
                 metrics.append(metric)

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 
+from homeport.agentproto.messages import Container
 from homeport.core.log import get_logger
 from homeport.core.redact import without_values
 from homeport.node import lifecycle
 from homeport.node.model import Phase, Preparation, Step
+from homeport.node.network_work import NetworkWork
 from homeport.node.ports import DriverError, RunState
 from homeport.node.record import TaskRecord
 from homeport.node.runner import AWAY, StepRunner
@@ -41,6 +43,7 @@ class ContainerWork:
         self._record = record
         self._tools = tools
         self._on_health = on_health
+        self._networks = NetworkWork(record, tools)
         self._preparing: asyncio.Task[None] | None = None
         self._extras: dict[str, Extras] = {}
         self._options: dict[str, tuple[str, ...]] = {}
@@ -70,18 +73,16 @@ class ContainerWork:
     def create(self, name: str) -> None:
         """Create it, with host ports of its own."""
         record = self._record
-        payload = start.payload_container(record.task, name)
-        if (
-            payload is not None
-            and not record.of(name).host_ports
-            and record.task.network_mode in {"", "bridge"}
-        ):
+        is_network = record.rules.containers[name].sandbox
+        payload = self._networks.joining(name) if is_network else start.payload_container(record.task, name)
+        if payload is not None and record.task.network_mode in {"", "bridge"}:
             try:
-                chosen = self._tools.host_ports.assign(record.task.arn, payload)
+                self._assign_ports(payload)
             except DriverError as error:
                 self._gave_up(name, str(error))
                 return
-            record.change(name, lambda known: replace(known, host_ports=chosen))
+        if is_network:  # from here on there may be something of it, whoever asks
+            record.change(name, lambda known: replace(known, start_asked=True))
         self.steps.begin(name, Step.CREATE, lambda: self._create(name))
 
     def start(self, name: str) -> None:
@@ -102,6 +103,12 @@ class ContainerWork:
         for name in sorted(self.dirty - self.steps.busy.keys()):
             self.dirty.discard(name)
             self.steps.begin(name, Step.INSPECT, lambda name=name: self._see(name))  # type: ignore[misc]
+
+    def _assign_ports(self, payload: Container) -> None:
+        record = self._record
+        if not record.of(payload.name).host_ports:
+            chosen = self._tools.host_ports.assign(record.task.arn, payload)
+            record.change(payload.name, lambda known: replace(known, host_ports=chosen))
 
     # ---- the steps --------------------------------------------------------------------------
 
@@ -142,6 +149,9 @@ class ContainerWork:
 
     async def _create(self, name: str) -> None:
         record = self._record
+        if record.rules.containers[name].sandbox:
+            await self._networks.make(name)
+            return
         payload = start.payload_container(record.task, name)
         if payload is not None and name not in self._image_env:
             info = await self._tools.drivers.images.inspect(payload.image)
@@ -153,6 +163,8 @@ class ContainerWork:
             extras=self._extras.get(name, Extras()),
             host_ports=record.of(name).host_ports,
             image_env=self._image_env.get(name, ()),
+            network=self._networks.docker_name(name),
+            link_env=await self._networks.link_environment(name, self._extras),
         )
         docker_name = record.docker_names[name]
         record.change(
@@ -185,17 +197,25 @@ class ContainerWork:
         await self._see(name)
 
     async def _stop(self, name: str, grace_seconds: float) -> None:
+        if self._record.rules.containers[name].sandbox:
+            await self._networks.unmake(name)
+            return
         await stop.stop(self._tools, self._record.docker_names[name], grace_seconds)
         await self._see(name)
 
     async def _see(self, name: str) -> None:
         record = self._record
         self.dirty.discard(name)
+        if record.rules.containers[name].sandbox:
+            await self._networks.see(name)
+            self.unseen.discard(name)
+            return
         status = await health.look(self._tools, record.docker_names[name])
         self.unseen.discard(name)
         if status is None:
             record.statuses.pop(name, None)
         else:
+            status = self._networks.outside(name, status)
             payload = start.payload_container(record.task, name)
             if payload is not None and payload.secrets:
                 self._options[name] = secret_options(status, payload)

@@ -127,6 +127,7 @@ def image_info(body: Mapping[str, Any], wanted: str = "") -> ImageInfo:
         id=body["Id"],
         digest=_digest(body.get("RepoDigests") or (), wanted),
         env=tuple((body.get("Config") or {}).get("Env") or ()),
+        exposed=tuple((body.get("Config") or {}).get("ExposedPorts") or ()),
         size_bytes=body.get("Size", 0),
         names=tuple(name for name in body.get("RepoTags") or () if name != "<none>:<none>"),
         created_at=(datetime.fromtimestamp(created, UTC) if isinstance(created, int) else instant(created)),

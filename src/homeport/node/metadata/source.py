@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from homeport.agentproto.messages import Container, RoleCredentials, Task
-from homeport.node.ports import ContainerStatus, Sample
+from homeport.node.ports import ContainerStatus, Sample, TaskInterface
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,8 @@ class ContainerView:
     restart_count: int | None = None
     """How often a restart policy restarted it; `None` without a restart policy."""
     kind: str = "NORMAL"
+    interface: TaskInterface | None = None
+    """The task's, in network mode awsvpc."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Any
 
 from homeport.agentproto.messages import RoleCredentials
 from homeport.node.metadata.source import ContainerView, Tags, TaskView, Usage
+from homeport.node.networks import awsvpc_network
 from homeport.node.ports import Health
 
 Json = dict[str, Any]
@@ -42,7 +43,7 @@ def container_v4(view: ContainerView) -> Json:
         LogDriver=log.get("Type"),
         LogOptions=log.get("Config"),
         ContainerARN=view.container.container_arn,
-        Networks=_networks(view),
+        Networks=[{**each, **_interface(view)} for each in _networks(view)],
     )
     if view.restart_count is not None:
         body["RestartCount"] = view.restart_count
@@ -155,6 +156,11 @@ def _networks(view: ContainerView) -> list[Json]:
     mode = view.status.network_mode
     mode = "bridge" if mode in {"", "default"} else mode
     return [{"NetworkMode": mode, "IPv4Addresses": list(view.status.ip_addresses) or [""]}]
+
+
+def _interface(view: ContainerView) -> Mapping[str, Any]:
+    """What v4 alone shows of an awsvpc network."""
+    return {} if view.interface is None else awsvpc_network(view.interface)
 
 
 def _volumes(view: ContainerView) -> list[Json]:

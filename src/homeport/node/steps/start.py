@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
 from homeport.agentproto.messages import Container, Task
 from homeport.node.hostports import HostPort
-from homeport.node.names import PAUSE_CONTAINER, task_id
+from homeport.node.names import is_internal, task_id
 from homeport.node.ports import ContainerSpec
 from homeport.node.render import render_container, render_pause
 from homeport.node.rules import host_config
@@ -24,9 +25,23 @@ async def create(
     extras: Extras,
     host_ports: Iterable[HostPort],
     image_env: Iterable[str],
+    network: str = "",
+    link_env: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
-    """Create, or find, the container (`None`: the holder of namespaces); its Docker id."""
-    spec = render(tools, task, container, extras=extras, host_ports=host_ports, image_env=image_env)
+    """Create, or find, the container (`None`: the holder of namespaces); its Docker id.
+
+    `network`, `link_env`: as `render_container`.
+    """
+    spec = render(
+        tools,
+        task,
+        container,
+        extras=extras,
+        host_ports=host_ports,
+        image_env=image_env,
+        network=network,
+        link_env=link_env,
+    )
     async with tools.starts.creating():
         return await tools.drivers.containers.create(spec)
 
@@ -39,6 +54,8 @@ def render(
     extras: Extras,
     host_ports: Iterable[HostPort],
     image_env: Iterable[str],
+    network: str = "",
+    link_env: Mapping[str, str] = MappingProxyType({}),
 ) -> ContainerSpec:
     """Docker's view of the container."""
     cgroups = tools.drivers.cgroups
@@ -52,6 +69,8 @@ def render(
         host_ports=host_ports,
         image_env=image_env,
         cgroup_parent=parent,
+        network=network,
+        link_env=link_env,
     )
 
 
@@ -79,6 +98,6 @@ def with_extras(container: Container, extras: Extras) -> Container:
 
 def payload_container(task: Task, name: str) -> Container | None:
     """A container of the payload; `None`: the node's own."""
-    if name == PAUSE_CONTAINER:
+    if is_internal(name):
         return None
     return next(container for container in task.containers if container.name == name)
