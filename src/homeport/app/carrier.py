@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 
 from homeport.app.balancer_network import Link
 from homeport.app.balancer_plane import LocalPlane
+from homeport.app.envoy_process import proxy_folder
 from homeport.node.address_link import AddressLink, balancer_link
 from homeport.node.commands import run_command
 from homeport.runtime.queue import WorkQueue
 from homeport.services.elbv2.manifest import DataPlane
-
-RUN = Path("/run/homeport")
-"""Where sockets and pipes are: paths of sockets are short, those of data directories need not be. Source:
-Filesystem Hierarchy Standard 3.0, section 3.15: run-time variable data."""
-
-
-def proxy_folder(installation_id: str) -> Path:
-    """Where an installation meets its proxy."""
-    return RUN / sha256(installation_id.encode()).hexdigest()[:10]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

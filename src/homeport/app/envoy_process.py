@@ -15,6 +15,7 @@ import shutil
 import signal
 import subprocess
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 import msgspec
@@ -26,6 +27,9 @@ from homeport.runtime.backoff import Backoff
 
 log = get_logger(__name__)
 
+RUN = Path("/run/homeport")
+"""Where sockets and pipes are: paths of sockets are short, those of data directories need not be. Source:
+Filesystem Hierarchy Standard 3.0, section 3.15: run-time variable data."""
 STEADY_SECONDS = 10.0
 """A proxy that ran this long did not die of its start: the next one starts at once."""
 TERM_SECONDS = 5.0
@@ -35,6 +39,11 @@ CONFIGURATION = "--service-zone"
 """The option that carries the digest of what a proxy was started with."""
 DRAIN_SECONDS = 30
 """How long connections of a listener that is gone may go on."""
+
+
+def proxy_folder(installation_id: str) -> Path:
+    """Where an installation meets its proxy."""
+    return RUN / sha256(installation_id.encode()).hexdigest()[:10]
 
 
 def envoy_path() -> Path:

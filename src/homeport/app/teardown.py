@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from homeport.app.envoy_process import end_leftover, proxy_folder
 from homeport.core.clock import SystemClock
+from homeport.node.address_link import AddressLink, balancer_link
 from homeport.node.commands import CommandError, run_command
 from homeport.node.drivers.cgroups import Limits, instance_cgroups
 from homeport.node.drivers.docker_containers import DockerContainers
@@ -34,6 +37,7 @@ async def remove_traces(*, docker_host: str, installation_id: str, instances: It
     problems: list[str] = []
     is_alone = True
     redirect = MetadataRedirect(run_command, installation_id)
+    await _end_balancing(installation_id, problems)
     try:
         await InstanceNet(run_command, installation_id).down()
     except CommandError as error:
@@ -55,6 +59,17 @@ async def remove_traces(*, docker_host: str, installation_id: str, instances: It
         except DriverError as error:
             problems.append(str(error))
     return Removed(problems=tuple(problems), is_alone=is_alone)
+
+
+async def _end_balancing(installation_id: str, problems: list[str]) -> None:
+    """The proxy, what it and we met by, and the addresses that it listened on."""
+    folder = proxy_folder(installation_id)
+    await end_leftover(folder)
+    shutil.rmtree(folder, ignore_errors=True)
+    try:
+        await AddressLink(run_command, balancer_link(installation_id)).remove()
+    except CommandError as error:
+        problems.append(str(error))
 
 
 async def _engine(docker_host: str) -> EngineInfo | None:

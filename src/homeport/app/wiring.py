@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import msgspec
 
+from homeport.app.balancer_network import Ec2Addresses, Ec2Network
+from homeport.app.carrier import Carrier
 from homeport.app.certificates import BalancersUse
 from homeport.app.denials import SealedDenials
 from homeport.app.ec2_instances import EcsInstances
@@ -15,15 +17,24 @@ from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
 from homeport.app.principals import IamRoles
 from homeport.app.role_sessions import TaskRoleSessions
+from homeport.app.service_targets import ServiceTargets
 from homeport.app.settings import TASKS_PER_SERVICE
-from homeport.core.call import Call
+from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
 from homeport.gateway.audit import AuditTrail
 from homeport.gateway.chain import Chain
-from homeport.gateway.ports import AgentConnection, AgentRefusedError, AgentSession, KeyRing, Outbox, OwnPage
+from homeport.gateway.ports import (
+    AgentConnection,
+    AgentRefusedError,
+    AgentSession,
+    KeyRing,
+    Outbox,
+    OwnPage,
+    ResourceFacts,
+)
 from homeport.gateway.stages import Anonymous, MountedService
 from homeport.runtime.pump import FeedPump, Route
 from homeport.runtime.queue import WorkQueue
@@ -32,6 +43,7 @@ from homeport.runtime.supervisor import Supervisor
 from homeport.services.acm import manifest as acm
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs import manifest as ecs
+from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.iam import manifest as iam
 from homeport.services.secretsmanager import manifest as secretsmanager
 from homeport.services.ssm import manifest as ssm
@@ -42,14 +54,24 @@ from homeport.wire.paging import BadTokenError, open_, seal
 
 
 class Manifest(Protocol):
-    """What every service's `manifest` module says."""
+    """What every service's `manifest` module says.
+
+    `facts`: what it knows of its resources that policies may depend on. `takes`: of which callers'
+    credentials it takes an operation at all; `None`: of all.
+    """
 
     name: str
     operations: Operations
     invalid_input: str
 
+    @property
+    def facts(self) -> ResourceFacts | None: ...
 
-MANIFESTS: tuple[Manifest, ...] = (acm, ec2, ecs, iam, secretsmanager, ssm, sts)
+    @property
+    def takes(self) -> Callable[[Principal, str], bool] | None: ...
+
+
+MANIFESTS: tuple[Manifest, ...] = (acm, ec2, ecs, elbv2, iam, secretsmanager, ssm, sts)
 
 NEEDS_GROUND = frozenset({"ec2", "elbv2"})
 """The services that are served only where packets can be made to obey them."""
@@ -138,10 +160,12 @@ class ControlPlane:
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
     alarms: ecs.AlarmController | None = None
+    balancers: elbv2.BalancerController | None = None
+    carrier: Carrier | None = None
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {
             name: WorkQueue[str]()
-            for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets", "alarms")
+            for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets", "alarms", "balancers")
         }
     )
     runners: list[Runner[str]] = field(default_factory=list)
@@ -163,6 +187,11 @@ class ControlPlane:
             runners["targets"] = targets
         if self.alarms is not None:
             runners["alarms"] = Runner(self.alarms, self.queues["alarms"], self.clock)
+        if self.balancers is not None and self.carrier is not None:
+            news = elbv2.HealthNews(self.balancers)
+            runners["balancers"] = Runner(self.balancers, self.queues["balancers"], self.clock)
+            runners["health-news"] = Runner(news, self.carrier.news, self.clock)
+            supervisor.start("proxy", self.carrier.run)
         supervisor.start("feed-pump", pump.run)
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
@@ -199,6 +228,18 @@ class ControlPlane:
                 ),
             )
         )
+        balancers = self.balancers
+        balancing = (
+            ()
+            if balancers is None
+            else (
+                Route(
+                    kinds=frozenset({elbv2.BALANCERS_CHANGED}),
+                    queue=self.queues["balancers"],
+                    list_keys=balancers.keys,
+                ),
+            )
+        )
         return (
             Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
             Route(
@@ -219,10 +260,11 @@ class ControlPlane:
             Route(kinds=frozenset({"ecs.instances"}), queue=self.queues["zones"], list_keys=self.zones.keys),
             *routes,
             *watches,
+            *balancing,
         )
 
 
-def build_control_plane(
+def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choose
     store: Store,
     clock: Clock,
     ids: Ids,
@@ -234,8 +276,9 @@ def build_control_plane(
     ground: NetworkGround | NoGround = UNASKED,
     target_groups: ecs.TargetGroups | None = None,
     alarms: ecs.AlarmStates | None = None,
+    carrier: Carrier | None = None,
 ) -> ControlPlane:
-    """All services over one store. Without `target_groups` and `alarms` services have none."""
+    """All services over one store. Without `target_groups`, `alarms` and a `carrier` services have none."""
     denials = SealedDenials(vault)
     sessions = sts.Sts(
         store=store, clock=clock, ids=ids, roles=IamRoles(), denials=denials, issuers=issuers, vault=vault
@@ -252,7 +295,11 @@ def build_control_plane(
     )
     placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
+    balancing, balancers = _balancing(store, clock, ids, pages, vault, carrier)
+    if carrier is not None and target_groups is None:
+        target_groups = ServiceTargets(elbv2.Registrar(balancing))
     contexts: dict[str, Any] = {
+        "acm": certificates,
         "ec2": ec2.Ec2(
             store=store,
             clock=clock,
@@ -261,7 +308,6 @@ def build_control_plane(
             instances=EcsInstances(store),
             ground=ground if isinstance(ground, NetworkGround) else ec2.OpenGround(),
         ),
-        "acm": certificates,
         "ecs": ecs.Ecs(
             store=store,
             clock=clock,
@@ -272,6 +318,7 @@ def build_control_plane(
             target_groups=target_groups,
             alarms=alarms,
         ),
+        "elbv2": balancing,
         "iam": iam.Iam(store=store, clock=clock, ids=ids, vault=vault),
         "secretsmanager": secretsmanager.SecretsManager(
             store=store, clock=clock, ids=ids, pages=pages, vault=vault
@@ -295,8 +342,37 @@ def build_control_plane(
         service_roles=service_roles,
         explainer=ecs.Explainer(store, clock, roles=roles),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
+        balancers=balancers,
+        carrier=carrier,
         services=tuple(_mounted(manifest, contexts[manifest.name], ground) for manifest in MANIFESTS),
     )
+
+
+def _balancing(
+    store: Store, clock: Clock, ids: Ids, pages: SealedPages, vault: Vault, carrier: Carrier | None
+) -> tuple[elbv2.Elbv2, elbv2.BalancerController | None]:
+    """Elastic Load Balancing in EC2's network. Without a carrier balancers stay provisioning."""
+    network, certificates = Ec2Network(store, EcsInstances(store)), elbv2.NoCertificates()
+    elb = elbv2.Elbv2(
+        store=store,
+        clock=clock,
+        ids=ids,
+        pages=pages,
+        vault=vault,
+        network=network,
+        certificates=certificates,
+    )
+    if carrier is None:
+        return elb, None
+    balancers = elbv2.BalancerController(
+        store,
+        clock,
+        network=network,
+        certificates=certificates,
+        addresses=Ec2Addresses(store, clock, ids, carrier.link),
+        plane=carrier.plane,
+    )
+    return replace(elb, balancing=balancers), balancers
 
 
 def _mounted(manifest: Manifest, context: Any, ground: NetworkGround | NoGround) -> MountedService:
@@ -306,8 +382,8 @@ def _mounted(manifest: Manifest, context: Any, ground: NetworkGround | NoGround)
         context=context,
         invalid_input=manifest.invalid_input,
         internal_error=INTERNAL_ERRORS.get(manifest.name, "InternalFailure"),
-        facts=getattr(manifest, "facts", None),
-        takes=getattr(manifest, "takes", None),
+        facts=manifest.facts,
+        takes=manifest.takes,
         closed=ground.why if isinstance(ground, NoGround) and manifest.name in NEEDS_GROUND else "",
     )
 
