@@ -333,8 +333,9 @@ async def test_half_a_network_of_a_killed_agent_goes_before_its_task_is_said_to_
     async with world.node(drivers=drivers):
         world.plane.run_task(wanted)
         await asyncio.sleep(5)
+        world.plane.stop_task(wanted.arn)
+        await asyncio.sleep(5)
     assert sandboxes.namespaces
-    world.plane.stop_task(wanted.arn)
     async with world.node(drivers=drivers):
         await world.plane.until(wanted.arn, "STOPPED")
     assert left == []
