@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeport.app.wiring import ControlPlane
+from homeport.app.control_plane import ControlPlane
 from homeport.core.clock import Clock
 from homeport.core.pages import Pages
 from homeport.gateway.stages import MountedService
@@ -118,6 +118,11 @@ class FakeBalancing:
     async def health(self, group_arn: str) -> Mapping[str, TargetHealth]:
         """What the health checks found."""
         return self.health_seen.get(group_arn, {})
+
+    async def in_force(self, balancer_arns: Collection[str]) -> bool:
+        """At once."""
+        del balancer_arns
+        return True
 
 
 def mount_elbv2(

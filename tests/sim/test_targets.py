@@ -261,7 +261,9 @@ async def test_what_cannot_be_balanced_is_refused() -> None:
         assert "can have at most 5 items" in await refused(world, loadBalancers=many)
         staged = {"strategy": "BLUE_GREEN"}
         text = await refused(world, loadBalancers=[good], deploymentConfiguration=staged)
-        assert "loadBalancers with the deployment strategy BLUE_GREEN is not supported" in text
+        assert (
+            "The deployment strategy BLUE_GREEN needs the advancedConfiguration of each load balancer" in text
+        )
         world.balancer.down = "away"
         assert "cannot be looked up: away" in await refused(world, loadBalancers=[good])
 

@@ -33,11 +33,19 @@ class EnvoyPlane:
         self._snapshot = EMPTY
         self._wanted: frozenset[str] = frozenset()
         self._lived: frozenset[str] = frozenset()
+        self._shows: Mapping[str, frozenset[str]] = {}
+        self._shown: frozenset[str] = frozenset()
 
     def serve(self, balancers: Collection[Balancer], materials: Iterable[TlsMaterial] = ()) -> None:
         """These balancers from now on, and no others."""
+        given = tuple(materials)
         self._wanted = frozenset(one.id for one in balancers)
-        self._snapshot = self._plane.serve(balancers, materials)
+        self._shows = {
+            one.id: frozenset(held.id for listener in one.listeners for held in listener.certificates)
+            for one in balancers
+        }
+        self._shown = frozenset(one.id for one in given)
+        self._snapshot = self._plane.serve(balancers, given)
 
     def state(self, balancer_id: str) -> BalancerState | None:
         """Active once the proxy had it all; then what it refuses impairs it."""
@@ -46,14 +54,27 @@ class EnvoyPlane:
         if self._plane.is_settled:
             self._lived = self._wanted
         has_lived = balancer_id in self._lived
-        refused = {one.balancer_id: one.message for one in self._plane.rejections}
-        if why := refused.get(balancer_id):
+        if why := self._against(balancer_id):
             return BalancerState(code="active_impaired" if has_lived else "failed", reason=why)
         if not has_lived:
             return None
         if not self._plane.is_connected:
             return BalancerState(code="failed", reason=self._plane.last_words or AWAY)
         return BalancerState(code="active")
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the proxy has everything that it was last given."""
+        return self._plane.is_settled
+
+    def _against(self, balancer_id: str) -> str:
+        """What the proxy has against it, or against a certificate that it shows."""
+        shows = self._shows.get(balancer_id, frozenset())
+        for one in self._plane.rejections:
+            if one.balancer_id == balancer_id or (not one.balancer_id and one.name in shows):
+                return one.message
+        lost = sorted(shows - self._shown)
+        return f"the certificate {lost[0]} is not there" if lost else ""
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""
@@ -96,6 +117,11 @@ class LocalPlane:
     def state(self, balancer_id: str) -> BalancerState | None:
         """How it serves one of them."""
         return None if self._live is None else self._live.state(balancer_id)
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the proxy is there and has everything that it was last given."""
+        return self._live is not None and self._live.is_settled
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import msgspec
 
 from homeport.app.balancer_network import Ec2Addresses, Ec2Network
 from homeport.app.carrier import Carrier
-from homeport.app.certificates import BalancersUse
+from homeport.app.certificates import BalancersUse, ShownCertificates
+from homeport.app.control_plane import ControlPlane
 from homeport.app.denials import SealedDenials
 from homeport.app.ec2_instances import EcsInstances
 from homeport.app.issuers import NO_ISSUERS, Issuers
@@ -18,6 +19,7 @@ from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
 from homeport.app.principals import IamRoles
 from homeport.app.role_sessions import TaskRoleSessions
 from homeport.app.service_targets import ServiceTargets
+from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.settings import TASKS_PER_SERVICE
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
@@ -36,10 +38,6 @@ from homeport.gateway.ports import (
     ResourceFacts,
 )
 from homeport.gateway.stages import Anonymous, MountedService
-from homeport.runtime.pump import FeedPump, Route
-from homeport.runtime.queue import WorkQueue
-from homeport.runtime.runner import Runner
-from homeport.runtime.supervisor import Supervisor
 from homeport.services.acm import manifest as acm
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs import manifest as ecs
@@ -81,11 +79,9 @@ INTERNAL_ERRORS = {
     "secretsmanager": "InternalServiceError",
     "ssm": "InternalServerError",
 }
-DISPATCH_WORKERS = 16
 EVENTS_MAX = 1000
 EVENTS_WAIT_MAX_SECONDS = 4.0
 """How long one request for events may wait: less than the server waits for open requests when it stops."""
-REPLICA_WORKERS = 8
 
 
 class SealedPages:
@@ -140,130 +136,6 @@ def _hello(connection: AgentConnection) -> ecs.AgentHello:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ControlPlane:
-    """The services over one store, and the loops that keep them true."""
-
-    store: Store
-    clock: Clock
-    ids: Ids
-    hub: ecs.AgentHub
-    placer: ecs.Placer
-    replicas: ecs.ReplicaController
-    daemons: ecs.DaemonController
-    zones: ecs.ZoneWatch
-    reaper: ecs.Reaper
-    denials: SealedDenials
-    vault: Vault
-    service_roles: sts.ServiceRoles
-    explainer: ecs.Explainer
-    services: tuple[MountedService, ...]
-    targets: ecs.TargetController | None = None
-    alarms: ecs.AlarmController | None = None
-    balancers: elbv2.BalancerController | None = None
-    carrier: Carrier | None = None
-    queues: dict[str, WorkQueue[str]] = field(
-        default_factory=lambda: {
-            name: WorkQueue[str]()
-            for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets", "alarms", "balancers")
-        }
-    )
-    runners: list[Runner[str]] = field(default_factory=list)
-
-    def start(self, supervisor: Supervisor) -> None:
-        """Start every loop under the supervisor."""
-        subscribe = self.store.feed.subscribe
-        pump = FeedPump(subscribe, self._routes())
-        fleet_feed = ecs.FleetFeed(self.store, self.placer, subscribe)
-        runners = {
-            "dispatch": Runner(self.hub, self.queues["dispatch"], self.clock, workers=DISPATCH_WORKERS),
-            "replica": Runner(self.replicas, self.queues["replica"], self.clock, workers=REPLICA_WORKERS),
-            "daemon": Runner(self.daemons, self.queues["daemon"], self.clock),
-            "reaper": Runner(self.reaper, self.queues["reaper"], self.clock),
-            "zones": Runner(self.zones, self.queues["zones"], self.clock),
-        }
-        if self.targets is not None:
-            targets = Runner(self.targets, self.queues["targets"], self.clock, workers=REPLICA_WORKERS)
-            runners["targets"] = targets
-        if self.alarms is not None:
-            runners["alarms"] = Runner(self.alarms, self.queues["alarms"], self.clock)
-        if self.balancers is not None and self.carrier is not None:
-            news = elbv2.HealthNews(self.balancers)
-            runners["balancers"] = Runner(self.balancers, self.queues["balancers"], self.clock)
-            runners["health-news"] = Runner(news, self.carrier.news, self.clock)
-            supervisor.start("proxy", self.carrier.run)
-        supervisor.start("feed-pump", pump.run)
-        supervisor.start("fleet-feed", fleet_feed.run)
-        supervisor.start("placer", self.placer.run)
-        supervisor.start("roll-call", self.hub.call_the_roll)
-        supervisor.start("task-roles", self.hub.renew_credentials)
-        self.runners.extend(runners.values())
-        for name, runner in runners.items():
-            supervisor.start(name, runner.run)
-
-    def _routes(self) -> tuple[Route, ...]:
-        targets = self.targets
-        routes = (
-            ()
-            if targets is None
-            else (
-                Route(
-                    kinds=frozenset({"ecs.service", ecs.TARGETS_CHANGED}),
-                    queue=self.queues["targets"],
-                    list_keys=targets.keys,
-                    keys_of=targets.keys_of,
-                ),
-            )
-        )
-        alarms = self.alarms
-        watches = (
-            ()
-            if alarms is None
-            else (
-                Route(
-                    kinds=frozenset({"ecs.service", ecs.ALARMS_CHANGED}),
-                    queue=self.queues["alarms"],
-                    list_keys=alarms.keys,
-                    keys_of=alarms.keys_of,
-                ),
-            )
-        )
-        balancers = self.balancers
-        balancing = (
-            ()
-            if balancers is None
-            else (
-                Route(
-                    kinds=frozenset({elbv2.BALANCERS_CHANGED}),
-                    queue=self.queues["balancers"],
-                    list_keys=balancers.keys,
-                ),
-            )
-        )
-        return (
-            Route(kinds=frozenset({"ecs.dispatch"}), queue=self.queues["dispatch"], list_keys=self.hub.keys),
-            Route(
-                kinds=frozenset(
-                    {"ecs.service", "ecs.instances", "ecs.fleet", ecs.FARGATE_CHANGED, ecs.ROLES_CHANGED}
-                ),
-                queue=self.queues["replica"],
-                list_keys=self.replicas.keys,
-                keys_of=self.replicas.keys_of,
-            ),
-            Route(
-                kinds=frozenset({"ecs.daemon", "ecs.instances", "ecs.fleet"}),
-                queue=self.queues["daemon"],
-                list_keys=self.daemons.keys,
-                keys_of=self.daemons.keys_of,
-            ),
-            Route(kinds=frozenset({"ecs.reaper"}), queue=self.queues["reaper"], list_keys=self.reaper.keys),
-            Route(kinds=frozenset({"ecs.instances"}), queue=self.queues["zones"], list_keys=self.zones.keys),
-            *routes,
-            *watches,
-            *balancing,
-        )
-
-
 def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choose
     store: Store,
     clock: Clock,
@@ -275,6 +147,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
     tasks_per_service: int = TASKS_PER_SERVICE,
     ground: NetworkGround | NoGround = UNASKED,
     target_groups: ecs.TargetGroups | None = None,
+    shifter: ecs.TrafficShifter | None = None,
     alarms: ecs.AlarmStates | None = None,
     carrier: Carrier | None = None,
 ) -> ControlPlane:
@@ -295,9 +168,11 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
     )
     placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
-    balancing, balancers = _balancing(store, clock, ids, pages, vault, carrier)
+    shown = ShownCertificates(acm.Materials(certificates), None if carrier is None else carrier.trust)
+    balancing, balancers = _balancing(store, clock, ids, pages, vault, shown, carrier)
     if carrier is not None and target_groups is None:
         target_groups = ServiceTargets(elbv2.Registrar(balancing))
+        shifter = ServiceTraffic(elbv2.Forwarding(balancing), InfrastructureRoles(service_roles, clock))
     contexts: dict[str, Any] = {
         "acm": certificates,
         "ec2": ec2.Ec2(
@@ -316,6 +191,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
             pages=pages,
             tasks_per_service=tasks_per_service,
             target_groups=target_groups,
+            shifter=shifter,
             alarms=alarms,
         ),
         "elbv2": balancing,
@@ -332,7 +208,9 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         ids=ids,
         hub=ecs.AgentHub(store, clock, ids, roles),
         placer=placer,
-        replicas=ecs.ReplicaController(store, clock, ids, placer, zones),
+        replicas=ecs.ReplicaController(
+            store, clock, ids, placer, zones, outside=ecs.Outside(shifter=shifter)
+        ),
         zones=zones,
         daemons=ecs.DaemonController(store, clock, placer),
         reaper=ecs.Reaper(store, clock),
@@ -349,10 +227,16 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
 
 
 def _balancing(
-    store: Store, clock: Clock, ids: Ids, pages: SealedPages, vault: Vault, carrier: Carrier | None
+    store: Store,
+    clock: Clock,
+    ids: Ids,
+    pages: SealedPages,
+    vault: Vault,
+    certificates: elbv2.Certificates,
+    carrier: Carrier | None,
 ) -> tuple[elbv2.Elbv2, elbv2.BalancerController | None]:
     """Elastic Load Balancing in EC2's network. Without a carrier balancers stay provisioning."""
-    network, certificates = Ec2Network(store, EcsInstances(store)), elbv2.NoCertificates()
+    network = Ec2Network(store, EcsInstances(store))
     elb = elbv2.Elbv2(
         store=store,
         clock=clock,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -15,21 +14,21 @@ from tests.unit.ecs.test_task_set_steps import BODY, Placing
 
 from homeport.core.ids import SeededIds
 from homeport.services.ecs.control.replicas import ReplicaController
-from homeport.services.ecs.control.service_loads import Loaded, ServiceLoads
 from homeport.services.ecs.control.stages import Outside
-from homeport.services.ecs.control.task_sets import LoadedTaskSets
 from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.model import (
     DeploymentStrategy,
     HookAnswer,
     LifecycleHook,
+    LoadBalancer,
     Service,
     ServiceDeployment,
+    TargetPlace,
     Task,
 )
 from homeport.services.ecs.plan.history import opened, revision_of
 from homeport.services.ecs.plan.strategy_begin import begun
-from homeport.services.ecs.ports import TrafficShares
+from homeport.services.ecs.ports import RuleShares
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -54,15 +53,26 @@ class Traffic:
     """What is in force; it answers as it is told to, and is killed at first as often as it is told to be."""
 
     def __init__(self, *, kills: int = 0, late: int = 0, refuses: int = 0) -> None:
-        self.shares: list[TrafficShares] = []
+        self.production: list[dict[str, float]] = []
+        self.test: list[dict[str, float]] = []
         self.kills, self.late, self.refuses = kills, late, refuses
 
-    async def shift(self, service: Service, shares: TrafficShares) -> bool:
-        del service
+    async def forwards(
+        self, account_id: str, region: str, rules: Collection[str]
+    ) -> Mapping[str, Collection[str]]:
+        del account_id, region
+        return dict.fromkeys(rules, PAIR)
+
+    async def shift(
+        self, service: Service, rules: Sequence[RuleShares], wanted: Callable[[Tx], bool]
+    ) -> bool:
+        del service, wanted
         if self.refuses:
             self.refuses -= 1
             raise ClientException("no such rule")
-        self.shares.append(shares)
+        assert [(one.rule, one.role) for one in rules] == [("test", ROLE), ("production", ROLE)]
+        self.test.append(dict(rules[0].shares))
+        self.production.append(dict(rules[1].shares))
         if self.kills:
             self.kills -= 1
             raise KilledError
@@ -90,14 +100,16 @@ class Functions:
         return HookAnswer(status=said, details={"turn": len(self.events)})
 
 
-class Balanced(ServiceLoads):
-    """Its services have target groups."""
+PAIR = ("group/one", "group/two")
+ROLE = "arn:aws:iam::000000000000:role/shifts"
 
-    def load(self, tx: Tx, service_id: int) -> Loaded | LoadedTaskSets | None:
-        loaded = super().load(tx, service_id)
-        if not isinstance(loaded, Loaded):
-            return loaded
-        return loaded._replace(snapshot=replace(loaded.snapshot, has_target_groups=True))
+
+def balancer(group: str) -> LoadBalancer:
+    """One of the pair is what was asked for, `group` is what the deployment uses."""
+    place = TargetPlace(target_group=PAIR[0], container="app", port=80)
+    rules = {"productionListenerRule": "production", "testListenerRule": "test", "roleArn": ROLE}
+    asked = LoadBalancer(place=place, advanced={"alternateTargetGroupArn": PAIR[1], **rules})
+    return asked.using(group)
 
 
 class World:
@@ -114,11 +126,10 @@ class World:
         """A fresh process's."""
         return ReplicaController(
             self.store,
-            self.clock,  # type: ignore[arg-type]
+            self.clock,
             self.ids,
             self.placer,
             outside=self.outside,
-            loads=Balanced(self.store, self.clock),  # type: ignore[arg-type]
         )
 
     async def make(self, strategy: DeploymentStrategy) -> None:
@@ -129,7 +140,10 @@ class World:
             ]
             first, second = (
                 msgspec.structs.replace(
-                    nouns.deployment(number), task_definition_id=row, revision=f"{number:019d}"
+                    nouns.deployment(number),
+                    task_definition_id=row,
+                    revision=f"{number:019d}",
+                    load_balancers=(balancer(PAIR[number - 1]),),
                 )
                 for number, row in zip((1, 2), ids, strict=True)
             )
@@ -212,13 +226,14 @@ async def test_traffic_that_was_shifted_before_a_kill_is_asked_for_again_and_it_
     traffic = Traffic(kills=kills)
     world, ended = await played(traffic, Functions())
     assert (ended.status, world.lives) == ("SUCCESSFUL", kills)
-    green, blue = BOTH
-    assert [dict(s.production) for s in traffic.shares[kills:]] == [
+    blue, green = PAIR
+    assert traffic.production[kills:] == [
+        {green: 0.0, blue: 100.0},
         {green: 0.0, blue: 100.0},
         {green: 5.0, blue: 95.0},
         {green: 100.0, blue: 0.0},
     ]
-    assert dict(traffic.shares[-1].test) == {green: 100.0, blue: 0.0}
+    assert traffic.test[kills:] == [{green: percent, blue: 100.0 - percent} for percent in (0, 100, 100, 100)]
     service, _, tasks = await world.look()
     assert [d.id for d in service.deployments] == ["ecs-svc/2"]
     assert [(t.started_by, t.task_definition_id) for t in tasks] == [("ecs-svc/2", 2)] * 2
@@ -231,7 +246,7 @@ async def test_traffic_that_is_late_or_refused_is_asked_for_until_it_is_in_force
     assert ended.status == "SUCCESSFUL"
     service, _, _ = await world.look()
     told = [event.message for event in service.events if "shift traffic" in event.message]
-    assert [dict(s.production)[BOTH[0]] for s in traffic.shares] == [0.0, 0.0, 0.0, 0.0, 5.0, 100.0]
+    assert [shares[PAIR[1]] for shares in traffic.production] == [0.0, 0.0, 0.0, 0.0, 5.0, 100.0]
     assert told == ["(service web) was unable to shift traffic: no such rule"]
     await world.store.close()
 
@@ -265,7 +280,7 @@ async def test_a_function_that_fails_or_is_not_there_sends_everything_back(answe
     assert ended.status == "ROLLBACK_SUCCESSFUL"
     assert ended.rollback is not None
     assert ended.rollback.revision == BOTH[1]
-    assert dict(traffic.shares[-1].production) == {BOTH[0]: 0.0, BOTH[1]: 100.0}
+    assert traffic.production[-1] == {PAIR[1]: 0.0, PAIR[0]: 100.0}
     _, _, tasks = await world.look()
     assert [t.uid for t in tasks] == [nouns.uid(1), nouns.uid(2)], "blue was never touched"
     await world.store.close()

@@ -32,10 +32,12 @@ from homeport.services.ecs.control.managed_daemons import DaemonController
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
+from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import Task
+from homeport.services.ecs.model import Service, Task
+from homeport.services.ecs.plan.traffic import weights_of
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
     ROLES_CHANGED,
@@ -45,7 +47,9 @@ from homeport.services.ecs.ports import (
     RefusedAgentError,
     RoleAssumer,
     RoleSession,
+    RuleShares,
     TargetGroups,
+    TrafficShifter,
 )
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ecs.repo.events import EventPosition
@@ -75,16 +79,20 @@ __all__ = [
     "Explainer",
     "FleetFeed",
     "Placer",
+    "Outside",
     "Reaper",
     "RefusedAgentError",
     "ReplicaController",
     "RoleAssumer",
     "RoleSession",
     "TargetController",
+    "RuleShares",
+    "Service",
     "TargetGroups",
     "Task",
     "TaskRepo",
     "ZoneWatch",
+    "TrafficShifter",
     "agent_access",
     "facts",
     "invalid_input",
@@ -92,3 +100,5 @@ __all__ = [
     "operations",
     "roles_of",
 ]
+    "takes",
+    "weights_of",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -310,20 +310,35 @@ class AlarmStates(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrafficShares:
-    """Percent of a service's production and test traffic, by the uid of the service revision."""
+class RuleShares:
+    """What a listener rule (or a network load balancer's listener) is to forward to, in percent.
 
-    production: Mapping[str, float]
-    test: Mapping[str, float]
+    `role`: in whose name ECS changes the rule. Shares that are all 0 leave the traffic where it is: the rule
+    only gets to know the target groups.
+    """
+
+    rule: str
+    role: str
+    shares: Mapping[str, float]
 
 
 class TrafficShifter(Protocol):
-    """Moves a service's traffic between the target groups of two of its revisions."""
+    """Changes what listener rules forward to. Every call may be repeated and may come late."""
 
-    async def shift(self, service: Service, shares: TrafficShares) -> bool:
-        """Ask for the shares; whether they are in force. The same again has the same effect as once.
+    async def forwards(
+        self, account_id: str, region: str, rules: Collection[str]
+    ) -> Mapping[str, Collection[str]]:
+        """The target groups that those of the rules forward to which exist."""
+        ...
 
-        Raise `AwsError` when they cannot be.
+    async def shift(
+        self, service: Service, rules: Sequence[RuleShares], wanted: Callable[[Tx], bool]
+    ) -> bool:
+        """Ask for the shares, in their order; whether they are in force.
+
+        Nothing is changed unless `wanted` says so in the transaction of the change: whoever asked may have
+        been taken for dead, and somebody else may have asked for something else. The same again has the
+        same effect as once. Raise `AwsError` when they cannot be.
         """
         ...
 

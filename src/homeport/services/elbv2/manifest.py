@@ -13,6 +13,8 @@ from homeport.services.elbv2.api import (  # noqa: F401  register the handlers
 )
 from homeport.services.elbv2.api.context import Elbv2, ops
 from homeport.services.elbv2.api.facts import Facts
+from homeport.services.elbv2.api.forwarding import Change as RuleChange
+from homeport.services.elbv2.api.forwarding import Forwarding
 from homeport.services.elbv2.api.registrar import GroupFacts, Registrar
 from homeport.services.elbv2.api.targets import TooLateError
 from homeport.services.elbv2.control.balancers import BalancerController, HealthNews
@@ -46,12 +48,14 @@ __all__ = [
     "Certificates",
     "DataPlane",
     "Elbv2",
+    "Forwarding",
     "GroupFacts",
     "HealthNews",
     "Instance",
     "LoadBalancer",
     "NoCertificates",
     "Registrar",
+    "RuleChange",
     "SecurityGroup",
     "Subnet",
     "TooLateError",

@@ -155,6 +155,11 @@ class DataPlane(Protocol):
         """How it serves one of them; `None` while it does not yet."""
         ...
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether it has everything that it was last given."""
+        ...
+
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""
         ...
@@ -171,6 +176,10 @@ class Balancing(Protocol):
         """What the health checks of a group's targets have found, by `address:port`."""
         ...
 
+    async def in_force(self, balancer_arns: Collection[str]) -> bool:
+        """Whether all that these balancers are to do by now is what carries the traffic."""
+        ...
+
 
 class NothingBalances:
     """No data plane: balancers stay provisioning, and no health check has been made."""
@@ -184,3 +193,8 @@ class NothingBalances:
         """None has been checked."""
         del group_arn
         return {}
+
+    async def in_force(self, balancer_arns: Collection[str]) -> bool:
+        """Nothing is."""
+        del balancer_arns
+        return False

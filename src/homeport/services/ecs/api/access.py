@@ -31,6 +31,8 @@ from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.tx import Tx
 
 PASSED_TO = "ecs-tasks.amazonaws.com"
+SHIFTS_FOR = "ecs.amazonaws.com"
+"""Who takes on the roles of load balancers. Source: developer guide, "Amazon ECS infrastructure IAM role"."""
 
 
 def _role_arn(call: Call, role: str) -> str:
@@ -141,7 +143,25 @@ async def deploying(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
         for arn in about(call, request)
     ]
     documents = [definition.body] if definition is not None else []
-    return [*own, *passed_roles(call, *documents), *tagging(call, request, kind)]
+    return [
+        *own,
+        *passed_roles(call, *documents),
+        *_shifting_roles(call, request),
+        *tagging(call, request, kind),
+    ]
+
+
+def _shifting_roles(call: Call, request: Request) -> list[Access]:
+    """`iam:PassRole` on each role that ECS is to change listener rules with."""
+    given = [one.get("advancedConfiguration") or {} for one in request.get("loadBalancers") or ()]
+    return [
+        Access(
+            action="iam:PassRole",
+            resource=_role_arn(call, role),
+            keys={"iam:PassedToService": SHIFTS_FOR},
+        )
+        for role in dict.fromkeys(str(one["roleArn"]) for one in given if one.get("roleArn"))
+    ]
 
 
 async def registering_daemon(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from homeport.core.call import Call
 from homeport.services.ecs.api.alarms import check_alarms
 from homeport.services.ecs.api.context import Ecs, Request
-from homeport.services.ecs.errors import ServerException
-from homeport.services.ecs.plan.load_balancers import SERVICE_MOST, named_groups
+from homeport.services.ecs.errors import InvalidParameterException, ServerException
+from homeport.services.ecs.plan.load_balancers import SERVICE_MOST, TASK_SET_MOST, named_groups
 from homeport.services.ecs.plan.support import refuse
+from homeport.services.ecs.plan.traffic import check_rules, named_rules
 from homeport.services.ecs.ports import TargetGroup, TargetGroupsError
 
 
@@ -22,11 +23,20 @@ async def target_groups(
         refuse(req, "", ("loadBalancers",))
     if not given or ecs.target_groups is None:
         return {}
-    names = named_groups(given, most=most)
+    names, rules = named_groups(given, most=most), named_rules(given)
     try:
-        return await ecs.target_groups.find(call.account_id, call.region, names)
+        found = await ecs.target_groups.find(call.account_id, call.region, names)
     except TargetGroupsError as error:
         raise ServerException(f"The target groups cannot be looked up: {error}") from None
+    if rules and ecs.shifter is None:
+        refuse({"advancedConfiguration": True}, "loadBalancers", ("advancedConfiguration",))
+    elif rules and most == TASK_SET_MOST:
+        raise InvalidParameterException(
+            "advancedConfiguration is not for task sets: whoever conducts them shifts theirs."
+        )
+    elif ecs.shifter is not None and rules:
+        check_rules(given, await ecs.shifter.forwards(call.account_id, call.region, rules))
+    return found
 
 
 async def looked_up(call: Call, ecs: Ecs, req: Request) -> Mapping[str, TargetGroup]:

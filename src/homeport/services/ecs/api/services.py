@@ -44,9 +44,10 @@ from homeport.services.ecs.plan.service_request import (
     check_definition,
 )
 from homeport.services.ecs.plan.strategy_begin import begun
-from homeport.services.ecs.plan.strategy_request import check_shifts, check_strategy_of
+from homeport.services.ecs.plan.strategy_request import check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
+from homeport.services.ecs.plan.traffic import check_may_change, check_shiftable, placed
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.hosts import daemon_hosts
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -184,15 +185,14 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
 
 def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Service:
     """The service, if it can be deployed as it asks to. `is_new`: its primary deployment begins now."""
-    balanced = bool(service.deployments and service.primary.load_balancers)
-    if balanced:
-        check_shifts(service.deployment_strategy)
-    if req.get("deploymentConfiguration"):
+    balancers = service.primary.load_balancers if service.deployments else ()
+    check_shiftable(service.deployment_strategy, balancers)
+    if req.get("deploymentConfiguration") or req.get("loadBalancers") is not None:
         check_strategy_of(
             service.deployment_strategy,
             daemon=service.is_daemon,
             controller=service.controller,
-            balanced=balanced,
+            balanced=bool(balancers),
             functions=ecs.runs_functions,
         )
     return begun(service, ecs.clock.now()) if is_new else service
@@ -265,22 +265,25 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         definition = definition_of(tx, call, reference)
         if req.get("networkConfiguration"):
             check_network(req, definition)
-        strategy = next_strategy(
-            req, cluster, service.primary.strategy, is_deployed=bool(req.get("forceNewDeployment"))
-        )
-        balancers = service.primary.load_balancers
+        now_on = compute_now(service.primary)
+        compute = next_compute(req, cluster, now_on, is_deployed=bool(req.get("forceNewDeployment")))
+        held = tuple(one.as_asked() for one in service.primary.load_balancers)
+        balancers = held
         if req.get("loadBalancers") is not None:
             balancers = load_balancers(req["loadBalancers"], groups)
             changes["has_targets"] = service.has_targets or bool(balancers)
-        is_other = definition.id != service.primary.task_definition_id
-        if is_other or balancers != service.primary.load_balancers or req.get("forceNewDeployment"):
-            check_definition(req, definition)
+        check_may_change(service, changes["deployment_strategy"], balancers)
+        is_other = definition.id != service.primary.task_definition_id or compute != now_on
+        if is_other or balancers != held or req.get("forceNewDeployment"):
+            check_definition(req, definition, compute)
             now = ecs.clock.now()
             older = tuple(
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
-            changes["deployments"] = (new_deployment(ecs, definition, strategy, balancers), *older)
+            balancers = placed(balancers, service, changes["deployment_strategy"])
+            changes["deployments"] = (new_deployment(ecs, definition, compute, balancers), *older)
+            changes["launch_type"] = compute.launch_type
         changed = _zoned(req, msgspec.structs.replace(service, **changes))
         changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))

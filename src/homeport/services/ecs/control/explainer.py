@@ -24,6 +24,7 @@ from homeport.services.ecs.plan.rebalancing import zones_of
 from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
+from homeport.services.ecs.plan.traffic import shifts_traffic
 from homeport.services.ecs.ports import PlacementRequest, RoleAssumer
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -163,6 +164,7 @@ def _case(look: _Look, cluster: Cluster, service: Service) -> ServiceCase:
         stopped=tuple(t for t in lately if t.stopped_at and t.stopped_at > counted_until(service)),
         draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
         targets=target_facts(tx, service, live),
+        has_target_groups=bool(service.deployments) and shifts_traffic(service),
     )
     definition = (
         TaskDefinitionRepo(tx)

@@ -12,6 +12,7 @@ from homeport.services.ecs.control.service_steps import counted_until, target_fa
 from homeport.services.ecs.control.task_sets import LoadedTaskSets, load_task_sets
 from homeport.services.ecs.model import Cluster, Service, Task, TaskDefinition
 from homeport.services.ecs.plan.rollout import ServicePlan, ServiceSnapshot
+from homeport.services.ecs.plan.traffic import shifts_traffic
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -61,6 +62,7 @@ class ServiceLoads:
             ),
             draining_instances=InstanceRepo(tx).draining_ids(service.cluster_id),
             targets=target_facts(tx, service, live),
+            has_target_groups=shifts_traffic(service),
         )
         definitions = TaskDefinitionRepo(tx).by_ids([service.primary.task_definition_id])
         cluster = ClusterRepo(tx).get(service.cluster_id)

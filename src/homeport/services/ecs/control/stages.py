@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import msgspec
 
@@ -21,8 +22,9 @@ from homeport.services.ecs.control.service_steps import with_events
 from homeport.services.ecs.model import HookAnswer, HookRun, Service, Staging
 from homeport.services.ecs.plan.rollout import ServicePlan
 from homeport.services.ecs.plan.rollout_endings import with_primary
-from homeport.services.ecs.plan.strategy_hooks import answered, hook_event, weights, with_runs
-from homeport.services.ecs.ports import LifecycleHookInvoker, TrafficShares, TrafficShifter
+from homeport.services.ecs.plan.strategy_hooks import answered, hook_event, with_runs
+from homeport.services.ecs.plan.traffic import in_force, is_still_asked, rule_shares
+from homeport.services.ecs.ports import LifecycleHookInvoker, TrafficShifter
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.store.base import Store
@@ -62,25 +64,19 @@ class StageWork:
         staging = service.primary.staging
         if staging is None or self._outside.shifter is None:
             return None
-        shares = TrafficShares(
-            production=weights(service, staging, staging.production),
-            test=weights(service, staging, staging.test),
-        )
+
+        def wanted(tx: Tx) -> bool:
+            return is_still_asked(ServiceRepo(tx).get(service.id), service)
+
         try:
-            is_live = await self._outside.shifter.shift(service, shares)
+            is_live = await self._outside.shifter.shift(service, rule_shares(service, staging), wanted)
         except AwsError as error:
             told = f"(service {service.name}) was unable to shift traffic: {error.message}"
             await self._note(service, lambda now: now, told)
             return self._clock.now() + SHIFT_PAUSE
         if not is_live:
             return self._clock.now() + SHIFT_LOOK
-
-        def in_force(now: Staging) -> Staging:
-            asked = (staging.production, staging.test, staging.returns)
-            same = (now.production, now.test, now.returns) == asked
-            return msgspec.structs.replace(now, live=True) if same else now
-
-        await self._note(service, in_force)
+        await self._note(service, partial(in_force, asked=staging))
         return None
 
     async def _call(self, service: Service, run: HookRun) -> None:

@@ -109,6 +109,8 @@ class Staging(Noun, frozen=True, kw_only=True):
 
     `production` and `test` are green's requested shares of the traffic in percent, `live` says whether
     they have been in force since they were requested, `shifts` whether there is traffic to shift at all.
+    `holds`: production's traffic stays where an interrupted deployment has left it until green gets it,
+    because blue has no healthy task to take it back.
     `step` counts the steps of the production shift. A stage is its work, then its hooks (`hooks` once
     `hooked`), then, for a step of the production shift, a pause until `rests_until`.
     `returns`: it failed, and everything goes back to blue.
@@ -125,6 +127,7 @@ class Staging(Noun, frozen=True, kw_only=True):
     test: float = 0.0
     live: bool = True
     shifts: bool = False
+    holds: bool = False
     hooked: bool = False
     hooks: tuple[HookRun, ...] = ()
     rests_until: datetime | None = None
@@ -133,7 +136,7 @@ class Staging(Noun, frozen=True, kw_only=True):
     @property
     def percents(self) -> tuple[float, ...]:
         """The steps of the production shift; one where there is nobody to shift it from."""
-        return self.strategy.percents if self.blue else (100.0,)
+        return self.strategy.percents if self.blue and not self.holds else (100.0,)
 
     def is_past(self, stage: str) -> bool:
         """Whether it has reached that stage."""

@@ -19,13 +19,36 @@ class TargetPlace(Noun, frozen=True, kw_only=True):
 
 
 class LoadBalancer(Noun, frozen=True, kw_only=True):
-    """A target group that a service's tasks are registered in.
+    """A target group that a deployment's tasks are registered in.
 
-    `advanced`: what deployments with shifted traffic need of it, as it was given.
+    `advanced`: what deployments with shifted traffic need of it, as it was given. Two deployments one after
+    the other then use two target groups in turn: `asked` is the group that was asked for, where the
+    deployment's is the alternate one.
     """
 
     place: TargetPlace
     advanced: Document = msgspec.field(default_factory=dict)
+    asked: str = ""
+
+    @property
+    def target_group(self) -> str:
+        """The target group as it was asked for."""
+        return self.asked or self.place.target_group
+
+    @property
+    def pair(self) -> tuple[str, ...]:
+        """The groups that its deployments use in turn; one where there is no alternate."""
+        return tuple(filter(None, (self.target_group, self.advanced.get("alternateTargetGroupArn"))))
+
+    def as_asked(self) -> LoadBalancer:
+        """Without what one deployment has made of it."""
+        return self.using(self.target_group)
+
+    def using(self, group: str) -> LoadBalancer:
+        """The same for a deployment whose tasks are registered in that group."""
+        place = msgspec.structs.replace(self.place, target_group=group)
+        asked = "" if group == self.target_group else self.target_group
+        return msgspec.structs.replace(self, place=place, asked=asked)
 
 
 class Target(Noun, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ drained from instances that go, scaled with the desired count. Which of them sho
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -33,12 +34,7 @@ from homeport.services.ecs.plan.rollout_endings import (
 )
 from homeport.services.ecs.plan.rollout_failures import counted
 from homeport.services.ecs.plan.rollout_health import is_protected, verdict
-from homeport.services.ecs.plan.strategy_stages import (
-    RECONCILE_PATIENCE,
-    Course,
-    Sides,
-    advanced_stages,
-)
+from homeport.services.ecs.plan.strategy_stages import Course, Sides, advanced_stages, may_shift
 
 
 def plan_staged(snapshot: ServiceSnapshot, now: datetime, *, scale_in: ScaleIn = newest_first) -> ServicePlan:
@@ -109,15 +105,13 @@ def _sides(snapshot: ServiceSnapshot, staging: Staging, now: datetime) -> Sides:
     service, wanted = snapshot.service, snapshot.service.desired_count
     active = [task for task in snapshot.live if task.desired_status == "RUNNING"]
 
-    def healthy(deployment_id: str) -> int:
-        return sum(
-            task.started_by == deployment_id
-            and task.instance_id not in snapshot.draining_instances
-            and verdict(task, service, snapshot.targets, now).is_healthy(now)
-            for task in active
-        )
-
-    green, blue = healthy(staging.green), healthy(staging.blue)
+    healthy = Counter(
+        task.started_by
+        for task in active
+        if task.instance_id not in snapshot.draining_instances
+        and verdict(task, service, snapshot.targets, now).is_healthy(now)
+    )
+    green, blue = healthy[staging.green], healthy[staging.blue]
     counts = {
         deployment_id: sum(task.started_by == deployment_id for task in active)
         for deployment_id in (staging.blue, staging.green)
@@ -129,6 +123,8 @@ def _sides(snapshot: ServiceSnapshot, staging: Staging, now: datetime) -> Sides:
         others=sum(task.started_by not in counts for task in active),
         blue=counts[staging.blue],
         green=counts[staging.green],
+        blue_healthy=blue,
+        elsewhere_healthy=healthy.total() - blue,
     )
 
 
@@ -169,19 +165,19 @@ class _Hands:
             start_in=first[1].start_in if first else (),
             start_of=first[0].id if first else "",
             replaces=first[1].replaces if first else 0,
-            shift=not halted and staging.shifts and not staging.live and not self._waits_for_blue(),
+            shift=not halted and staging.shifts and not staging.live and self._may_shift(),
             calls=course.calls,
             events=events,
             wake_at=min(wakes, default=None),
             waits_for=tuple(dict.fromkeys((*course.waits, *self._waits))),
         )
 
-    def _waits_for_blue(self) -> bool:
-        """Whether traffic may not go (back) to blue yet, because it is not whole."""
-        staging = self._staging
-        if staging.stage != "RECONCILE_SERVICE" or self._now >= staging.since + RECONCILE_PATIENCE:
-            return False
-        return not _sides(self._snapshot, staging, self._now).blue_whole
+    def _may_shift(self) -> bool:
+        """Whether those that are to get traffic can serve it."""
+        is_safe = may_shift(self._staging, _sides(self._snapshot, self._staging, self._now), self._now)
+        if not is_safe:
+            self._waits.append("traffic is not shifted to a revision whose tasks are not healthy")
+        return is_safe
 
     def _is_left_alone(self, deployment: Deployment) -> bool:
         """A green that failed keeps its tasks as they are until its traffic has gone back."""

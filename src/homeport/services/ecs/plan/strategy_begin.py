@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Staging
+from homeport.services.ecs.plan.traffic import has_traffic
 
 
 def begun(service: Service, now: datetime) -> Service:
@@ -24,7 +25,7 @@ def begun(service: Service, now: datetime) -> Service:
     if last is not None and all(one.id != last.id for one in older):
         older.append(msgspec.structs.replace(last, status="ACTIVE", updated_at=now))
     blue = last.id if last is not None else ""
-    mixed = len(older) > 1
+    mixed, shifts = len(older) > 1, has_traffic(primary)
     staging = Staging(
         strategy=service.deployment_strategy,
         blue=blue,
@@ -32,7 +33,8 @@ def begun(service: Service, now: datetime) -> Service:
         began=now,
         stage="RECONCILE_SERVICE" if mixed else "PRE_SCALE_UP",
         since=now,
-        live=not (mixed and blue),
+        live=not shifts and not (mixed and blue),
+        shifts=shifts,
     )
     fresh = [_uncounted(one, now) if one.id == blue else one for one in older]
     primary = msgspec.structs.replace(primary, staging=staging)
@@ -49,7 +51,7 @@ def _uncounted(deployment: Deployment, now: datetime) -> Deployment:
 def turned_back(staging: Staging, now: datetime) -> Staging:
     """Everything goes back to blue: first the traffic that green has, then green goes."""
     stage, production, test = "CLEAN_UP", staging.production, staging.test
-    if production or not staging.live:
+    if production or staging.holds or not staging.live:
         stage, production = "PRODUCTION_TRAFFIC_SHIFT", 0.0
     elif test:
         stage, test = "TEST_TRAFFIC_SHIFT", 0.0
@@ -64,5 +66,6 @@ def turned_back(staging: Staging, now: datetime) -> Staging:
         hooked=False,
         hooks=(),
         rests_until=None,
+        holds=False,
         returns=True,
     )

@@ -94,14 +94,6 @@ def check_strategy_of(
         )
 
 
-def check_shifts(strategy: DeploymentStrategy) -> None:
-    """Raise where the traffic of load balancers would have to be shifted: nothing does that yet."""
-    if strategy.is_staged:
-        raise ClientException(
-            f"loadBalancers with the deployment strategy {strategy.name} is not supported by Homeport yet."
-        )
-
-
 def _check_rolling(bake: int, hooks: tuple[LifecycleHook, ...]) -> None:
     if bake:
         raise InvalidParameterException(

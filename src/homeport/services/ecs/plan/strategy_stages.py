@@ -38,6 +38,14 @@ class Sides:
     blue: int = 0
     green: int = 0
     """Tasks that should run, whatever their health."""
+    blue_healthy: int = 0
+    elsewhere_healthy: int = 0
+    """Healthy tasks, of blue and of everybody else."""
+
+    @property
+    def can_have_it_back(self) -> bool:
+        """Whether production is not worse off with blue than where it is."""
+        return self.blue_healthy > 0 or self.elsewhere_healthy == 0
 
 
 @dataclass(slots=True)
@@ -122,6 +130,8 @@ def _reconciled(course: Course, sides: Sides, now: datetime) -> bool:
         course.waits.append("the revision that is in production must be whole again first")
         course.wakes.append(end)
         return False
+    if not course.staging.live and course.staging.shifts and not sides.can_have_it_back:
+        course.staging = msgspec.structs.replace(course.staging, holds=True, live=True)
     if not _is_live(course):
         return False
     if not sides.blue_whole:
@@ -139,8 +149,10 @@ def _scaled_up(course: Course, sides: Sides, now: datetime) -> bool:
 
 
 def _test_shifted(course: Course, sides: Sides, now: datetime) -> bool:
-    del sides, now
-    _request(course, test=0.0 if course.staging.returns else 100.0, production=course.staging.production)
+    wanted = 0.0 if course.staging.returns else 100.0
+    if wanted > course.staging.test and not _scaled_up(course, sides, now):
+        return False
+    _request(course, test=wanted, production=course.staging.production)
     return _is_live(course)
 
 
@@ -192,6 +204,18 @@ def _request(course: Course, *, test: float, production: float) -> None:
         course.staging = msgspec.structs.replace(
             staging, test=test, production=production, live=not staging.shifts
         )
+
+
+def may_shift(staging: Staging, sides: Sides, now: datetime) -> bool:
+    """Whether the requested shares may be put in force: nobody gets traffic who has nobody to serve it."""
+    if staging.stage == "RECONCILE_SERVICE" and staging.blue:
+        is_over = now >= staging.since + RECONCILE_PATIENCE
+        return sides.blue_whole or staging.holds or (is_over and sides.can_have_it_back)
+    if staging.stage == "PRODUCTION_TRAFFIC_SHIFT" and staging.returns:
+        return sides.can_have_it_back
+    if staging.stage in ("TEST_TRAFFIC_SHIFT", "PRODUCTION_TRAFFIC_SHIFT") and not staging.returns:
+        return sides.green_whole
+    return True
 
 
 def _is_live(course: Course) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
-from homeport.services.ecs.view.load_balancers import load_balancers_view
+from homeport.services.ecs.view.load_balancers import load_balancers_view, resolved_view
 from homeport.services.ecs.view.strategies import stage_view, traffic_shares
 from homeport.services.ecs.view.wire import Standings, Wire, placed_by, present
 
@@ -116,4 +116,5 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         "serviceRegistries": [],
         "createdAt": revision.created_at,
         "guardDutyEnabled": False,
+        **resolved_view(revision.load_balancers),
     }

@@ -13,7 +13,7 @@ def load_balancers_view(balancers: Iterable[LoadBalancer]) -> list[Wire]:
     found = []
     for balancer in balancers:
         view: Wire = {
-            "targetGroupArn": balancer.place.target_group,
+            "targetGroupArn": balancer.target_group,
             "containerName": balancer.place.container,
             "containerPort": balancer.place.port,
         }
@@ -21,3 +21,14 @@ def load_balancers_view(balancers: Iterable[LoadBalancer]) -> list[Wire]:
             view["advancedConfiguration"] = dict(balancer.advanced)
         found.append(view)
     return found
+
+
+def resolved_view(balancers: Iterable[LoadBalancer]) -> Wire:
+    """What a revision of a service really uses: the target group of the two, and the rule in front of it."""
+    found = []
+    for balancer in balancers:
+        view: Wire = {"targetGroupArn": balancer.place.target_group}
+        if balancer.advanced:
+            view["productionListenerRule"] = balancer.advanced["productionListenerRule"]
+        found.append(view)
+    return {"resolvedConfiguration": {"loadBalancers": found}} if found else {}

@@ -59,4 +59,6 @@ def traffic_shares(record: ServiceDeployment, uid: str, service: Service) -> Wir
         production, test = staging.production, staging.test
     elif [uid] == blue:
         production, test = round(100.0 - staging.production, 1), round(100.0 - staging.test, 1)
+        if staging.holds:
+            production = 0.0
     return {"requestedProductionTrafficWeight": production, "requestedTestTrafficWeight": test}

@@ -162,6 +162,16 @@ class BalancerController:
         """What the health checks of a group found, by `address:port`."""
         return self._plane.health(group_arn.split(":", 5)[5])
 
+    async def in_force(self, balancer_arns: Collection[str]) -> bool:
+        """Whether the data plane has these balancers as the state says by now."""
+        return self._plane.is_settled and all([await self._is_served(arn) for arn in balancer_arns])
+
+    async def _is_served(self, arn: str) -> bool:
+        whole = await self._store.read(lambda tx: find_whole(tx, arn))
+        if whole is None:
+            return arn not in self._served
+        return self._served.get(arn) == to_dataplane(whole, await self._places(whole), self._clock.now())
+
 
 class HealthNews:
     """One key is the id of a group of which a target is in another health."""
