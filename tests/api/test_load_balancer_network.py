@@ -10,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from homeport.app.balancer_network import Ec2Addresses, Ec2Network
-from homeport.app.wiring import ControlPlane
+from homeport.app.control_plane import ControlPlane
 from homeport.core.pages import Pages
 from homeport.dataplane.model import Balancer
 from homeport.gateway.stages import MountedService

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from homeport.app.wiring import ControlPlane
+from homeport.app.control_plane import ControlPlane
 from homeport.core.pages import Pages
 from homeport.gateway.stages import MountedService
 from homeport.services.ec2 import manifest as ec2

@@ -24,13 +24,13 @@ from botocore.config import Config
 from homeport.app.audit_files import AuditFiles
 from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
+from homeport.app.control_plane import ControlPlane
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.network_ground import NetworkGround, NoGround
 from homeport.app.server import AGENT_FRAME_BYTES_MAX
 from homeport.app.wiring import (
     AgentGate,
-    ControlPlane,
     SealedPages,
     build_chain,
     build_control_plane,

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from homeport.app.wiring import ControlPlane, build_control_plane
+from homeport.app.control_plane import ControlPlane
+from homeport.app.wiring import build_control_plane
 from homeport.core.call import Call, Principal
 from homeport.core.clock import LoopClock
 from homeport.core.errors import AwsError

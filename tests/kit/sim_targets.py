@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from homeport.agentproto.messages import PayloadMessage
-from homeport.app.wiring import ControlPlane, build_control_plane
+from homeport.app.control_plane import ControlPlane
+from homeport.app.wiring import build_control_plane
 from homeport.core.clock import Clock
 from homeport.core.ids import SeededIds
 from homeport.services.ecs.control.explainer import Explainer

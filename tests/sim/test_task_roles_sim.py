@@ -22,9 +22,10 @@ from homeport.agentproto.messages import (
     PayloadMessage,
     RoleCredentials,
 )
+from homeport.app.control_plane import ControlPlane
 from homeport.app.instance_profiles import ProfileSessions, ensure_profile
 from homeport.app.keyring import StoredKeys
-from homeport.app.wiring import ControlPlane, build_control_plane
+from homeport.app.wiring import build_control_plane
 from homeport.core.call import Call, Principal
 from homeport.core.clock import LoopClock
 from homeport.core.ids import SeededIds

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 from homeport.app.addresses import hold_addresses, local_addresses, planned_addresses, settle_ground
+from homeport.app.control_plane import ControlPlane
 from homeport.app.ec2_instances import Place, settle_places
 from homeport.app.local_nodes import instance_id
 from homeport.app.network_ground import NetworkGround, NoGround, missing_means
 from homeport.app.settings import UpSettings
-from homeport.app.wiring import ControlPlane
 from homeport.node.commands import CommandError, run_command
 from homeport.node.instance_net import InstanceAddress
 from homeport.services.ec2 import manifest as ec2

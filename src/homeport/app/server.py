@@ -18,6 +18,7 @@ from homeport.app.audit_pages import AuditPages
 from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.carrier import local_carrier
 from homeport.app.connection import Connection, write_connection
+from homeport.app.control_plane import ControlPlane
 from homeport.app.instance_profiles import ProfileSessions, ensure_profile
 from homeport.app.issuers import Issuers
 from homeport.app.keyring import StoredKeys
@@ -26,7 +27,7 @@ from homeport.app.network_ground import NetworkGround
 from homeport.app.network_up import find_ground, place_instances
 from homeport.app.settings import INSTANCE_PROFILE, AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.whole_answers import WholeAnswers
-from homeport.app.wiring import AgentGate, ControlPlane, build_chain, build_control_plane, build_pages
+from homeport.app.wiring import AgentGate, build_chain, build_control_plane, build_pages
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds
 from homeport.core.log import configure, get_logger
