@@ -59,6 +59,7 @@ name = "ecs"
 operations = ops
 invalid_input = "InvalidParameterException"
 facts = Facts()
+takes = None
 
 __all__ = [
     "ACS_PATH",
@@ -78,27 +79,27 @@ __all__ = [
     "EventPosition",
     "Explainer",
     "FleetFeed",
-    "Placer",
     "Outside",
+    "Placer",
     "Reaper",
     "RefusedAgentError",
     "ReplicaController",
     "RoleAssumer",
     "RoleSession",
-    "TargetController",
     "RuleShares",
     "Service",
+    "TargetController",
     "TargetGroups",
     "Task",
     "TaskRepo",
-    "ZoneWatch",
     "TrafficShifter",
+    "ZoneWatch",
     "agent_access",
     "facts",
     "invalid_input",
     "name",
     "operations",
     "roles_of",
-]
     "takes",
     "weights_of",
+]

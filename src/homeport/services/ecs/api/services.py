@@ -265,25 +265,25 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         definition = definition_of(tx, call, reference)
         if req.get("networkConfiguration"):
             check_network(req, definition)
-        now_on = compute_now(service.primary)
-        compute = next_compute(req, cluster, now_on, is_deployed=bool(req.get("forceNewDeployment")))
+        strategy = next_strategy(
+            req, cluster, service.primary.strategy, is_deployed=bool(req.get("forceNewDeployment"))
+        )
         held = tuple(one.as_asked() for one in service.primary.load_balancers)
         balancers = held
         if req.get("loadBalancers") is not None:
             balancers = load_balancers(req["loadBalancers"], groups)
             changes["has_targets"] = service.has_targets or bool(balancers)
         check_may_change(service, changes["deployment_strategy"], balancers)
-        is_other = definition.id != service.primary.task_definition_id or compute != now_on
+        is_other = definition.id != service.primary.task_definition_id
         if is_other or balancers != held or req.get("forceNewDeployment"):
-            check_definition(req, definition, compute)
+            check_definition(req, definition)
             now = ecs.clock.now()
             older = tuple(
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
             balancers = placed(balancers, service, changes["deployment_strategy"])
-            changes["deployments"] = (new_deployment(ecs, definition, compute, balancers), *older)
-            changes["launch_type"] = compute.launch_type
+            changes["deployments"] = (new_deployment(ecs, definition, strategy, balancers), *older)
         changed = _zoned(req, msgspec.structs.replace(service, **changes))
         changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))
