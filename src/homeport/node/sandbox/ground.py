@@ -1,0 +1,150 @@
+"""What all sandboxes of an installation stand on: a range of inner addresses, rules, a way past Docker's.
+
+The range is a route on a link of ours: that keeps Docker and a second Homeport from taking it, and a restart
+finds it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection, Mapping
+from ipaddress import IPv4Network
+from pathlib import Path
+
+from homeport.core.log import get_logger
+from homeport.node.commands import CommandError, Run
+from homeport.node.instance_net import routed_ranges
+from homeport.node.nft import Nft
+from homeport.node.sandbox import layout, wire
+from homeport.node.sandbox.layout import Block
+from homeport.node.sandbox.published import PublishedPorts
+from homeport.node.sandbox.rules import Endpoints, Table, ruleset
+
+log = get_logger("node.sandbox")
+
+_FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
+
+
+def _forward_packets() -> None:
+    if _FORWARDING.read_text().strip() == "0":
+        _FORWARDING.write_text("1")
+        log.info("forwarding.enabled")
+
+
+class SandboxGround:
+    """One installation's. Every call may be repeated."""
+
+    def __init__(self, run: Run, nft: Nft, homeport: str, *, links: Collection[str] = ()) -> None:
+        """`links`: the installation's own links besides, towards which nothing leaves the machine."""
+        self._run = run
+        self._nft = nft
+        self.homeport = homeport
+        self._link = layout.link_name(homeport)
+        self._links = (self._link, *sorted(links))
+        self._instances: dict[int, str] = {}
+        self._deaf: frozenset[int] = frozenset()
+        self._endpoints: Endpoints | None = None
+        self.network: IPv4Network
+        """The range of inner addresses, once it is settled."""
+        self.published = PublishedPorts(run, nft, layout.table_name(homeport))
+
+    @property
+    def host(self) -> str:
+        """The host's inner address: where metadata is served."""
+        return layout.host_address(self.network)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """Which inner addresses are which instance's."""
+        return tuple(
+            Block(instance_address=address, network=layout.block_of(self.network, index))
+            for index, address in sorted(self._instances.items())
+        )
+
+    def instance_address(self, index: int) -> str:
+        """Where its ports are published; empty: it publishes none."""
+        return self._instances.get(index, "")
+
+    async def settle(self) -> IPv4Network:
+        """The range, routed to our link, and the host's address. Raise `CommandError`, `NoFreeRangeError`."""
+        found = await self._range()
+        if found is None:
+            found = layout.pick_range(await routed_ranges(self._run))
+            commands = [] if await self._exists() else [f"link add {self._link} type bridge"]
+            commands += [f"link set {self._link} up", f"route add {found} dev {self._link} scope link"]
+            await self._run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")
+        self.network = found
+        await self._run("ip", "address", "replace", f"{self.host}/32", "dev", self._link)
+        return found
+
+    async def up(self, instances: Mapping[int, str], *, deaf: Collection[int] = ()) -> None:
+        """Rules for these instances (by number: their addresses). Raise as `settle`.
+
+        `deaf`: instances whose sandboxes must not reach the instance metadata service.
+        """
+        await self.settle()
+        self._instances, self._deaf = dict(instances), frozenset(deaf)
+        await asyncio.to_thread(_forward_packets)
+        await self._apply()
+        await self._past_docker()
+
+    async def point(self, endpoints: Endpoints) -> None:
+        """Where metadata is served. Raise `CommandError`."""
+        self._endpoints = endpoints
+        await self._apply()
+
+    async def down(self) -> None:
+        """Remove everything. Call it when no holder is left. Raise `CommandError`."""
+        strays = await asyncio.to_thread(wire.names, layout.veth_prefix(self.homeport))
+        await asyncio.to_thread(wire.cut, strays)
+        for rule in self._docker_rules():
+            try:
+                await self._run("iptables", "-w", "-D", *rule)
+            except CommandError as error:
+                log.debug("docker_rule.missing", error=str(error))
+        # Adding it first makes deleting a missing one fine.
+        table = f"table inet {layout.table_name(self.homeport)}"
+        await self._nft(f"add {table}\ndelete {table}\n")
+        if await self._exists():
+            await self._run("ip", "link", "delete", self._link)
+
+    async def _apply(self) -> None:
+        table = Table(
+            name=layout.table_name(self.homeport),
+            veths=layout.veth_prefix(self.homeport),
+            links=self._links,
+            host=self.host,
+            blocks=self.blocks,
+            endpoints=self._endpoints,
+            deaf=tuple(layout.veth_prefix(self.homeport, index) for index in sorted(self._deaf)),
+        )
+        await self._nft(ruleset(table))
+
+    async def _past_docker(self) -> None:
+        """Docker drops what it does not forward itself, except for what its users' chain accepts."""
+        for rule in self._docker_rules():
+            try:
+                await self._run("iptables", "-w", "-C", *rule)
+            except CommandError:
+                chain, *match = rule
+                try:
+                    await self._run("iptables", "-w", "-I", chain, "1", *match)
+                except CommandError as error:  # without that chain Docker drops nothing
+                    log.info("docker_rule.unwanted", error=str(error))
+
+    def _docker_rules(self) -> list[tuple[str, ...]]:
+        veths = f"{layout.veth_prefix(self.homeport)}+"
+        return [("DOCKER-USER", side, veths, "-j", "ACCEPT") for side in ("-i", "-o")]
+
+    async def _range(self) -> IPv4Network | None:
+        """The range of the link that exists; a half-made one (no route yet) has none."""
+        if not await self._exists():
+            return None
+        routes = json.loads(await self._run("ip", "-j", "-4", "route", "show", "dev", self._link) or "[]")
+        found = [IPv4Network(route["dst"]) for route in routes if "/" in route["dst"]]
+        return found[0] if found else None
+
+    async def _exists(self) -> bool:
+        links = json.loads(await self._run("ip", "-j", "link", "show", "type", "bridge") or "[]")
+        return any(link.get("ifname") == self._link for link in links)
