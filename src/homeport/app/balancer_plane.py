@@ -88,11 +88,11 @@ class LocalPlane:
     """The proxy of this machine, which is there while there is a balancer: idle, Homeport stays small.
 
     `told` hears the ids of groups of which a target's health changed. The proxy outlives this process: the
-    next one finds it in `folder`.
+    next one finds it in `folder`, unless it is told otherwise.
     """
 
-    def __init__(self, folder: Path, *, told: Callable[[str], None]) -> None:
-        self._folder, self._told = folder, told
+    def __init__(self, folder: Path, *, told: Callable[[str], None], outlives: bool = True) -> None:
+        self._folder, self._told, self._outlives = folder, told, outlives
         self._balancers: tuple[Balancer, ...] | None = None
         self._materials: tuple[TlsMaterial, ...] = ()
         self._live: EnvoyPlane | None = None
@@ -140,7 +140,7 @@ class LocalPlane:
         # What speaks to the proxy takes a second to import and memory that idle machines do not need.
         envoy: Any = await asyncio.to_thread(importlib.import_module, "homeport.app.envoy")
         async with envoy.DataPlane(
-            self._folder, told=lambda change: self._told(change.group_id), outlives=True
+            self._folder, told=lambda change: self._told(change.group_id), outlives=self._outlives
         ) as plane:
             self._live = EnvoyPlane(plane)
             self._pass_on()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from homeport.app.balancer_network import Link
 from homeport.app.balancer_plane import LocalPlane
 from homeport.app.envoy_process import proxy_folder
+from homeport.dataplane.model import TlsMaterial
 from homeport.node.address_link import AddressLink, balancer_link
 from homeport.node.commands import run_command
 from homeport.runtime.queue import WorkQueue
@@ -16,9 +17,13 @@ from homeport.services.elbv2.manifest import DataPlane
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Carrier:
-    """`news` gets the ids of groups of which a target is in another health. `run` keeps it going."""
+    """`news` gets the ids of groups of which a target is in another health. `run` keeps it going.
+
+    `trust` hears what the ids of certificates stand for.
+    """
 
     plane: DataPlane
+    trust: Callable[[Iterable[TlsMaterial]], None]
     link: Link
     news: WorkQueue[str]
     run: Callable[[], Awaitable[None]]
@@ -29,4 +34,4 @@ def local_carrier(installation_id: str) -> Carrier:
     news = WorkQueue[str]()
     plane = LocalPlane(proxy_folder(installation_id), told=news.add)
     link = AddressLink(run_command, balancer_link(installation_id))
-    return Carrier(plane=plane, link=link, news=news, run=plane.run)
+    return Carrier(plane=plane, trust=plane.trust, link=link, news=news, run=plane.run)
