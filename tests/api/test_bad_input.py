@@ -52,6 +52,7 @@ EASY = {
     "acm": "ListCertificates",
     "ec2": "DescribeVpcs",
     "ecs": "ListTasks",
+    "elbv2": "DescribeLoadBalancers",
     "iam": "ListUsers",
     "secretsmanager": "ListSecrets",
     "ssm": "DescribeParameters",
@@ -65,6 +66,7 @@ OPEN = {
     if (found := one.operations.find(operation))
 }
 """Whether an operation needs no permission."""
+PREFIXES = {one.name: one.operations.action_prefix for one in MANIFESTS}
 EACH_SERVED = pytest.mark.parametrize(("service", "operation"), SERVED)
 TASK_DEFINITION = {
     "family": "known",
@@ -197,6 +199,7 @@ def test_strange_headers_are_put_up_with_or_refused_in_words(
     bodies = {
         **{service: (EASY[service], b"{}") for service, how in PROTOCOLS.items() if how == "json"},
         "ec2": ("DescribeVpcs", b"Action=DescribeVpcs&Version=2016-11-15"),
+        "elbv2": ("DescribeLoadBalancers", b"Action=DescribeLoadBalancers&Version=2015-12-01"),
         "iam": ("ListUsers", b"Action=ListUsers&Version=2010-05-08"),
         "sts": ("GetCallerIdentity", b"Action=GetCallerIdentity&Version=2011-06-15"),
     }
@@ -329,7 +332,7 @@ def test_who_is_known_but_may_nothing_does_nothing(
     codes = {"ec2": "UnauthorizedOperation", "query": "AccessDenied", "json": "AccessDeniedException"}
     assert error["Code"] == codes[PROTOCOLS[service]]
     assert (
-        f"user/powerless is not authorized to perform: {service}:{operation} on resource: "
+        f"user/powerless is not authorized to perform: {PREFIXES[service]}:{operation} on resource: "
         in error["Message"]
     )
 

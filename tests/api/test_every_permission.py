@@ -26,7 +26,9 @@ GUARDED = [
     for service, name in SERVED
     if not next(m for m in MANIFESTS if m.name == service).operations.find(name).open  # type: ignore[union-attr]
 ]
+PREFIXES = {one.name: one.operations.action_prefix for one in MANIFESTS}
 ECS = f"arn:aws:ecs:us-east-1:{ACCOUNT}"
+ELB = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}"
 KNOWN = {
     "resourceArn": f"{ECS}:cluster/default",
     "cluster": "default",
@@ -72,6 +74,19 @@ KNOWN = {
     "Path": "/known/",
     "ResourceId": "known",
     "ResourceType": "Parameter",
+    **{
+        f"{noun}Arn": f"{ELB}:{kind}/x"
+        for noun, kind in (
+            ("LoadBalancer", "loadbalancer/app/x"),
+            ("Listener", "listener/app/x/0"),
+            ("Rule", "listener-rule/app/x/0/0"),
+            ("TargetGroup", "targetgroup/x"),
+            ("TrustStore", "truststore/x"),
+            ("Resource", "truststore/x"),
+        )
+    },
+    "ResourceArns": [f"{ELB}:targetgroup/x/0"],
+    "RulePriorities": [{"RuleArn": f"{ELB}:listener-rule/app/x/0/0/0", "Priority": 1}],
 }
 
 
@@ -176,7 +191,7 @@ def test_exactly_the_permissions_that_it_needs_let_it_through(
     open_doors = users.outcome(service, operation, value, users.mighty)
     assert open_doors["outcome"] == "allowed", open_doors
     needed = [(one["action"], one["resource"]) for one in open_doors["decisions"]]
-    assert needed[0][0] == f"{service}:{operation}"
+    assert needed[0][0] == f"{PREFIXES[service]}:{operation}"
 
     users.allow(needed)
     through = users.outcome(service, operation, value, users.exact)

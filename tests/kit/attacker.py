@@ -95,7 +95,7 @@ class Attacker:
             headers={**request.headers, "host": self.host},
             body=request.body,
             region=region,
-            service=service,
+            service=service_api(service).signing_name,
             now=at or datetime.now(UTC),
         )
         return changed(request, headers=headers)
