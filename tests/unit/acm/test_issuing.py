@@ -11,10 +11,10 @@ from cryptography import x509
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from homeport.core.errors import AwsError
+from homeport.services.acm.model import authority_arn
 from homeport.services.acm.plan.issuing import (
     LEAF_VALID,
     ROOT_VALID,
-    authority_arn,
     check_request,
     leaf,
     names_of,

@@ -12,6 +12,11 @@ AUTHORITY = "certificate-authority/homeport"
 """How the ARN of the installation's own authority ends."""
 
 
+def authority_arn(account_id: str, region: str) -> str:
+    """What the installation's own authority is called in an account and region."""
+    return f"arn:aws:acm-pca:{region}:{account_id}:{AUTHORITY}"
+
+
 class Usage(msgspec.Struct, frozen=True):
     """An extended key usage, in the API's words."""
 
@@ -61,6 +66,16 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:aws:acm:{self.region}:{self.account_id}:certificate/{self.uid}"
+
+    @property
+    def origin(self) -> str:
+        """Who made its key."""
+        return "CUSTOMER_PROVIDED" if self.type == IMPORTED else "AWS_MANAGED"
+
+    @property
+    def export_option(self) -> str:
+        """Whether its key may be had."""
+        return "DISABLED" if self.type == IMPORTED else "ENABLED"
 
     def status(self, now: datetime) -> str:
         """`ISSUED` until its time is over."""

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from homeport.services.acm.model import IMPORTED, Certificate
-from homeport.services.acm.plan.issuing import authority_arn
-from homeport.services.acm.plan.listing import export_option, origin
+from homeport.services.acm.model import IMPORTED, Certificate, authority_arn
 
 Answer = dict[str, Any]
 NAMES_SHOWN = 100
@@ -26,7 +24,7 @@ def _common(one: Certificate, now: datetime) -> Answer:
         "NotBefore": one.facts.not_before,
         "NotAfter": one.facts.not_after,
         "CreatedAt": one.created_at,
-        "CertificateKeyPairOrigin": origin(one),
+        "CertificateKeyPairOrigin": one.origin,
     }
     view["ImportedAt" if one.type == IMPORTED else "IssuedAt"] = one.provided_at
     return view
@@ -44,7 +42,7 @@ def detail(one: Certificate, used_by: Sequence[str], now: datetime) -> Answer:
         "InUseBy": list(used_by),
         "KeyUsages": [{"Name": name} for name in facts.key_usages],
         "ExtendedKeyUsages": [{"Name": usage.name, "OID": usage.oid} for usage in facts.extended_usages],
-        "Options": {"CertificateTransparencyLoggingPreference": "DISABLED", "Export": export_option(one)},
+        "Options": {"CertificateTransparencyLoggingPreference": "DISABLED", "Export": one.export_option},
     }
     if one.type != IMPORTED:
         view["CertificateAuthorityArn"] = authority_arn(one.account_id, one.region)
@@ -59,7 +57,7 @@ def summary(one: Certificate, used_by: Sequence[str], now: datetime) -> Answer:
         "HasAdditionalSubjectAlternativeNames": len(facts.names) > NAMES_SHOWN,
         "KeyUsages": list(facts.key_usages),
         "ExtendedKeyUsages": [usage.name for usage in facts.extended_usages],
-        "ExportOption": export_option(one),
+        "ExportOption": one.export_option,
         "InUse": bool(used_by),
         "Exported": one.exported,
     }

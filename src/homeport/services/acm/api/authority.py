@@ -31,12 +31,11 @@ from homeport.services.acm.errors import (
     LimitExceededException,
     ValidationException,
 )
-from homeport.services.acm.model import IMPORTED, PRIVATE, Authority, Certificate
+from homeport.services.acm.model import IMPORTED, PRIVATE, Authority, Certificate, authority_arn
 from homeport.services.acm.plan.facts import facts_of
 from homeport.services.acm.plan.issuing import (
     Key,
     algorithm_of,
-    authority_arn,
     check_request,
     leaf,
     names_of,

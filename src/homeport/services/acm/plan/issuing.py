@@ -17,7 +17,6 @@ from homeport.services.acm.errors import (
     InvalidParameterException,
     LimitExceededException,
 )
-from homeport.services.acm.model import AUTHORITY
 
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 ROOT_VALID = timedelta(days=3650)
@@ -31,11 +30,6 @@ ALGORITHMS = ("RSA_2048", "RSA_3072", "RSA_4096", "EC_prime256v1", "EC_secp384r1
 _DOMAIN = re.compile(
     r"(\*\.)?([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)*[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 )
-
-
-def authority_arn(account_id: str, region: str) -> str:
-    """What the installation's own authority is called in an account and region."""
-    return f"arn:aws:acm-pca:{region}:{account_id}:{AUTHORITY}"
 
 
 def check_request(request: Mapping[str, Any], own: str) -> None:

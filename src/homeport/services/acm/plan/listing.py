@@ -10,20 +10,10 @@ from datetime import datetime
 from typing import Any
 
 from homeport.services.acm.errors import InvalidArgsException
-from homeport.services.acm.model import IMPORTED, Certificate
+from homeport.services.acm.model import Certificate
 
 DEFAULT_KEYS = ("RSA_1024", "RSA_2048")
 """Source: API Reference, Filters, keyTypes: default filtering returns only these."""
-
-
-def origin(certificate: Certificate) -> str:
-    """Who made its key."""
-    return "CUSTOMER_PROVIDED" if certificate.type == IMPORTED else "AWS_MANAGED"
-
-
-def export_option(certificate: Certificate) -> str:
-    """Whether its key may be had."""
-    return "DISABLED" if certificate.type == IMPORTED else "ENABLED"
 
 
 def listed(found: Iterable[Certificate], request: Mapping[str, Any], now: datetime) -> list[Certificate]:
@@ -37,7 +27,7 @@ def listed(found: Iterable[Certificate], request: Mapping[str, Any], now: dateti
         one
         for one in found
         if (not statuses or one.status(now) in statuses)
-        and (not origins or origin(one) in origins)
+        and (not origins or one.origin in origins)
         and _fits(one, includes)
     ]
     return sorted(shown, key=lambda one: one.created_at, reverse=request.get("SortOrder") == "DESCENDING")
@@ -45,7 +35,7 @@ def listed(found: Iterable[Certificate], request: Mapping[str, Any], now: dateti
 
 def _fits(one: Certificate, includes: Mapping[str, Any]) -> bool:
     facts = one.facts
-    if includes.get("managedBy") or includes.get("exportOption", export_option(one)) != export_option(one):
+    if includes.get("managedBy") or includes.get("exportOption", one.export_option) != one.export_option:
         return False
     return (
         facts.key_algorithm in (includes.get("keyTypes") or DEFAULT_KEYS)
