@@ -249,11 +249,9 @@ def test_what_a_cluster_cannot_be_given(ecs: Any) -> None:
         "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling groups "
         "and Fargate providers. Specify one or the other and try again.",
     )
-    fargate = [{"capacityProvider": "FARGATE", "weight": 1}]
-    assert (
-        "FARGATE is not supported by Homeport yet" in refusal(associate, ecs, "FARGATE", strategy=fargate)[1]
-    )
     assert default_cluster(ecs)["capacityProviders"] == []
+    fargate = [{"capacityProvider": "FARGATE", "weight": 1, "base": 0}]
+    assert associate(ecs, "FARGATE", strategy=fargate)["defaultCapacityProviderStrategy"] == fargate
 
 
 def test_a_provider_of_a_cluster_is_not_deleted_and_says_so(ecs: Any) -> None:

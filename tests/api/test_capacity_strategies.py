@@ -151,7 +151,7 @@ def test_what_a_strategy_cannot_be(ecs: Any) -> None:
     )
     create(ecs, "stranger")
     assert "not associated with the cluster" in asked(capacityProviderStrategy=shares(stranger=1))[1]
-    assert "FARGATE is not supported by Homeport yet" in asked(capacityProviderStrategy=shares(FARGATE=1))[1]
+    assert "does not support launch_type FARGATE" in asked(capacityProviderStrategy=shares(FARGATE=1))[1]
     assert "weight greater than 0" in asked(capacityProviderStrategy=shares(a=0, b=0))[1]
 
 

@@ -68,6 +68,7 @@ FULL: dict[str, Any] = {
     "networkMode": "bridge",
     "cpu": "512",
     "memory": "1024",
+    "ephemeralStorage": {"sizeInGiB": 30},
     "pidMode": "task",
     "ipcMode": "task",
     "requiresCompatibilities": ["EC2"],

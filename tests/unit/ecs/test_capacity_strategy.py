@@ -139,7 +139,6 @@ def item(name: str = "a", **numbers: Any) -> dict[str, Any]:
         ([item("stranger")], "not associated with the cluster"),
         ([item(f"p{number}", weight=1) for number in range(21)], "maximum of 20"),
         ([item(weight=1), item("FARGATE", weight=1)], "mix of capacity providers"),
-        ([item("FARGATE", weight=1)], "capacityProvider FARGATE is not supported by Homeport yet"),
     ],
 )
 def test_strategies_that_cannot_be(items: list[dict[str, Any]], text: str) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tests.kit.task_definitions import ROLE, container, registered
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
+from homeport.services.ecs.plan.compute import Compute, check_fargate
 from homeport.services.ecs.plan.overrides import (
     OVERRIDES_MOST,
     demand_of,
@@ -155,7 +156,8 @@ def test_overrides_have_at_most_8192_characters_of_json() -> None:
 def test_what_an_override_brings_in_can_keep_the_task_from_running() -> None:
     files = [{"value": "arn:aws:s3:::b/a.env", "type": "s3"}]
     assert unsupported_at_run(effective(TWO, of("web", environmentFiles=files))) is not None
-    assert unsupported_at_run(effective(TWO, {"ephemeralStorage": {"sizeInGiB": 30}})) is not None
+    with pytest.raises(ClientException, match="for tasks of the launch type FARGATE"):
+        check_fargate(Compute(), effective(TWO, {"ephemeralStorage": {"sizeInGiB": 30}}))
 
 
 def test_demand_follows_the_overrides() -> None:

@@ -59,6 +59,7 @@ OTHER_VALUES: dict[str, Any] = {
     "cpu": "1 vCPU",
     "memory": "2 GB",
     "pidMode": "host",
+    "ephemeralStorage.sizeInGiB": 31,
     "ipcMode": "none",
     "taskRoleArn": None,
     "executionRoleArn": None,
@@ -257,7 +258,6 @@ USES: dict[str, dict[str, Any]] = {
     "inferenceAccelerators": request(
         inferenceAccelerators=[{"deviceName": "d", "deviceType": "eia1.medium"}]
     ),
-    "ephemeralStorage": request(ephemeralStorage={"sizeInGiB": 30}),
     "enableFaultInjection": request(enableFaultInjection=True),
     "trustedExecutionConfiguration": request(
         networkMode="host",
@@ -281,7 +281,7 @@ def test_a_member_that_does_nothing_yet_registers_and_keeps_its_tasks_from_runni
 VALUES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("networkMode awsvpc", request(networkMode="awsvpc")),
     (
-        "requires only FARGATE or MANAGED_INSTANCES",
+        "requires only MANAGED_INSTANCES",
         request(networkMode="host", requiresCompatibilities=["MANAGED_INSTANCES"]),
     ),
     ("Windows", request(runtimePlatform={"operatingSystemFamily": "WINDOWS_SERVER_2022_CORE"})),

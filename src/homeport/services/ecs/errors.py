@@ -155,3 +155,9 @@ class PlatformUnknownException(AwsError):
     """No such platform version."""
 
     code = "PlatformUnknownException"
+
+
+class PlatformTaskDefinitionIncompatibilityException(AwsError):
+    """Source: botocore ecs 2014-11-13, shape PlatformTaskDefinitionIncompatibilityException."""
+
+    code = "PlatformTaskDefinitionIncompatibilityException"

@@ -13,9 +13,8 @@ from homeport.services.ecs.errors import (
     InvalidParameterException,
     ResourceInUseException,
 )
-from homeport.services.ecs.model import CapacityProvider, Cluster
+from homeport.services.ecs.model import FARGATE_PROVIDERS, CapacityProvider, Cluster
 from homeport.services.ecs.plan.capacity_provider_request import (
-    FARGATE,
     SCALING_DEFAULTS,
     check_group_provider,
     check_name,
@@ -112,7 +111,7 @@ async def describe_capacity_providers(call: Call, ecs: Ecs, req: Request) -> Ans
         among = None
         if req.get("cluster"):
             among = find_cluster(tx, call, req["cluster"]).capacity_providers
-        views = {name: fargate_view(call.region, call.account_id, name) for name in FARGATE}
+        views = {name: fargate_view(call.region, call.account_id, name) for name in FARGATE_PROVIDERS}
         listed = repo.listed(call.account_id, call.region)
         views |= {one.name: capacity_provider_view(one, include=include) for one in listed}
         for reference, name in _names(call, references).items():
@@ -134,7 +133,7 @@ async def describe_capacity_providers(call: Call, ecs: Ecs, req: Request) -> Ans
 def _own(tx: Tx, call: Call, reference: str) -> CapacityProvider:
     """A provider that somebody created and nobody deleted. Raise `ClientException`."""
     name = capacity_provider_name(home(call), reference)
-    if name in FARGATE:
+    if name in FARGATE_PROVIDERS:
         raise ClientException(f"The capacity provider {name} is reserved: it cannot be changed or deleted.")
     found = None if name is None else CapacityProviderRepo(tx).find(call.account_id, call.region, name)
     if found is None or found.status == "INACTIVE":
@@ -203,7 +202,7 @@ def association(tx: Tx, call: Call, req: Request) -> tuple[tuple[str, ...], Stra
     names = []
     for reference, name in _names(call, list(req.get("capacityProviders") or ())).items():
         found = None if name is None else repo.find(call.account_id, call.region, name)
-        if name is None or (name not in FARGATE and (found is None or found.status == "INACTIVE")):
+        if name is None or (name not in FARGATE_PROVIDERS and (found is None or found.status == "INACTIVE")):
             raise InvalidParameterException(
                 "The specified capacity provider was not found. Specify a valid capacity provider and try "
                 f"again: {reference}."

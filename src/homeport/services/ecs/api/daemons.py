@@ -23,6 +23,7 @@ from homeport.services.ecs.errors import (
     InvalidParameterException,
 )
 from homeport.services.ecs.model import (
+    FARGATE_PROVIDERS,
     Cluster,
     Daemon,
     DaemonDeployment,
@@ -99,7 +100,7 @@ def _providers(tx: Tx, call: Call, arns: list[str]) -> tuple[Provider, ...]:
         if kind != "capacity-provider":
             raise InvalidParameterException(f"Invalid capacity provider ARN: {text}")
         provider = CapacityProviderRepo(tx).find(call.account_id, call.region, name) if here else None
-        if name in ("FARGATE", "FARGATE_SPOT"):
+        if name in FARGATE_PROVIDERS:
             raise InvalidParameterException(f"A daemon needs container instances; {name} has none.")
         if provider is None or provider.status != "ACTIVE":
             raise InvalidParameterException(f"The specified capacity provider was not found: {text}")

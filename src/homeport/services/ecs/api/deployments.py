@@ -7,7 +7,7 @@ from homeport.core.ids import digits
 from homeport.services.ecs.api.context import Ecs, find_task_definition, home
 from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.model import Deployment, LoadBalancer, TaskDefinition
-from homeport.services.ecs.plan.capacity_strategy import Strategy
+from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.load_balancers import check_places
 from homeport.store.tx import Tx
@@ -22,9 +22,9 @@ def definition_of(tx: Tx, call: Call, reference: str) -> TaskDefinition:
 
 
 def new_deployment(
-    ecs: Ecs, definition: TaskDefinition, strategy: Strategy, balancers: tuple[LoadBalancer, ...]
+    ecs: Ecs, definition: TaskDefinition, compute: Compute, balancers: tuple[LoadBalancer, ...]
 ) -> Deployment:
-    """A deployment of the definition that begins now, with that capacity provider strategy.
+    """A deployment of the definition that begins now, and where its tasks run.
 
     Raise when its tasks cannot be registered with the load balancers.
     """
@@ -35,7 +35,9 @@ def new_deployment(
         revision=digits(ecs.ids, 19),
         task_definition_id=definition.id,
         task_definition=definition.arn,
-        strategy=strategy,
+        launch_type=compute.launch_type,
+        platform_version=compute.platform_version,
+        strategy=compute.strategy,
         load_balancers=balancers,
         created_at=now,
         updated_at=now,

@@ -27,7 +27,7 @@ from homeport.services.ecs.errors import (
     ServiceNotFoundException,
 )
 from homeport.services.ecs.model import Cluster, Deployment, LoadBalancer, Service
-from homeport.services.ecs.plan.capacity_strategy import next_strategy, strategy_in_force
+from homeport.services.ecs.plan.compute import check_placement, compute_now, compute_of, next_compute
 from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
@@ -97,11 +97,11 @@ def _first_deployments(
     if controller_of(req) == "EXTERNAL":
         return ()
     definition = definition_of(tx, call, req["taskDefinition"])
-    check_definition(req, definition)
-    strategy = strategy_in_force(req, cluster)
+    compute = compute_of(req, cluster)
+    check_definition(req, definition, compute)
     if req.get("schedulingStrategy") == "DAEMON":
-        check_daemon_strategy(strategy)
-    return (new_deployment(ecs, definition, strategy, balancers),)
+        check_daemon_strategy(compute.strategy)
+    return (new_deployment(ecs, definition, compute, balancers),)
 
 
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
@@ -158,6 +158,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             name=req["serviceName"],
             desired_count=req.get("desiredCount", 0),
             scheduling_strategy=req.get("schedulingStrategy") or "REPLICA",
+            launch_type=deployments[0].launch_type if deployments else "EC2",
             deployments=deployments,
             **rollout._asdict(),
             health_check_grace_seconds=req.get("healthCheckGracePeriodSeconds", 0),
@@ -265,26 +266,27 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         definition = definition_of(tx, call, reference)
         if req.get("networkConfiguration"):
             check_network(req, definition)
-        strategy = next_strategy(
-            req, cluster, service.primary.strategy, is_deployed=bool(req.get("forceNewDeployment"))
-        )
+        now_on = compute_now(service.primary)
+        compute = next_compute(req, cluster, now_on, is_deployed=bool(req.get("forceNewDeployment")))
         held = tuple(one.as_asked() for one in service.primary.load_balancers)
         balancers = held
         if req.get("loadBalancers") is not None:
             balancers = load_balancers(req["loadBalancers"], groups)
             changes["has_targets"] = service.has_targets or bool(balancers)
         check_may_change(service, changes["deployment_strategy"], balancers)
-        is_other = definition.id != service.primary.task_definition_id
+        is_other = definition.id != service.primary.task_definition_id or compute != now_on
         if is_other or balancers != held or req.get("forceNewDeployment"):
-            check_definition(req, definition)
+            check_definition(req, definition, compute)
             now = ecs.clock.now()
             older = tuple(
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
             balancers = placed(balancers, service, changes["deployment_strategy"])
-            changes["deployments"] = (new_deployment(ecs, definition, strategy, balancers), *older)
+            changes["deployments"] = (new_deployment(ecs, definition, compute, balancers), *older)
+            changes["launch_type"] = compute.launch_type
         changed = _zoned(req, msgspec.structs.replace(service, **changes))
+        check_placement(compute, changed)
         changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))
         if saved.primary.id != service.primary.id:

@@ -15,7 +15,7 @@ from homeport.services.ecs.api.resources import new_task_set_resource, resolved_
 from homeport.services.ecs.api.services import find_service
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
 from homeport.services.ecs.model import Service, TaskSet
-from homeport.services.ecs.plan.capacity_strategy import strategy_in_force
+from homeport.services.ecs.plan.compute import compute_of
 from homeport.services.ecs.plan.launch import request_digest
 from homeport.services.ecs.plan.load_balancers import TASK_SET_MOST, load_balancers
 from homeport.services.ecs.plan.tags import checked
@@ -97,11 +97,12 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
         if earlier is not None:
             return _view(tx, earlier)
         definition = definition_of(tx, call, req["taskDefinition"])
-        check_task_set(req, definition)
-        check_room(task_sets)
         cluster = find_cluster(tx, call, req.get("cluster"))
+        compute = compute_of(req, cluster)
+        check_task_set(req, definition, compute)
+        check_room(task_sets)
         balancers = load_balancers(req.get("loadBalancers") or (), groups)
-        deployment = new_deployment(ecs, definition, strategy_in_force(req, cluster), balancers)
+        deployment = new_deployment(ecs, definition, compute, balancers)
         now = deployment.created_at
         task_set = TaskSet(
             service_id=service.id,

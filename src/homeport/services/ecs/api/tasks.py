@@ -34,14 +34,23 @@ from homeport.services.ecs.errors import (
     ServiceNotFoundException,
 )
 from homeport.services.ecs.model import Cluster, Protection, Task, TaskDefinition
-from homeport.services.ecs.plan.capacity_strategy import strategy_in_force, to_start
+from homeport.services.ecs.plan.capacity_strategy import to_start
+from homeport.services.ecs.plan.compute import Compute, compute_of
+from homeport.services.ecs.plan.fargate_room import SPOT_SHORT, UNAVAILABLE
 from homeport.services.ecs.plan.identifiers import (
     instance_uid,
     service_name,
     task_definition_name,
     task_uid,
 )
-from homeport.services.ecs.plan.launch import Launch, check_launch, request_digest, task_tags, task_template
+from homeport.services.ecs.plan.launch import (
+    ANYWHERE,
+    Launch,
+    check_launch,
+    request_digest,
+    task_tags,
+    task_template,
+)
 from homeport.services.ecs.plan.placing import shares
 from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
@@ -65,6 +74,7 @@ class _Asked:
     launch: Launch
     template: Task
     groups: Mapping[str, str]
+    compute: Compute
 
 
 def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, str, Mapping[str, str]]:
@@ -78,11 +88,12 @@ def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, s
     return cluster, definition, effective_settings(tx, call)["defaultLogDriverMode"], groups
 
 
-async def _asked(call: Call, ecs: Ecs, req: Request) -> _Asked:
-    """What a request asks to start. Raise when it cannot be."""
+async def _asked(call: Call, ecs: Ecs, req: Request, *, is_placed: bool) -> _Asked:
+    """What a request asks to start. `is_placed`: by ECS, wherever it finds room. Raise when it cannot be."""
     cluster, definition, log_mode, groups = await ecs.store.read(lambda tx: _named(tx, call, req))
-    check_launch(req, definition)
-    launch = ecs.launches.of(definition, req.get("overrides"))
+    compute = compute_of(req, cluster) if is_placed else ANYWHERE
+    check_launch(req, definition, compute)
+    launch = ecs.launches.of(definition, req.get("overrides"), compute)
     check_constraints(tuple(req.get("placementConstraints") or ()))
     check_strategy(tuple(req.get("placementStrategy") or ()))
     template = task_template(
@@ -94,12 +105,20 @@ async def _asked(call: Call, ecs: Ecs, req: Request) -> _Asked:
         tags=task_tags(req, cluster, definition),
         log_mode=log_mode,
         now=ecs.clock.now(),
+        compute=compute,
     )
-    return _Asked(cluster=cluster, definition=definition, launch=launch, template=template, groups=groups)
+    return _Asked(
+        cluster=cluster,
+        definition=definition,
+        launch=launch,
+        template=template,
+        groups=groups,
+        compute=compute,
+    )
 
 
 def _failures(failures: tuple[PlacementFailure, ...]) -> list[Answer]:
-    return [{"arn": f.arn, "reason": f.reason, "detail": f.detail or None} for f in failures]
+    return [{"arn": f.arn or None, "reason": f.reason, "detail": f.detail or None} for f in failures]
 
 
 @ops.operation("RunTask", resources=resolved_later, about=definition_resource, needs=running)
@@ -112,9 +131,8 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     if token is not None and not (len(token) <= 64 and all(33 <= ord(c) <= 126 for c in token)):
         raise InvalidParameterException("clientToken has at most 64 ASCII characters in the range 33-126.")
 
-    asked = await _asked(call, ecs, req)
-    cluster, launch = asked.cluster, asked.launch
-    strategy = strategy_in_force(req, cluster)
+    asked = await _asked(call, ecs, req, is_placed=True)
+    cluster, launch, strategy = asked.cluster, asked.launch, asked.compute.strategy
     outcome = await ecs.placer.place(
         PlacementRequest(
             cluster=cluster,
@@ -131,6 +149,8 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             else ClientToken(scope=f"RunTask/{cluster.id}", token=token, digest=request_digest(req)),
         )
     )
+    if outcome.capacity and not outcome.tasks and not any(f.reason == SPOT_SHORT for f in outcome.failures):
+        raise ClientException(f"{UNAVAILABLE} ({outcome.capacity})")
     if outcome.no_instances:
         where = "capacity provider" if strategy else "cluster"
         raise InvalidParameterException(f"No Container Instances were found in your {where}.")
@@ -154,7 +174,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     references = req["containerInstances"]
     if not 1 <= len(references) <= 10:
         raise InvalidParameterException("containerInstances must name 1 to 10 container instances.")
-    asked = await _asked(call, ecs, req)
+    asked = await _asked(call, ecs, req, is_placed=False)
     cluster = asked.cluster
     uids: list[str] = []
     missing: list[Answer] = []

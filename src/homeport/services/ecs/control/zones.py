@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from homeport.core.errors import AwsError
 from homeport.runtime.runner import Next
-from homeport.services.ecs.model import ContainerInstance, Service, TaskDefinition
+from homeport.services.ecs.model import FARGATE, ContainerInstance, Service, TaskDefinition
 from homeport.services.ecs.plan.daemon_hosts import daemon_demand
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_types import Demand
@@ -61,7 +61,8 @@ class ZoneWatch:
         """The snapshot with the zones in which tasks of the service may be, if that can matter now."""
         service = snapshot.service
         mine = self._services.setdefault(service.cluster_id, set())
-        if not service.az_rebalancing or service.status != "ACTIVE" or definition is None:
+        is_spread = service.az_rebalancing and service.launch_type != FARGATE
+        if not is_spread or service.status != "ACTIVE" or definition is None:
             mine.discard(service.id)
             return snapshot
         mine.add(service.id)

@@ -25,6 +25,7 @@ class ServiceRevision(Noun, frozen=True, kw_only=True):
     uid: str
     task_definition: str
     launch_type: str = "EC2"
+    platform_version: str | None = None
     strategy: tuple[Document, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
     created_at: datetime

@@ -42,6 +42,8 @@ class Deployment(Noun, frozen=True, kw_only=True):
     task_definition_id: int
     task_definition: str
     launch_type: str = "EC2"
+    platform_version: str | None = None
+    """Of Fargate, as it was asked for: LATEST stays LATEST."""
     strategy: tuple[Document, ...] = ()
     """The capacity provider strategy that shares its tasks; without one, any instance will do."""
     created_at: datetime

@@ -18,8 +18,6 @@ from homeport.services.ecs.plan.support import refuse
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _RESERVED = ("aws", "ecs", "fargate")
-FARGATE = ("FARGATE", "FARGATE_SPOT")
-"""Predefined in every account; nobody creates, changes or deletes them."""
 SCALING_DEFAULTS: Mapping[str, Any] = {
     "status": "DISABLED",
     "targetCapacity": 100,

@@ -20,9 +20,8 @@ from itertools import chain, cycle, islice, repeat
 from math import gcd
 from typing import Any
 
-from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import Cluster, Task
-from homeport.services.ecs.plan.capacity_provider_request import FARGATE
+from homeport.services.ecs.errors import InvalidParameterException
+from homeport.services.ecs.model import FARGATE_PROVIDERS, Cluster, Task
 
 ITEMS_MAX = 20
 WEIGHT_MAX = 1000
@@ -35,7 +34,7 @@ Strategy = tuple[Mapping[str, Any], ...]
 def strategy_of(items: Sequence[Mapping[str, Any]], among: Sequence[str]) -> Strategy:
     """A strategy with its defaults, of providers that are `among` the cluster's.
 
-    Raise `InvalidParameterException` for one that cannot be, `ClientException` for one of FARGATE.
+    Raise `InvalidParameterException` for one that cannot be.
     """
     strategy = tuple(
         {
@@ -52,14 +51,12 @@ def strategy_of(items: Sequence[Mapping[str, Any]], among: Sequence[str]) -> Str
             "The specified capacity provider strategy cannot contain a capacity provider that is not "
             "associated with the cluster. Associate the capacity provider with the cluster and try again."
         )
-    fargate = [name for name in names if name in FARGATE]
+    fargate = [name for name in names if name in FARGATE_PROVIDERS]
     if fargate and len(fargate) < len(names):
         raise InvalidParameterException(
             "A capacity provider strategy cannot contain a mix of capacity providers using Auto Scaling "
             "groups and Fargate providers. Specify one or the other and try again."
         )
-    if fargate:
-        raise ClientException(f"capacityProvider {fargate[0]} is not supported by Homeport yet.")
     return strategy
 
 

@@ -36,6 +36,7 @@ def task_payload(
             account_id=task.account_id,
             region=task.region,
             log_mode=task.log_mode,
+            storage_gib=task.storage_gib,
             gpu_ids={c.name: c.gpu_ids for c in task.containers if c.gpu_ids},
         ),
     )

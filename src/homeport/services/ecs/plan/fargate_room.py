@@ -12,6 +12,8 @@ from homeport.services.ecs.plan.placement_types import Reason, Refusal
 UNAVAILABLE = (
     "Capacity is unavailable at this time. Please try again later or in a different availability zone."
 )
+SPOT_SHORT = "RESOURCE:FARGATE"
+"""Spot has a word of its own for the same."""
 NO_MACHINE = (
     "No machine runs Fargate tasks here: start Homeport as root without --no-fargate, or a machine with "
     "`homeport agent --fargate`."
@@ -20,8 +22,8 @@ _UNITS = {Reason.CPU: "CPU units", Reason.MEMORY: "MiB of memory"}
 
 
 def reason_of(provider: str) -> str:
-    """The reason of a failure: Spot's has a word of its own."""
-    return "RESOURCE:FARGATE" if provider == FARGATE_SPOT else UNAVAILABLE.removesuffix(".")
+    """The reason of a failure."""
+    return SPOT_SHORT if provider == FARGATE_SPOT else UNAVAILABLE.removesuffix(".")
 
 
 def lacking(closest: Refusal | None) -> str:

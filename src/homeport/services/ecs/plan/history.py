@@ -35,6 +35,7 @@ def revision_of(service: Service, deployment: Deployment) -> ServiceRevision:
         uid=deployment.revision,
         task_definition=deployment.task_definition,
         launch_type=deployment.launch_type,
+        platform_version=deployment.platform_version,
         strategy=deployment.strategy,
         load_balancers=deployment.load_balancers,
         created_at=deployment.created_at,

@@ -17,6 +17,7 @@ import msgspec
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import Cluster, Container, Demand, Service, Task, TaskDefinition
+from homeport.services.ecs.plan.compute import Compute, check_fargate, check_launch_type, compute_now
 from homeport.services.ecs.plan.overrides import demand_of, echo, effective, validate_overrides
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.tags import Tags, checked, merged
@@ -25,26 +26,14 @@ from homeport.services.ecs.plan.task_definition import TaskDemand, references, u
 _STARTED_BY = re.compile(r"[A-Za-z0-9_/ .,:+=@-]{0,128}")
 """Wider than the model's text: ecs-deploy sends `ECS Deploy`, others send owners and e-mail addresses."""
 LAUNCHES_KEPT = 2000
-_UNSUPPORTED = ("platformVersion", "volumeConfigurations", "referenceId")
+ANYWHERE = Compute()
+_UNSUPPORTED = ("volumeConfigurations", "referenceId")
 
 
-def check_compute(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+def check_compute(request: Mapping[str, Any], definition: TaskDefinition, compute: Compute) -> None:
     """What tasks and services ask alike: the definition runs on that launch type, in that network."""
-    if request.get("launchType") and request.get("capacityProviderStrategy"):
-        raise InvalidParameterException(
-            "Specifying both a launch type and capacity provider strategy is not supported. "
-            "Remove one and try again."
-        )
-    launch_type = request.get("launchType") or "EC2"
-    if launch_type not in definition.body.get("compatibilities", ()):
-        raise InvalidParameterException(f"Task definition does not support launch_type {launch_type}.")
-    if launch_type == "EC2" and request.get("platformVersion"):
-        raise InvalidParameterException(
-            "The platform version must be null when specifying an EC2 launch type."
-        )
     check_network(request, definition)
-    if launch_type != "EC2":
-        raise ClientException(f"launchType {launch_type} is not supported by Homeport yet.")
+    check_launch_type(compute, request, definition)
 
 
 def check_network(request: Mapping[str, Any], definition: TaskDefinition) -> None:
@@ -66,9 +55,9 @@ def check_network(request: Mapping[str, Any], definition: TaskDefinition) -> Non
             raise InvalidParameterException(f"{member} can have at most {most} items.")
 
 
-def check_launch(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+def check_launch(request: Mapping[str, Any], definition: TaskDefinition, compute: Compute) -> None:
     """What RunTask and StartTask ask of a request alike. Raise when it cannot be honoured."""
-    check_compute(request, definition)
+    check_compute(request, definition, compute)
     refuse(request, "", _UNSUPPORTED)
     if request.get("enableExecuteCommand"):
         raise ClientException("enableExecuteCommand is not supported by Homeport yet.")
@@ -123,13 +112,19 @@ class Launches:
     def __init__(self) -> None:
         self._plain: dict[str, Launch] = {}
 
-    def of(self, definition: TaskDefinition, overrides: Mapping[str, Any] | None = None) -> Launch:
-        """The launch. Raise when the definition is not ACTIVE or Homeport cannot run it like that."""
+    def of(
+        self,
+        definition: TaskDefinition,
+        overrides: Mapping[str, Any] | None = None,
+        compute: Compute = ANYWHERE,
+    ) -> Launch:
+        """The launch. Raise when the definition is not ACTIVE or Homeport cannot run it there, like that."""
         if definition.status != "ACTIVE":
             raise ClientException("TaskDefinition is inactive")
         launch = launch_of(definition, overrides) if overrides else self._plain_of(definition)
         if launch.refusal is not None:
             raise ClientException(launch.refusal)
+        check_fargate(compute, launch.body)
         return launch
 
     def _plain_of(self, definition: TaskDefinition) -> Launch:
@@ -193,6 +188,7 @@ def task_template(
     tags: Tags,
     log_mode: str,
     now: datetime,
+    compute: Compute = ANYWHERE,
 ) -> Task:
     """A task without id, instance and container ids; placing it adds them."""
     body, asked = launch.body, launch.demand
@@ -206,6 +202,9 @@ def task_template(
         family=definition.family,
         revision=definition.revision,
         group=group or f"family:{definition.family}",
+        launch_type=compute.launch_type,
+        platform_version=compute.resolved_version,
+        storage_gib=compute.storage_gib(body),
         started_by=started_by,
         demand=Demand(
             cpu=asked.cpu,
@@ -255,6 +254,7 @@ def service_template(
         definition=definition,
         launch=launch,
         group=f"service:{service.name}",
+        compute=compute_now(service.primary),
         started_by=service.primary.id,
         tags=tags,
         log_mode=log_mode,

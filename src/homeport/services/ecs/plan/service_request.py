@@ -8,6 +8,7 @@ from typing import Any
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import TaskDefinition
+from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.deployment_request import rollout_settings
 from homeport.services.ecs.plan.launch import Launches, check_compute
 from homeport.services.ecs.plan.placement_types import Constraint, Strategy
@@ -141,7 +142,7 @@ def check_create(request: Mapping[str, Any]) -> None:
     check_common(request)
 
 
-def check_definition(request: Mapping[str, Any], definition: TaskDefinition) -> None:
-    """Raise unless the service can run the definition."""
-    check_compute(request, definition)
-    Launches().of(definition)
+def check_definition(request: Mapping[str, Any], definition: TaskDefinition, compute: Compute) -> None:
+    """Raise unless the service can run the definition there."""
+    check_compute(request, definition, compute)
+    Launches().of(definition, compute=compute)

@@ -15,6 +15,7 @@ from homeport.services.ecs.errors import (
     TaskSetNotFoundException,
 )
 from homeport.services.ecs.model import Service, TaskDefinition, TaskSet
+from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.launch import Launches, check_compute
 from homeport.services.ecs.plan.support import refuse
 
@@ -132,13 +133,13 @@ def check_code_deploy_create(request: Mapping[str, Any]) -> None:
     raise ClientException("deploymentController CODE_DEPLOY is not supported by Homeport yet.")
 
 
-def check_task_set(request: Mapping[str, Any], definition: TaskDefinition) -> None:
+def check_task_set(request: Mapping[str, Any], definition: TaskDefinition, compute: Compute) -> None:
     """Raise for a CreateTaskSet that cannot be honoured."""
     if len(request.get("clientToken") or "") > 36:
         raise InvalidParameterException("clientToken has at most 36 characters.")
-    check_compute(request, definition)
+    check_compute(request, definition, compute)
     refuse(request, "", _UNSUPPORTED)
-    Launches().of(definition)
+    Launches().of(definition, compute=compute)
 
 
 def check_room(task_sets: Sequence[TaskSet]) -> None:

@@ -111,7 +111,7 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         "serviceArn": f"{head}:service/{revision.cluster_name}/{revision.service_name}",
         "clusterArn": f"{head}:cluster/{revision.cluster_name}",
         "taskDefinition": revision.task_definition,
-        **placed_by(revision.launch_type, revision.strategy),
+        **placed_by(revision.launch_type, revision.strategy, revision.platform_version),
         "loadBalancers": load_balancers_view(revision.load_balancers),
         "serviceRegistries": [],
         "createdAt": revision.created_at,

@@ -20,7 +20,7 @@ def _deployment_view(deployment: Deployment, *, desired: int, running: int, pend
         "failedTasks": deployment.failed_tasks,
         "createdAt": deployment.created_at,
         "updatedAt": deployment.updated_at,
-        **placed_by(deployment.launch_type, deployment.strategy),
+        **placed_by(deployment.launch_type, deployment.strategy, deployment.platform_version),
         "rolloutState": deployment.rollout_state,
         "rolloutStateReason": deployment.rollout_state_reason,
     }
@@ -60,11 +60,18 @@ def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: Standings, include: Inc
     }
     if primary:
         view["taskDefinition"] = primary[0].task_definition
-        view |= placed_by(primary[0].launch_type, primary[0].strategy)
+        view |= placed_by(primary[0].launch_type, primary[0].strategy, primary[0].platform_version)
         if primary[0].strategy:
             view["launchType"] = None
         view["loadBalancers"] = load_balancers_view(primary[0].load_balancers)
     return view
+
+
+def _placed_by(service: Service) -> Wire:
+    if not service.deployments:
+        return placed_by(service.launch_type, ())
+    primary = service.primary
+    return placed_by(primary.launch_type, primary.strategy, primary.platform_version)
 
 
 def service_view(
@@ -90,7 +97,7 @@ def service_view(
         "desiredCount": service.desired_count,
         "runningCount": tasks.running(),
         "pendingCount": tasks.pending(),
-        **placed_by(service.launch_type, service.deployments[0].strategy if service.deployments else ()),
+        **_placed_by(service),
         "deploymentConfiguration": deployment_configuration(service),
         "deployments": [
             _deployment_view(

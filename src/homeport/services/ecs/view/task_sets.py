@@ -24,7 +24,11 @@ def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> W
             "runningCount": tasks.running(task_set.uid),
             "createdAt": task_set.created_at,
             "updatedAt": task_set.updated_at,
-            **placed_by(task_set.deployment.launch_type, task_set.deployment.strategy),
+            **placed_by(
+                task_set.deployment.launch_type,
+                task_set.deployment.strategy,
+                task_set.deployment.platform_version,
+            ),
             "loadBalancers": load_balancers_view(task_set.deployment.load_balancers),
             "serviceRegistries": [],
             "scale": {"value": task_set.scale, "unit": "PERCENT"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Container, Task
-from homeport.services.ecs.view.wire import Include, Wire, present
+from homeport.services.ecs.view.wire import Include, Wire, platform, present
 
 
 def _container_view(task: Task, container: Container) -> Wire:
@@ -38,6 +38,10 @@ def task_health(task: Task) -> str:
     return "HEALTHY" if states else "UNKNOWN"
 
 
+def _storage(task: Task) -> Wire | None:
+    return None if task.storage_gib is None else {"sizeInGiB": task.storage_gib}
+
+
 def task_view(task: Task, *, include: Include) -> Wire:
     """A task; tags only with TAGS."""
     return present(
@@ -55,13 +59,16 @@ def task_view(task: Task, *, include: Include) -> Wire:
             "createdAt": task.created_at,
             "desiredStatus": task.desired_status,
             "enableExecuteCommand": False,
+            "ephemeralStorage": _storage(task),
             "executionStoppedAt": task.execution_stopped_at,
+            "fargateEphemeralStorage": _storage(task) if task.platform_version == "1.4.0" else None,
             "group": task.group,
             "healthStatus": task_health(task),
             "lastStatus": task.last_status,
             "launchType": task.launch_type,
             "memory": task.memory,
             "overrides": task.overrides,
+            **platform(task.platform_version),
             "pullStartedAt": task.pull_started_at,
             "pullStoppedAt": task.pull_stopped_at,
             "startedAt": task.started_at,

@@ -8,6 +8,7 @@ from typing import Any
 Wire = dict[str, Any]
 Include = frozenset[str]
 
+PLATFORM_FAMILY = "Linux"
 PENDING = ("PROVISIONING", "PENDING", "ACTIVATING")
 """Last statuses that count as pending."""
 
@@ -40,6 +41,14 @@ def present(view: Wire) -> Wire:
     return {name: value for name, value in view.items() if value is not None}
 
 
-def placed_by(launch_type: str, strategy: Sequence[Mapping[str, Any]]) -> Wire:
-    """What decides where tasks go: a capacity provider strategy, or else a launch type."""
-    return {"capacityProviderStrategy": list(strategy)} if strategy else {"launchType": launch_type}
+def placed_by(
+    launch_type: str, strategy: Sequence[Mapping[str, Any]], platform_version: str | None = None
+) -> Wire:
+    """What decides where tasks go: a capacity provider strategy or a launch type, and Fargate's platform."""
+    view: Wire = {"capacityProviderStrategy": list(strategy)} if strategy else {"launchType": launch_type}
+    return view | platform(platform_version)
+
+
+def platform(version: str | None) -> Wire:
+    """What Fargate's tasks, and what is made of them, say of where they run."""
+    return {} if version is None else {"platformVersion": version, "platformFamily": PLATFORM_FAMILY}

@@ -27,6 +27,8 @@ class TaskIdentity:
     container_arns: Mapping[str, str] = field(default_factory=dict)
     gpu_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_mode: str = "non-blocking"
+    storage_gib: int | None = None
+    """Of Fargate: what its containers may write where the definition does not say."""
 
     @property
     def task_id(self) -> str:

@@ -11,6 +11,9 @@ from homeport.services.ecs.plan.payload.identity import TaskIdentity
 from homeport.services.ecs.plan.task_definition.settings import Document
 from homeport.services.ecs.plan.task_definition.volumes import kind_of
 
+EPHEMERAL_STORAGE = "homeport.ephemeral-storage"
+"""An attachment of our own: Fargate's agent is Amazon's own, and nobody has seen what it is told."""
+
 
 def render_task(
     *,
@@ -41,6 +44,7 @@ def render_task(
         ipc_mode=merged.get("ipcMode", ""),
         containers=tuple(render_container(merged, c, task) for c in merged["containerDefinitions"]),
         volumes=tuple(_volume(volume) for volume in merged["volumes"]),
+        attachments=_storage(merged, task),
         role_credentials=role_credentials,
         execution_role_credentials=execution_role_credentials,
         proxy_configuration=_proxy(merged.get("proxyConfiguration")),
@@ -76,6 +80,15 @@ def _volume(volume: Document) -> Volume:
     if kind == "efsVolumeConfiguration":
         return Volume(name=volume["name"], type="efs", efs_volume_configuration=dict(volume[kind]))
     raise ValueError(f"volume {volume['name']} of kind {kind} cannot be rendered")
+
+
+def _storage(merged: Document, task: TaskIdentity) -> tuple[dict[str, Any], ...]:
+    """How much its containers may write, for the agents that see to it: those of Fargate."""
+    asked = (merged.get("ephemeralStorage") or {}).get("sizeInGiB") or task.storage_gib
+    if asked is None:
+        return ()
+    size = {"name": "sizeInGiB", "value": str(asked)}
+    return ({"attachmentType": EPHEMERAL_STORAGE, "attachmentProperties": [size]},)
 
 
 def _proxy(configuration: Document | None) -> dict[str, Any] | None:

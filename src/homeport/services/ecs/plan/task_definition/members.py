@@ -33,7 +33,7 @@ _C = "containerDefinitions[]."
 
 HONOURED: Mapping[str, Effect] = {
     **_table(Effect.DESCRIBE, "", "requiresCompatibilities[] tags[].key tags[].value"),
-    **_table(Effect.PAYLOAD, "", "family networkMode cpu memory pidMode ipcMode"),
+    **_table(Effect.PAYLOAD, "", "family networkMode cpu memory pidMode ipcMode ephemeralStorage.sizeInGiB"),
     **_table(
         Effect.PLACEMENT, "", "taskRoleArn placementConstraints[].type placementConstraints[].expression"
     ),
@@ -91,7 +91,6 @@ REFUSED_AT_RUN: Mapping[str, str] = {
     "volumes[].configuredAtLaunch": "volumes configured at launch (Amazon EBS)",
     "proxyConfiguration": "proxyConfiguration (App Mesh)",
     "inferenceAccelerators": "Elastic Inference accelerators",
-    "ephemeralStorage": "ephemeralStorage, which belongs to Fargate,",
     "enableFaultInjection": "fault injection",
     "trustedExecutionConfiguration": "trusted execution",
 }
@@ -119,8 +118,8 @@ REFUSED_VALUES_AT_RUN: tuple[RefusedValue, ...] = (
     ),
     RefusedValue(
         member="requiresCompatibilities",
-        when=lambda required: bool(required) and not {"EC2", "EXTERNAL"} & set(required),
-        what="a task definition that requires only FARGATE or MANAGED_INSTANCES",
+        when=lambda required: list(required or ()) == ["MANAGED_INSTANCES"],
+        what="a task definition that requires only MANAGED_INSTANCES",
     ),
     RefusedValue(
         member="runtimePlatform",
