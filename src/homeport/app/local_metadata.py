@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from homeport.app.local_ports import RememberedPorts
+from homeport.app.local_sandboxes import LocalSandboxes
 from homeport.app.settings import INSTALLATION_LABEL
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
@@ -19,9 +20,10 @@ from homeport.node.imds.endpoint import ImdsEndpoint
 from homeport.node.imds.instance import InstanceFacts, InstanceProfiles
 from homeport.node.metadata.callers import DockerCallers
 from homeport.node.metadata.endpoint import MetadataEndpoint
-from homeport.node.metadata.redirect import BLOCKED, Bridge, MetadataRedirect, find_bridge
+from homeport.node.metadata.redirect import BLOCKED, METADATA_IP, Bridge, MetadataRedirect, find_bridge
 from homeport.node.metadata.server import IMDS_PORT, METADATA_PORT, imds_server, metadata_server
 from homeport.node.metadata.source import MetadataSource
+from homeport.node.sandbox.rules import Endpoints
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
@@ -60,9 +62,9 @@ class LocalMetadata:
         self.installation_id = installation_id
         self._clock = clock
         self._block_imds = block_imds
-        callers = DockerCallers(client, {INSTALLATION_LABEL: installation_id})
-        self.endpoint = MetadataEndpoint(callers=callers)
-        self.imds = None if profiles is None else ImdsEndpoint(callers, profiles, clock, ids)
+        self._callers = DockerCallers(client, {INSTALLATION_LABEL: installation_id})
+        self.endpoint = MetadataEndpoint(callers=self._callers)
+        self.imds = None if profiles is None else ImdsEndpoint(self._callers, profiles, clock, ids)
         self._sources: dict[str, MetadataSource] = {}
 
     def add(self, node: NodeAgent, architecture: str) -> None:
@@ -80,10 +82,13 @@ class LocalMetadata:
         if self.imds is not None:
             self.imds.remove(node.instance_arn)
 
-    async def serve(self, stack: AsyncExitStack) -> Metadata:
-        """Listen on loopback and on Docker's bridge, and send 169.254.170.2 there."""
+    async def serve(self, stack: AsyncExitStack, sandboxes: LocalSandboxes | None) -> Metadata:
+        """Listen on loopback, on Docker's bridge and for sandboxes, and send 169.254.170.2 there."""
         bridge = await self._bridge()
         addresses = ("127.0.0.1",) if bridge is None else ("127.0.0.1", bridge.gateway)
+        if sandboxes is not None:
+            addresses = (*addresses, sandboxes.ground.host)
+            self._callers.sandbox_at = sandboxes.holds
         server = metadata_server(self.endpoint)
         port = await server.start(addresses, port=self._ports.wanted("metadata", METADATA_PORT))
         self._ports.note("metadata", port)
@@ -95,8 +100,11 @@ class LocalMetadata:
             self._ports.note("imds", imds_port)
             stack.push_async_callback(imds.stop)
         host_url, imds_url = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{imds_port}" if imds_port else ""
+        if sandboxes is not None:
+            await sandboxes.ground.point(Endpoints(metadata=port, imds=imds_port))
         if bridge is None:
-            return Metadata(slot=None, host_url=host_url, bridge_url="", imds_host_url=imds_url)
+            found = f"http://{METADATA_IP}" if sandboxes is not None else ""
+            return Metadata(slot=None, host_url=host_url, bridge_url=found, imds_host_url=imds_url)
         redirect = MetadataRedirect(run_command, self.installation_id)
         try:
             slot = await redirect.claim()
@@ -112,7 +120,7 @@ class LocalMetadata:
                 imds_bridge_url=f"http://{bridge.gateway}:{imds_port}" if imds_port else "",
             )
         return Metadata(
-            slot=slot, host_url=host_url, bridge_url="http://169.254.170.2", imds_host_url=imds_url
+            slot=slot, host_url=host_url, bridge_url=f"http://{METADATA_IP}", imds_host_url=imds_url
         )
 
     async def _bridge(self) -> Bridge | None:

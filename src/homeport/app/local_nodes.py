@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random  # noqa: TID251 - jitter, seeded by the injected ids
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from typing import Any, Self
 import aiohttp
 
 from homeport.app.local_metadata import LocalMetadata, Metadata
+from homeport.app.local_sandboxes import LocalSandboxes, open_sandboxes
 from homeport.app.node_keeper import keep_running
 from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import (
@@ -50,6 +51,7 @@ from homeport.node.registration import (
     RegistrationRefusedError,
     forget_instance,
 )
+from homeport.node.sandbox.driver import DockerSandboxes
 from homeport.node.settings import NodeSettings
 from homeport.node.state import StateInUseError
 
@@ -78,11 +80,14 @@ class NodeHost:
         profiles: InstanceProfiles | None = None,
         block_imds: bool = False,
         data_dir: Path | None = None,
+        instances: Mapping[int, str] | None = None,
     ) -> None:
         """Without `profiles` there is no instance metadata service; `block_imds`: nor any other one.
 
-        `data_dir`: where the ports are remembered that containers were told.
+        `data_dir`: where the ports are remembered that containers were told. `instances`: by number, the
+        addresses of those whose containers are to have networks of our own.
         """
+        self._instances = instances
         self._report = report
         self.installation_id = installation_id
         self.clock = clock
@@ -108,6 +113,7 @@ class NodeHost:
         self.info: EngineInfo
         self.metadata: Metadata
         self.pause_image = ""
+        self._sandboxes: LocalSandboxes | None = None
         self.session: aiohttp.ClientSession
 
     async def __aenter__(self) -> Self:
@@ -117,11 +123,22 @@ class NodeHost:
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             )
             self.info = await self._ask_engine()
-            self.metadata = await self._local.serve(begun)
+            if self._instances:
+                self._sandboxes = await open_sandboxes(
+                    self._client,
+                    installation_id=self.installation_id,
+                    instances=self._instances,
+                    ids=self.ids,
+                    report=self._report,
+                )
+            self.metadata = await self._local.serve(begun, self._sandboxes)
             try:
                 self.pause_image = await ensure_pause_image(self.images, self.info.architecture)
             except DriverError as error:
                 log.warning("pause_image.missing", error=str(error))
+            else:
+                if self._sandboxes is not None:
+                    self._sandboxes.made_of(self.pause_image, self.info)
             self._stack = begun.pop_all()
         return self
 
@@ -145,10 +162,23 @@ class NodeHost:
                 told = True
             await asyncio.sleep(ENGINE_PAUSE_SECONDS)
 
-    def drivers(self, cgroups: InstanceCgroups | InstanceSlices | None) -> Drivers:
+    def drivers(
+        self,
+        cgroups: InstanceCgroups | InstanceSlices | None,
+        sandboxes: DockerSandboxes | None = None,
+    ) -> Drivers:
         """A node's drivers."""
-        images = ReportedImages(self.images, self._report)
-        return Drivers(containers=self.containers, images=images, volumes=self.volumes, cgroups=cgroups)
+        return Drivers(
+            containers=self.containers,
+            images=ReportedImages(self.images, self._report),
+            volumes=self.volumes,
+            cgroups=cgroups,
+            sandboxes=sandboxes,
+        )
+
+    async def sandboxes(self, index: int) -> DockerSandboxes | None:
+        """Networks for the containers of the instance of that number. Whoever takes them runs them."""
+        return None if self._sandboxes is None else await self._sandboxes.driver(index)
 
     def settings(self, settings: NodeSettings) -> NodeSettings:
         """A node's settings with what the machine decides."""
@@ -245,6 +275,7 @@ class LocalNodes:
             profiles=self._profiles,
             block_imds=not self._settings.instance_metadata,
             data_dir=self._settings.data_dir / "nodes",
+            instances={address.index: address.ip for address in self._addresses},
         )
         async with host, asyncio.TaskGroup() as group:
             for address in self._addresses:
@@ -275,7 +306,8 @@ class LocalNodes:
             memory_mib=memory_mib,
             attributes={GROUP_ATTRIBUTE: groups[address.index % len(groups)]} if groups else {},
         )
-        drivers = host.drivers(await host.cgroups(name, limits))
+        sandboxes = await host.sandboxes(address.index)
+        drivers = host.drivers(await host.cgroups(name, limits), sandboxes)
 
         def node() -> NodeAgent:
             return NodeAgent(
@@ -288,15 +320,25 @@ class LocalNodes:
                 session=host.session,
             )
 
-        is_gone = False
-        try:
-            await host.keep_node(node)
-        except* InstanceGoneError:
-            is_gone = True
-        if is_gone:  # it was deregistered: the slice begins again, as a new instance
-            log.warning("node.begins_again", instance_name=name)
-            forget_instance(settings)
-            await host.keep_node(node)
+        async with _kept_warm(sandboxes):
+            is_gone = False
+            try:
+                await host.keep_node(node)
+            except* InstanceGoneError:
+                is_gone = True
+            if is_gone:  # it was deregistered: the slice begins again, as a new instance
+                log.warning("node.begins_again", instance_name=name)
+                forget_instance(settings)
+                await host.keep_node(node)
+
+
+@asynccontextmanager
+async def _kept_warm(sandboxes: DockerSandboxes | None) -> AsyncIterator[None]:
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(sandboxes.run()) if sandboxes is not None else None
+        yield
+        if keeping is not None:
+            keeping.cancel()
 
 
 async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report: Report) -> None:

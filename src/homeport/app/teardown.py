@@ -15,7 +15,9 @@ from homeport.node.drivers.docker_containers import DockerContainers
 from homeport.node.drivers.engine_client import EngineClient
 from homeport.node.instance_net import InstanceNet
 from homeport.node.metadata.redirect import MetadataRedirect
+from homeport.node.nft import nft_of
 from homeport.node.ports import DriverError, DriverUnavailableError, EngineInfo
+from homeport.node.sandbox.ground import SandboxGround
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,10 @@ async def remove_traces(*, docker_host: str, installation_id: str, instances: It
     is_alone = True
     redirect = MetadataRedirect(run_command, installation_id)
     await _end_balancing(installation_id, problems)
+    try:
+        await SandboxGround(run_command, nft_of(run_command), installation_id).down()
+    except (CommandError, OSError) as error:
+        problems.append(str(error))
     try:
         await InstanceNet(run_command, installation_id).down()
     except CommandError as error:

@@ -1,8 +1,9 @@
 """Which container asks: what decides whose credentials it is given.
 
-A container on Docker's bridge is known by its address there, which Docker gave it and tells; one in the
-host's network namespace by the process that holds the other end of the connection, whose cgroup names the
-container. Docker is asked each time: addresses are given again as soon as they are free.
+A container on Docker's bridge is known by its address there, which Docker gave it and tells; one in a sandbox
+by the sandbox's, from which nobody else can send; one in the host's network namespace by the process that
+holds the other end of the connection, whose cgroup names the container. Docker is asked each time: addresses
+are given again as soon as they are free.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,10 +21,12 @@ from typing import Any, Protocol
 from homeport.core.log import get_logger
 from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.ports import DriverError, DriverUnavailableError
+from homeport.node.sandbox.holder import SANDBOX_LABEL
 from homeport.node.steps.cleanup import INSTANCE_LABEL
 
 log = get_logger("node.callers")
 TASK_LABEL = "com.amazonaws.ecs.task-arn"
+SandboxAt = Callable[[str], Awaitable[str | None]]
 _CONTAINER_ID = re.compile(r"[0-9a-f]{64}")
 BEGINNING = frozenset({"created", "exited", "restarting"})
 """What a container may be, by Docker's list, while it is being started."""
@@ -58,11 +61,16 @@ class DockerCallers:
         self._client = client
         self._labels = labels
         self._proc = proc
+        self.sandbox_at: SandboxAt | None = None
+        """The link of the sandbox with an address, where there are sandboxes."""
 
     async def of(self, address: str, port: int) -> Caller | None:
         """The container at an address, or behind a port of this machine's own addresses."""
         try:
+            sandbox = await self.sandbox_at(address) if self.sandbox_at is not None else None
             listed = await self._listed()
+            if sandbox is not None:
+                return _in_sandbox(listed, sandbox)
             for container in listed:
                 if address in _addresses(container):
                     return _caller(container.get("Labels"))
@@ -96,6 +104,14 @@ class DockerCallers:
     def _ours(self, shown: Mapping[str, Any]) -> Caller | None:
         labels = (shown.get("Config") or {}).get("Labels") or {}
         return _caller(labels) if self._labels.items() <= labels.items() else None
+
+
+def _in_sandbox(listed: list[dict[str, Any]], sandbox: str) -> Caller | None:
+    """A container in that sandbox's network: all that are in one are of one task."""
+    holders = [each["Id"] for each in listed if (each.get("Labels") or {}).get(SANDBOX_LABEL) == sandbox]
+    joined = {f"container:{holder}" for holder in holders}
+    inside = (each for each in listed if (each.get("HostConfig") or {}).get("NetworkMode") in joined)
+    return next((caller for each in inside if (caller := _caller(each.get("Labels")))), None)
 
 
 def _addresses(container: Mapping[str, Any]) -> Iterator[str]:

@@ -95,7 +95,9 @@ class SandboxGround:
         await self._apply()
 
     async def down(self) -> None:
-        """Remove everything. Call it when no holder is left. Raise `CommandError`."""
+        """Remove everything. Call it when no holder is left. Raise `CommandError`, `OSError`."""
+        if not await self._exists():  # the link is made first, and goes last
+            return
         strays = await asyncio.to_thread(wire.names, layout.veth_prefix(self.homeport))
         await asyncio.to_thread(wire.cut, strays)
         for rule in self._docker_rules():
@@ -106,8 +108,7 @@ class SandboxGround:
         # Adding it first makes deleting a missing one fine.
         table = f"table inet {layout.table_name(self.homeport)}"
         await self._nft(f"add {table}\ndelete {table}\n")
-        if await self._exists():
-            await self._run("ip", "link", "delete", self._link)
+        await self._run("ip", "link", "delete", self._link)
 
     async def _apply(self) -> None:
         table = Table(

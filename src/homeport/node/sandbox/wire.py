@@ -147,6 +147,15 @@ def names(prefix: str) -> list[str]:
         return [link.name for link in host.links() if link.name.startswith(prefix)]
 
 
+def name_at(prefix: str, address: str) -> str | None:
+    """The link, of those that begin so, whose sandbox has that address. Blocks."""
+    with nl.netlink() as host:
+        for link in host.links():
+            if link.name.startswith(prefix) and link.alias.startswith(f"{address}/"):
+                return link.name
+    return None
+
+
 def cut(link_names: list[str]) -> None:
     """Delete links; missing ones are fine. Raise `OSError`. Blocks."""
     with nl.netlink() as host:
