@@ -36,6 +36,8 @@ log = get_logger(__name__)
 
 RETRY_SECONDS = 5.0
 """How long after a refusal it is tried again: an address may have come, a port may be free."""
+RETRY_SECONDS_MAX = 60.0
+"""The pause grows while the same is refused again: a port of loopback may be another program's for good."""
 READ_BYTES = 1 << 16
 
 Told = Callable[[HealthChange], None]
@@ -154,9 +156,13 @@ class DataPlane:
         return self._ledger.read(self.process.running, read_counters(await self.admin.stats()))
 
     async def _retry(self) -> None:
+        pause, before = RETRY_SECONDS, self.rejections
         while True:
             await self._xds.until_rejected()
-            await asyncio.sleep(RETRY_SECONDS)
+            refused = self.rejections
+            pause = min(2 * pause, RETRY_SECONDS_MAX) if refused == before else RETRY_SECONDS
+            await asyncio.sleep(pause)
+            before = refused
             self._xds.retry()
 
     async def _resync(self) -> None:

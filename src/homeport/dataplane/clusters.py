@@ -98,17 +98,31 @@ def _settings(balancer: Balancer, group: TargetGroup, zone: str) -> Body:
         "circuit_breakers": {"thresholds": [limit]},
         "common_lb_config": {"healthy_panic_threshold": {"value": panic_percent(group, zone)}},
         "ignore_health_on_host_removal": True,
+        **_source(balancer, zone),
         **_choice(balancer, group),
     }
     if group.health_check is not None:
         body["health_checks"] = [_check(group, group.health_check)]
         if (matches := _check_transport(group, group.health_check)) is not None:
             body["transport_socket_matches"] = matches
-    if balancer.kind is BalancerKind.APPLICATION:
+    if group.protocol in (Protocol.HTTP, Protocol.HTTPS):
         body["typed_extension_protocol_options"] = _http(balancer, group)
     if (transport := _transport(group)) is not None:
         body["transport_socket"] = transport
     return body
+
+
+def source_address(balancer: Balancer, zone: str) -> str:
+    """Where connections to targets come from (of `zone`, "" for all): groups may let the balancer in."""
+    found = [one.address for one in balancer.addresses if zone in ("", one.zone)]
+    return found[0] if found else ""
+
+
+def _source(balancer: Balancer, zone: str) -> Body:
+    address = source_address(balancer, zone)
+    return (
+        {"upstream_bind_config": {"source_address": {"address": address, "port_value": 0}}} if address else {}
+    )
 
 
 def panic_percent(group: TargetGroup, zone: str) -> int:

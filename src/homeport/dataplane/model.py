@@ -247,7 +247,8 @@ class Balancer:
     """One load balancer, whole. `id` is the tail of its ARN: `app/NAME/ID` or `net/NAME/ID`.
 
     `groups` are those that a rule of it names, each once: groups that no rule names have no place here
-    (they get no traffic and no health checks).
+    (they get no traffic and no health checks). `hosts` are names by which the machine itself reaches it on
+    loopback (see `doors`).
     """
 
     id: str
@@ -256,3 +257,4 @@ class Balancer:
     listeners: tuple[Listener, ...] = ()
     groups: tuple[TargetGroup, ...] = ()
     traffic: Traffic = field(default_factory=Traffic)
+    hosts: tuple[str, ...] = ()

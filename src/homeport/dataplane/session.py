@@ -139,7 +139,11 @@ class Session:
             return False
         if not (self._talks[Kind.CLUSTER].asked and self._talks[Kind.LISTENER].asked):
             return False
-        return all(not self._missing(kind) and not self._extra(kind) for kind in BY_WILDCARD) and all(
+        if self._rules_settled() and self._extra(Kind.CLUSTER):  # else a refused rule may need them
+            return False
+        if self._extra(Kind.LISTENER):
+            return False
+        return all(not self._missing(kind) for kind in BY_WILDCARD) and all(
             self._has_all(kind) for kind in (Kind.ENDPOINTS, Kind.ROUTES)
         )
 
@@ -231,7 +235,10 @@ class Session:
     def _rules_settled(self) -> bool:
         """Nobody names a group any more that is to go."""
         routes, places = self._talks[Kind.ROUTES], self._talks[Kind.LISTENER]
-        if routes.sent is not None or places.sent is not None or routes.rejected or places.rejected:
+        if routes.sent is not None or places.sent is not None:
+            return False
+        refused = (*routes.rejected.values(), *places.rejected.values())
+        if any(one.balancer_id for one in refused):
             return False
         return not (self._missing(Kind.ROUTES) or self._missing(Kind.LISTENER) or self._extra(Kind.LISTENER))
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from homeport.dataplane.clusters import cluster, cluster_name, endpoints
+from homeport.dataplane.doors import door_clusters, door_listener, door_routes, doors
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.listeners import listeners, routes_name, routing_zone
 from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, Listener, Protocol, TlsMaterial
@@ -36,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resource:
-    """One named part of the configuration. `balancer_id` says whose it is ("" for a certificate)."""
+    """One named part of the configuration. `balancer_id` says whose it is ("" for certificates and doors)."""
 
     name: str
     version: str
@@ -75,14 +76,22 @@ def translate(
     found: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
     refused: dict[str, str] = {}
     for balancer in sorted(balancers, key=lambda one: one.id):
+
+    def add(kind: Kind, body: Body, balancer_id: str = "") -> None:
+        name = body["cluster_name"] if kind is Kind.ENDPOINTS else body["name"]
+        found[kind][name] = Resource(name=name, version=digest(body), body=body, balancer_id=balancer_id)
+
+    served: list[Balancer] = []
         try:
             parts = list(_balancer(balancer, health_events_path))
         except UntranslatableError as error:
             refused[balancer.id] = str(error)
             continue
         for kind, body in parts:
-            name = body["cluster_name"] if kind is Kind.ENDPOINTS else body["name"]
-            found[kind][name] = Resource(name=name, version=digest(body), body=body, balancer_id=balancer.id)
+        served.append(balancer)
+            add(kind, body, balancer.id)
+    for kind, body in _doors(served):
+        add(kind, body)
     for material in sorted(materials, key=lambda one: one.id):
         body = _secret(material)
         found[Kind.SECRET][material.id] = Resource(name=material.id, version=digest(body), body=body)
@@ -90,6 +99,16 @@ def translate(
 
 
 def _balancer(balancer: Balancer, events_path: str) -> Iterator[tuple[Kind, Body]]:
+def _doors(balancers: Iterable[Balancer]) -> Iterator[tuple[Kind, Body]]:
+    for door in doors(balancers):
+        for group, members in door_clusters(door):
+            yield Kind.CLUSTER, group
+            yield Kind.ENDPOINTS, members
+        if door.plain:
+            yield Kind.ROUTES, door_routes(door)
+        yield Kind.LISTENER, door_listener(door)
+
+
     groups = {group.id: group for group in balancer.groups}
     _check(balancer, frozenset(groups))
     for address in balancer.addresses:

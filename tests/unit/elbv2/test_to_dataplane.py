@@ -56,6 +56,7 @@ def test_a_balancer_with_one_listener_and_its_targets() -> None:
     assert to_dataplane(whole(rule(0, to(one)), group=one, targets=targets), PLACES, NOW) == dp.Balancer(
         id="app/web/0123456789abcdef",
         kind=dp.BalancerKind.APPLICATION,
+        hosts=("internal-web-1.elb.localhost", "internal-web-1.us-east-1.elb.amazonaws.com"),
         addresses=(
             dp.BindAddress(address="172.31.0.4", zone="us-east-1a"),
             dp.BindAddress(address="172.31.16.4", zone="us-east-1b"),

@@ -61,6 +61,11 @@ class LoadBalancer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         prefix = "internal-" if self.scheme == INTERNAL else ""
         return f"{prefix}{self.name}-{self.dns_digits}.{self.region}.elb.amazonaws.com"
 
+    @property
+    def local_name(self) -> str:
+        """By which this machine reaches it on loopback [our choice]: `*.localhost` leads there."""
+        return f"{self.dns_name.partition('.')[0]}.elb.localhost"
+
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A port of a balancer. `certificate` is the default one, `certificates` the others."""

@@ -85,6 +85,7 @@ def to_dataplane(whole: Whole, places: Places, now: datetime) -> dp.Balancer:
             _group(whole.groups[arn], whole.targets.get(arn, ()), places, now) for arn in sorted(named)
         ),
         traffic=_traffic(balancer, values),
+        hosts=(balancer.local_name, balancer.dns_name),
     )
 
 
