@@ -130,7 +130,7 @@ def _tls_chain(balancer: Balancer, listener: Listener, certificate_id: str, filt
         parameters["cipher_suites"] = ciphers
     elif policy.ciphers and ordered != ["TLSv1.3"]:
         raise UntranslatableError(f"none of the ciphers {', '.join(policy.ciphers)} is available")
-    if balancer.kind is BalancerKind.APPLICATION:
+    if listener.protocol is Protocol.HTTPS:
         alpn = ["h2", "http/1.1"] if balancer.traffic.http2 else ["http/1.1"]
     else:
         alpn = ALPN[listener.alpn]

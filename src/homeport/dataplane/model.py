@@ -17,10 +17,11 @@ from homeport.dataplane.rules import Rule
 
 
 class BalancerKind(StrEnum):
-    """What a balancer understands of its traffic: requests, or connections."""
+    """What a balancer understands of its traffic: requests, connections, or (classic) each listener its own."""
 
     APPLICATION = "application"
     NETWORK = "network"
+    CLASSIC = "classic"
 
 
 class Protocol(StrEnum):
@@ -116,11 +117,15 @@ class HealthCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stickiness:
-    """Requests of one client go to one target. `cookie_name` is the application's (APP_COOKIE)."""
+    """Requests of one client go to one target. `cookie_name` is the application's (APP_COOKIE).
+
+    `classic`: the balancer's cookie is AWSELB, and is given once. `duration_seconds` 0: until the browser ends.
+    """
 
     kind: StickinessKind
     duration_seconds: int = 86400
     cookie_name: str = ""
+    classic: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -244,7 +249,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Balancer:
-    """One load balancer, whole. `id` is the tail of its ARN: `app/NAME/ID` or `net/NAME/ID`.
+    """One load balancer, whole. `id` is the tail of its ARN: `app/NAME/ID` or `net/NAME/ID` (`clb/NAME/ID`).
 
     `groups` are those that a rule of it names, each once: groups that no rule names have no place here
     (they get no traffic and no health checks). `hosts` are names by which the machine itself reaches it on

@@ -215,13 +215,13 @@ def session_of(stickiness: Stickiness | None) -> Body:
     """What the session script is to know of a group's stickiness."""
     if stickiness is None or stickiness.kind is StickinessKind.SOURCE_IP:
         return {}
-    if stickiness.kind is StickinessKind.LB_COOKIE:
-        return {"cookie": "AWSALB", "cors": "AWSALBCORS", "seconds": stickiness.duration_seconds}
-    return {
-        "cookie": "AWSALBAPP-0",
-        "app": stickiness.cookie_name,
-        "seconds": stickiness.duration_seconds,
-    }
+    own = {"cookie": "AWSALB", "cors": "AWSALBCORS"}
+    if stickiness.classic:
+        own = {"cookie": "AWSELB", "cors": "AWSELBCORS", "once": "yes"}
+    elif stickiness.kind is StickinessKind.APP_COOKIE:
+        own = {"cookie": "AWSALBAPP-0"}
+    app = {"app": stickiness.cookie_name} if stickiness.kind is StickinessKind.APP_COOKIE else {}
+    return {**own, **app, "seconds": stickiness.duration_seconds}
 
 
 def _session(rule: Rule, group: TargetGroup, sticky: int | None) -> Body:

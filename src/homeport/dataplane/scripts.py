@@ -73,8 +73,11 @@ function envoy_on_request(handle)
 end
 
 local function give(headers, name, cors, value, seconds)
-  local ends = os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + seconds)
-  local rest = "=" .. value .. "; Expires=" .. ends .. "; Path=/"
+  local rest = "=" .. value
+  if seconds > 0 then
+    rest = rest .. "; Expires=" .. os.date("!%a, %d %b %Y %H:%M:%S GMT", os.time() + seconds)
+  end
+  rest = rest .. "; Path=/"
   headers:add("set-cookie", name .. rest)
   if cors then headers:add("set-cookie", cors .. rest .. "; SameSite=None; Secure") end
 end
@@ -101,7 +104,7 @@ function envoy_on_response(handle)
   end
   local before = (handle:streamInfo():dynamicMetadata():get("homeport") or {})["session"]
   if app then
-    local value = fresh or before
+    local value = fresh or (not as:get("once") and before)
     if value then give(headers, name, as:get("cors"), value, as:get("seconds")) end
   end
 end

@@ -22,6 +22,7 @@ from homeport.dataplane.types import Body, digest
 _SPOKEN = {
     BalancerKind.APPLICATION: frozenset({Protocol.HTTP, Protocol.HTTPS}),
     BalancerKind.NETWORK: frozenset({Protocol.TCP, Protocol.TLS, Protocol.UDP, Protocol.TCP_UDP}),
+    BalancerKind.CLASSIC: frozenset({Protocol.HTTP, Protocol.HTTPS, Protocol.TCP, Protocol.TLS}),
 }
 
 
@@ -118,7 +119,7 @@ def _doors(balancers: Iterable[Balancer]) -> Iterator[tuple[Kind, Body]]:
         for listener in balancer.listeners:
             for body in listeners(balancer, listener, address):
                 yield Kind.LISTENER, body
-            if balancer.kind is BalancerKind.APPLICATION:
+            if listener.protocol in _SPOKEN[BalancerKind.APPLICATION]:
                 yield Kind.ROUTES, _routes(balancer, listener, address)
 
 
