@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from homeport.app.envoy_process import end_leftover
 from homeport.core.log import get_logger
+from homeport.dataplane.doors import port_of
 from homeport.dataplane.model import Balancer, TlsMaterial
-from homeport.dataplane.translate import EMPTY
+from homeport.dataplane.translate import EMPTY, Kind
 from homeport.services.elbv2.model.groups import TargetHealth
 from homeport.services.elbv2.ports import BalancerState
 
@@ -76,6 +77,12 @@ class EnvoyPlane:
         lost = sorted(shows - self._shown)
         return f"the certificate {lost[0]} is not there" if lost else ""
 
+    def doors(self) -> Mapping[int, str]:
+        """The ports on loopback that lead to balancers by their names, and why one does not ("": it does)."""
+        refused = {one.name: one.message.strip() for one in self._plane.rejections}
+        names = self._snapshot.resources[Kind.LISTENER]
+        return {port: refused.get(name, "") for name in sorted(names) if (port := port_of(name)) is not None}
+
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""
         return {
@@ -122,6 +129,10 @@ class LocalPlane:
     def is_settled(self) -> bool:
         """Whether the proxy is there and has everything that it was last given."""
         return self._live is not None and self._live.is_settled
+
+    def doors(self) -> Mapping[int, str]:
+        """The ports on loopback that lead to balancers by their names, and why one does not ("": it does)."""
+        return {} if self._live is None else self._live.doors()
 
     def health(self, group_id: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""

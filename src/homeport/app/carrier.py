@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from homeport.app.balancer_network import Link
@@ -19,7 +19,8 @@ from homeport.services.elbv2.manifest import DataPlane
 class Carrier:
     """`news` gets the ids of groups of which a target is in another health. `run` keeps it going.
 
-    `trust` hears what the ids of certificates stand for.
+    `trust` hears what the ids of certificates stand for. `doors` tells the ports on loopback that lead to
+    balancers by their names, and why one does not.
     """
 
     plane: DataPlane
@@ -27,6 +28,7 @@ class Carrier:
     link: Link
     news: WorkQueue[str]
     run: Callable[[], Awaitable[None]]
+    doors: Callable[[], Mapping[int, str]]
 
 
 def local_carrier(installation_id: str) -> Carrier:
@@ -34,4 +36,4 @@ def local_carrier(installation_id: str) -> Carrier:
     news = WorkQueue[str]()
     plane = LocalPlane(proxy_folder(installation_id), told=news.add)
     link = AddressLink(run_command, balancer_link(installation_id))
-    return Carrier(plane=plane, trust=plane.trust, link=link, news=news, run=plane.run)
+    return Carrier(plane=plane, trust=plane.trust, link=link, news=news, run=plane.run, doors=plane.doors)

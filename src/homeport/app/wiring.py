@@ -322,3 +322,9 @@ def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
         "explain": OwnPage(action="homeport:Explain", read=explain),
         "events": OwnPage(action="homeport:ReadEvents", read=events),
     }
+    async def loopback(call: Call, query: Mapping[str, str]) -> bytes:
+        del call, query
+        ports = {} if plane.carrier is None else plane.carrier.doors()
+        return msgspec.json.encode({"ports": {str(port): why for port, why in ports.items()}})
+
+        "loopback": OwnPage(action="homeport:ReadLoopback", read=loopback),

@@ -27,6 +27,7 @@ COMMANDS = {
     "env": ("homeport.cli.env:env", 'Print the exports for AWS tools: eval "$(homeport env)".'),
     "status": ("homeport.cli.status:status", "Show clusters, instances and services."),
     "ps": ("homeport.cli.ps:ps", "List tasks."),
+    "url": ("homeport.cli.url:url", "Print where a service or a load balancer answers."),
     "logs": ("homeport.cli.logs:logs", "Print what a task's containers wrote."),
     "events": ("homeport.cli.events:events", "Show what happens to tasks, instances and services."),
     "audit": ("homeport.cli.audit:audit", "Show who did what, and what allowed or denied it."),

@@ -50,6 +50,12 @@ def door_name(port: int) -> str:
     return f"loopback|{port}"
 
 
+def port_of(name: str) -> int | None:
+    """The port of a door's listener; `None`: it is another one."""
+    head, _, port = name.partition("|")
+    return int(port) if head == "loopback" and port.isdigit() else None
+
+
 def doors(balancers: Iterable[Balancer]) -> tuple[Door, ...]:
     """One for each port that can be told apart by names."""
     plain: dict[int, list[Balancer]] = {}
