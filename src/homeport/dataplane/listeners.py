@@ -9,7 +9,6 @@ from homeport.dataplane.matches import CLIENT_ADDRESS, needs_client_address
 from homeport.dataplane.model import (
     Alpn,
     Balancer,
-    BalancerKind,
     BindAddress,
     Listener,
     Protocol,

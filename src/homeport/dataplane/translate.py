@@ -76,20 +76,20 @@ def translate(
     """
     found: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
     refused: dict[str, str] = {}
-    for balancer in sorted(balancers, key=lambda one: one.id):
 
     def add(kind: Kind, body: Body, balancer_id: str = "") -> None:
         name = body["cluster_name"] if kind is Kind.ENDPOINTS else body["name"]
         found[kind][name] = Resource(name=name, version=digest(body), body=body, balancer_id=balancer_id)
 
     served: list[Balancer] = []
+    for balancer in sorted(balancers, key=lambda one: one.id):
         try:
             parts = list(_balancer(balancer, health_events_path))
         except UntranslatableError as error:
             refused[balancer.id] = str(error)
             continue
-        for kind, body in parts:
         served.append(balancer)
+        for kind, body in parts:
             add(kind, body, balancer.id)
     for kind, body in _doors(served):
         add(kind, body)
@@ -99,7 +99,6 @@ def translate(
     return Snapshot(resources=found, refused=refused)
 
 
-def _balancer(balancer: Balancer, events_path: str) -> Iterator[tuple[Kind, Body]]:
 def _doors(balancers: Iterable[Balancer]) -> Iterator[tuple[Kind, Body]]:
     for door in doors(balancers):
         for group, members in door_clusters(door):
@@ -110,6 +109,7 @@ def _doors(balancers: Iterable[Balancer]) -> Iterator[tuple[Kind, Body]]:
         yield Kind.LISTENER, door_listener(door)
 
 
+def _balancer(balancer: Balancer, events_path: str) -> Iterator[tuple[Kind, Body]]:
     groups = {group.id: group for group in balancer.groups}
     _check(balancer, frozenset(groups))
     for address in balancer.addresses:
