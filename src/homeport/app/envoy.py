@@ -17,6 +17,7 @@ from homeport.app.envoy_admin import EnvoyAdmin
 from homeport.app.envoy_probe import Probe
 from homeport.app.envoy_process import EnvoyProcess, Files, last_line
 from homeport.core.log import get_logger
+from homeport.dataplane.clusters import source_address
 from homeport.dataplane.counters import Counter, Ledger, read_counters
 from homeport.dataplane.health import (
     MISMATCH,
@@ -66,7 +67,8 @@ class DataPlane:
         self._ledger = Ledger()
         self._snapshot: Snapshot = EMPTY
         self._stack = AsyncExitStack()
-        self._groups: Mapping[str, TargetGroup] = {}
+        self._groups: Mapping[str, tuple[TargetGroup, str]] = {}
+        """With where its targets are asked from."""
         self._unexplained: asyncio.Queue[HealthChange] = asyncio.Queue()
         self._probe = Probe()
         self._xds = XdsServer(self._files.xds)
@@ -84,7 +86,6 @@ class DataPlane:
             begun.callback(os.close, news)
             await begun.enter_async_context(self._xds)
             await begun.enter_async_context(self.admin)
-            await begun.enter_async_context(self._probe)
             if not self._outlives:
                 begun.push_async_callback(self.process.end)
             loops = await begun.enter_async_context(Supervisor())
@@ -107,7 +108,9 @@ class DataPlane:
     def serve(self, balancers: Iterable[Balancer], materials: Iterable[TlsMaterial] = ()) -> Snapshot:
         """These balancers from now on, and no others. What cannot be served is in the result's `refused`."""
         all_of_them = tuple(balancers)
-        self._groups = {group.id: group for one in all_of_them for group in one.groups}
+        self._groups = {
+            group.id: (group, source_address(one, "")) for one in all_of_them for group in one.groups
+        }
         self._snapshot = translate(all_of_them, materials, health_events_path=str(self._files.health))
         for change in self._book.expect(b for b in all_of_them if b.id not in self._snapshot.refused):
             self._told(change)
@@ -212,8 +215,10 @@ class DataPlane:
         """Ask targets whose answers do not match: the proxy tells that they do not, but not what they are."""
         while True:
             change = await self._unexplained.get()
-            group = self._groups.get(change.group_id)
-            status = None if group is None else await self._probe.status(group, change.key)
+            known = self._groups.get(change.group_id)
+            status = (
+                None if known is None else await self._probe.status(known[0], change.key, source=known[1])
+            )
             if status is not None:
                 explained = self._book.explain(change.group_id, change.key, status)
                 if explained is not None:

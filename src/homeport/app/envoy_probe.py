@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 import aiohttp
 
 from homeport.dataplane.model import Protocol, ProtocolVersion, TargetGroup
@@ -13,24 +10,11 @@ from homeport.dataplane.model import Protocol, ProtocolVersion, TargetGroup
 class Probe:
     """Health never depends on it: the proxy's checks decide, this only finds the words."""
 
-    def __init__(self) -> None:
-        self._client: aiohttp.ClientSession
+    async def status(self, group: TargetGroup, key: str, *, source: str = "") -> int | None:
+        """The status that the target of this key answers now; None if it does not, or need not.
 
-    async def __aenter__(self) -> Self:
-        connector = aiohttp.TCPConnector(limit=4, force_close=True, ssl=False)
-        self._client = aiohttp.ClientSession(connector=connector, auto_decompress=False)
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._client.close()
-
-    async def status(self, group: TargetGroup, key: str) -> int | None:
-        """The status that the target of this key answers now; None if it does not, or need not."""
+        It is asked from `source`, as the checks are: the target's security groups may let nobody else in.
+        """
         check = group.health_check
         if check is None or check.protocol not in (Protocol.HTTP, Protocol.HTTPS):
             return None
@@ -40,8 +24,13 @@ class Probe:
         url = f"{check.protocol.value.lower()}://{address}:{check.port or port}{check.path}"
         headers = {"User-Agent": "ELB-HealthChecker/2.0", "Accept": "*/*"}
         limit = aiohttp.ClientTimeout(total=check.timeout_seconds)
+        from_there = (source, 0) if source else None
+        connector = aiohttp.TCPConnector(force_close=True, ssl=False, local_addr=from_there)
         try:
-            async with self._client.get(url, headers=headers, timeout=limit, allow_redirects=False) as answer:
+            async with (
+                aiohttp.ClientSession(connector=connector, auto_decompress=False) as client,
+                client.get(url, headers=headers, timeout=limit, allow_redirects=False) as answer,
+            ):
                 code = answer.status
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
             return None
