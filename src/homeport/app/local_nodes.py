@@ -26,7 +26,6 @@ from homeport.app.settings import (
     DEFAULT_CLUSTER,
     GROUP_ATTRIBUTE,
     INSTALLATION_LABEL,
-    AgentSettings,
     UpSettings,
 )
 from homeport.core.clock import Clock
@@ -52,6 +51,7 @@ from homeport.node.registration import (
     forget_instance,
 )
 from homeport.node.sandbox.driver import DockerSandboxes
+from homeport.node.sandbox.ground import SandboxGround
 from homeport.node.settings import NodeSettings
 from homeport.node.state import StateInUseError
 
@@ -64,6 +64,13 @@ ENGINE_PAUSE_SECONDS = 1.0
 MEBIBYTE = 1024 * 1024
 SYSTEM_RESERVED_MIB = 128
 """Left to Docker and to Homeport itself when memory is shared out."""
+
+
+StandsOn = Callable[[SandboxGround | None], None]
+
+
+def _nobody_asks(ground: SandboxGround | None) -> None:
+    del ground
 
 
 class NodeHost:
@@ -162,6 +169,11 @@ class NodeHost:
                 told = True
             await asyncio.sleep(ENGINE_PAUSE_SECONDS)
 
+    @property
+    def ground(self) -> SandboxGround | None:
+        """What the networks of containers are on; `None`: they are Docker's."""
+        return None if self._sandboxes is None else self._sandboxes.ground
+
     def drivers(
         self,
         cgroups: InstanceCgroups | InstanceSlices | None,
@@ -251,8 +263,10 @@ class LocalNodes:
         report: Report,
         profiles: InstanceProfiles | None,
         addresses: Sequence[InstanceAddress],
+        stands_on: StandsOn = _nobody_asks,
     ) -> None:
-        """`addresses`: of each instance."""
+        """`addresses`: of each instance. `stands_on` is told what their containers' networks are on."""
+        self._stands_on = stands_on
         self._profiles = profiles
         self._addresses = addresses
         self._settings = settings
@@ -278,6 +292,7 @@ class LocalNodes:
             instances={address.index: address.ip for address in self._addresses},
         )
         async with host, asyncio.TaskGroup() as group:
+            self._stands_on(host.ground)
             for address in self._addresses:
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")
 
@@ -296,7 +311,7 @@ class LocalNodes:
             endpoint_url=self._settings.endpoint,
             region=self._settings.region,
             credentials=self._credentials,
-            data_dir=_directory(self._settings.data_dir / "nodes" / name),
+            data_dir=directory(self._settings.data_dir / "nodes" / name),
             instance_name=name,
             availability_zone=f"{self._settings.region}{address.zone}",
             ec2_instance_id=instance_id(self._settings.installation_id, address.index),
@@ -341,53 +356,13 @@ async def _kept_warm(sandboxes: DockerSandboxes | None) -> AsyncIterator[None]:
             keeping.cancel()
 
 
-async def run_agent_node(settings: AgentSettings, clock: Clock, ids: Ids, report: Report) -> None:
-    """`homeport agent`: this whole machine as one instance of a Homeport elsewhere."""
-    host = NodeHost(
-        docker_host=settings.docker_host,
-        installation_id=settings.installation_id,
-        clock=clock,
-        ids=ids,
-        report=report,
-        data_dir=settings.data_dir / "nodes",
-    )
-    async with host:
-        node_settings = NodeSettings(
-            cluster=settings.cluster,
-            cluster_configured=settings.cluster != DEFAULT_CLUSTER,
-            endpoint_url=settings.endpoint,
-            region=settings.region,
-            credentials=Credentials(
-                access_key_id=settings.access_key_id,
-                secret_access_key=settings.secret_access_key,
-                session_token=settings.session_token,
-            ),
-            data_dir=_directory(settings.data_dir / "nodes" / "self"),
-            instance_name="self",
-            reserved_memory_mib=SYSTEM_RESERVED_MIB,
-            attributes=settings.attributes,
-            external=True,
-        )
-        drivers = host.drivers(await host.cgroups("self", Limits()))
-        await host.keep_node(
-            lambda: NodeAgent(
-                host.settings(node_settings),
-                drivers,
-                clock=clock,
-                ids=ids,
-                dice=host.dice,
-                starts=host.starts,
-                session=host.session,
-            )
-        )
-
-
 async def _pass_on(event: asyncio.Event, other: asyncio.Event) -> None:
     await event.wait()
     other.set()
 
 
-def _directory(path: Path) -> Path:
+def directory(path: Path) -> Path:
+    """One of the owner alone."""
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from homeport.app.addresses import hold_addresses, local_addresses, planned_addresses, settle_ground
@@ -13,8 +13,13 @@ from homeport.app.ec2_instances import Place, settle_places
 from homeport.app.local_nodes import instance_id
 from homeport.app.network_ground import NetworkGround, NoGround, missing_means
 from homeport.app.settings import UpSettings
+from homeport.app.vpc_firewall import KEY, VpcFirewall
 from homeport.node.commands import CommandError, run_command
+from homeport.node.firewall.kernel import Firewall
 from homeport.node.instance_net import InstanceAddress
+from homeport.node.nft import nft_of
+from homeport.node.sandbox.ground import SandboxGround
+from homeport.runtime.supervisor import Supervisor
 from homeport.services.ec2 import manifest as ec2
 
 Report = Callable[[str, Mapping[str, Any]], None]
@@ -35,6 +40,43 @@ async def find_ground(settings: UpSettings, report: Report) -> NetworkGround | N
     except CommandError as error:
         report("network.unavailable", {"error": str(error)})
         return NoGround(why=f"this machine lets Homeport make no network: {error}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LocalNetwork:
+    """Where the local instances are, and what guards them; nothing does where packets obey nobody."""
+
+    addresses: tuple[InstanceAddress, ...]
+    firewall: VpcFirewall | None = None
+
+    async def start(self, supervisor: Supervisor) -> None:
+        """Packets obey from now on."""
+        if self.firewall is not None:
+            await self.firewall.reconcile(KEY)
+            self.firewall.start(supervisor)
+
+    def stands_on(self, ground: SandboxGround | None) -> None:
+        """What the local instances' containers stand on is settled; `None`: nothing of ours."""
+        if self.firewall is None:
+            return
+        if ground is None:
+            self.firewall.know()
+        else:
+            self.firewall.know(ground.blocks, ground.host)
+
+
+async def open_local_network(
+    settings: UpSettings, report: Report, plane: ControlPlane, ground: NetworkGround | NoGround
+) -> LocalNetwork:
+    """Places for the local instances, and a firewall that nobody has started."""
+    addresses = await place_instances(settings, report, plane, ground)
+    if isinstance(ground, NoGround):
+        return LocalNetwork(addresses=addresses)
+    kernel = Firewall(nft_of(run_command), settings.installation_id)
+    firewall = VpcFirewall(plane.store, plane.clock, kernel, home_range=ground.home_range)
+    if not addresses:
+        firewall.know()
+    return LocalNetwork(addresses=addresses, firewall=firewall)
 
 
 async def place_instances(

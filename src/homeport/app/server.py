@@ -7,11 +7,12 @@ import contextlib
 import gc
 import logging
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import uvicorn
 
+from homeport.app.agent_node import run_agent_node
 from homeport.app.audit_files import DIRECTORY as AUDIT_DIRECTORY
 from homeport.app.audit_files import AuditFiles
 from homeport.app.audit_pages import AuditPages
@@ -22,9 +23,9 @@ from homeport.app.control_plane import ControlPlane
 from homeport.app.instance_profiles import ProfileSessions, ensure_profile
 from homeport.app.issuers import Issuers
 from homeport.app.keyring import StoredKeys
-from homeport.app.local_nodes import LocalNodes, run_agent_node
+from homeport.app.local_nodes import LocalNodes
 from homeport.app.network_ground import NetworkGround
-from homeport.app.network_up import find_ground, place_instances
+from homeport.app.network_up import LocalNetwork, find_ground, open_local_network
 from homeport.app.settings import INSTANCE_PROFILE, AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.whole_answers import WholeAnswers
 from homeport.app.wiring import AgentGate, build_chain, build_control_plane, build_pages
@@ -35,7 +36,6 @@ from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
 from homeport.gateway.loop_metrics import LoopCollector
 from homeport.gateway.stages import Anonymous
-from homeport.node.instance_net import InstanceAddress
 from homeport.runtime.supervisor import LoopState, Supervisor
 from homeport.store.opening import open_store
 from homeport.store.vault import Vault, master_key
@@ -142,9 +142,10 @@ async def run_up(settings: UpSettings, report: Report) -> None:
             tasks_per_service=settings.tasks_per_service,
             issuers=Issuers(settings.oidc_issuers),
         )
-        addresses = await place_instances(settings, report, plane, ground)
+        network = await open_local_network(settings, report, plane, ground)
         async with Supervisor() as supervisor:
-            await _serve(settings, report, plane, keys, supervisor, addresses)
+            await network.start(supervisor)
+            await _serve(settings, report, plane, keys, supervisor, network)
     finally:
         await store.close()
 
@@ -155,7 +156,7 @@ async def _serve(
     plane: ControlPlane,
     keys: Keys,
     supervisor: Supervisor,
-    addresses: Sequence[InstanceAddress],
+    network: LocalNetwork,
 ) -> None:
     ring = StoredKeys(plane.store, plane.clock, plane.store.feed.subscribe, plane.vault)
     supervisor.start("key-ring", ring.run)
@@ -197,7 +198,10 @@ async def _serve(
             report("gateway.ready", {"endpoint": settings.endpoint})
             try:
                 profiles = await _profiles(settings, plane)
-                nodes = LocalNodes(settings, keys.nodes, plane.clock, plane.ids, report, profiles, addresses)
+                nodes = LocalNodes(
+                    settings, keys.nodes, plane.clock, plane.ids, report, profiles, network.addresses,
+                    network.stands_on,
+                )  # fmt: skip
                 await nodes.run()
             finally:
                 await sockets.close()

@@ -13,6 +13,7 @@ from homeport.node.commands import CommandError, run_command
 from homeport.node.drivers.cgroups import Limits, instance_cgroups
 from homeport.node.drivers.docker_containers import DockerContainers
 from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.firewall.kernel import Firewall
 from homeport.node.instance_net import InstanceNet
 from homeport.node.metadata.redirect import MetadataRedirect
 from homeport.node.nft import nft_of
@@ -40,6 +41,10 @@ async def remove_traces(*, docker_host: str, installation_id: str, instances: It
     is_alone = True
     redirect = MetadataRedirect(run_command, installation_id)
     await _end_balancing(installation_id, problems)
+    try:
+        await Firewall(nft_of(run_command), installation_id).remove()
+    except CommandError as error:
+        problems.append(str(error))
     try:
         await SandboxGround(run_command, nft_of(run_command), installation_id).down()
     except (CommandError, OSError) as error:

@@ -24,10 +24,17 @@ from homeport.services.ec2.model import (
     SecurityGroup,
     Subnet,
     Vpc,
+    private_name,
 )
 from homeport.services.ec2.plan.effective_rules import Allow, EffectiveRules, effective_rules
 from homeport.services.ec2.ports import Ground, Instances, LocalInstance, OpenGround
 from homeport.services.ec2.repo import tables  # noqa: F401  defines the tables
+from homeport.services.ec2.repo.everywhere import (
+    find_anywhere,
+    interfaces_everywhere,
+    rules_everywhere,
+    vpcs_everywhere,
+)
 from homeport.services.ec2.repo.interfaces import add_interface, remove_interface
 from homeport.services.ec2.repo.networks import Ranges, open_account
 from homeport.services.ec2.repo.shelf import Shelf
@@ -57,11 +64,16 @@ __all__ = [
     "add_interface",
     "effective_rules",
     "facts",
+    "find_anywhere",
+    "interfaces_everywhere",
     "invalid_input",
     "name",
     "open_account",
     "open_here",
     "operations",
+    "private_name",
     "remove_interface",
+    "rules_everywhere",
     "takes",
+    "vpcs_everywhere",
 ]
