@@ -102,6 +102,19 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
         }
     ),
     "secretsmanager": frozenset({"BatchGetSecretValue", "GetRandomPassword", "ListSecrets"}),
+    "servicediscovery": frozenset(
+        {
+            "CreateHttpNamespace",
+            "CreatePrivateDnsNamespace",
+            "CreatePublicDnsNamespace",
+            "DiscoverInstances",
+            "DiscoverInstancesRevision",
+            "GetOperation",
+            "ListNamespaces",
+            "ListOperations",
+            "ListServices",
+        }
+    ),
     "ssm": frozenset(),
     "sts": frozenset(
         {"DecodeAuthorizationMessage", "GetAccessKeyInfo", "GetCallerIdentity", "GetSessionToken"}

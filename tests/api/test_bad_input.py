@@ -55,6 +55,7 @@ EASY = {
     "elbv2": "DescribeLoadBalancers",
     "iam": "ListUsers",
     "secretsmanager": "ListSecrets",
+    "servicediscovery": "ListServices",
     "ssm": "DescribeParameters",
     "sts": "GetCallerIdentity",
 }

@@ -13,7 +13,8 @@ from homeport.cli.output import print_json
 def variables(connection: Connection) -> Mapping[str, str]:
     """What makes the `aws` CLI and the SDKs talk to Homeport without flags.
 
-    Source: AWS SDKs and Tools Reference Guide, "Service-specific endpoints".
+    Some operations (Cloud Map's DiscoverInstances) put a word before the endpoint's host, which must be left.
+    Sources: AWS SDKs and Tools Reference Guide, "Service-specific endpoints", "Host prefix injection".
     """
     return {
         "AWS_ENDPOINT_URL": connection.endpoint,
@@ -21,6 +22,7 @@ def variables(connection: Connection) -> Mapping[str, str]:
         "AWS_SECRET_ACCESS_KEY": connection.secret_access_key,
         "AWS_DEFAULT_REGION": connection.region,
         "AWS_REGION": connection.region,
+        "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
     }
 
 

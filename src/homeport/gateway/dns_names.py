@@ -40,10 +40,11 @@ class Zone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Network:
-    """A VPC's range."""
+    """A VPC's range. `is_served`: it has a DNS server (an attribute of VPCs)."""
 
     vpc_id: str
     cidr: IPv4Network
+    is_served: bool = True
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ class NameBook:
         self._nodes: dict[tuple[str, str], _Node] = {}
         self._owned: dict[str, tuple[tuple[str, str], ...]] = {}
         self._zones: dict[tuple[str, str], dict[str, Zone]] = {}
-        self._zone_of: dict[str, tuple[str, str]] = {}
+        self._zones_of: dict[str, tuple[tuple[str, str], ...]] = {}
         self._networks: dict[str, Network] = {}
 
     # ---- who asks -----------------------------------------------------------------------------
@@ -129,18 +130,21 @@ class NameBook:
 
     def owners(self) -> frozenset[str]:
         """Everybody who says anything."""
-        return frozenset(self._owned) | frozenset(self._zone_of)
+        return frozenset(self._owned) | frozenset(self._zones_of)
 
-    def put_zone(self, owner: str, scope: str, zone: Zone) -> None:
-        """This owner has a zone; it has one at most."""
-        self.drop_zone(owner)
-        self._zone_of[owner] = (scope, zone.apex)
-        self._zones.setdefault((scope, zone.apex), {})[owner] = zone
+    def put_zones(self, owner: str, scope: str, zones: Iterable[Zone]) -> None:
+        """The zones that this owner has now, instead of all that it had before."""
+        self.drop_zones(owner)
+        keys = []
+        for zone in zones:
+            keys.append((scope, zone.apex))
+            self._zones.setdefault((scope, zone.apex), {})[owner] = zone
+        if keys:
+            self._zones_of[owner] = tuple(keys)
 
-    def drop_zone(self, owner: str) -> None:
+    def drop_zones(self, owner: str) -> None:
         """It has none any more; its records stay."""
-        key = self._zone_of.pop(owner, None)
-        if key is not None:
+        for key in self._zones_of.pop(owner, ()):
             left = self._zones[key]
             del left[owner]
             if not left:

@@ -33,7 +33,7 @@ def book() -> NameBook:
     names.put_network(Network(vpc_id=VPC, cidr=IPv4Network("172.31.0.0/16")))
     names.put_network(Network(vpc_id=OTHER, cidr=IPv4Network("10.9.0.0/16")))
     names.put("lb", EVERYWHERE, [Records(name="web-1.elb.amazonaws.com", type="A", values=("172.31.0.5",))])
-    names.put_zone("ns", VPC, Zone(apex="corp.local", negative_ttl=15))
+    names.put_zones("ns", VPC, [Zone(apex="corp.local", negative_ttl=15)])
     names.put("svc", VPC, [Records(name="api.corp.local", type="A", values=("172.31.1.1",), ttl=10)])
     return names
 

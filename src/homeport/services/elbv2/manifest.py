@@ -33,6 +33,7 @@ from homeport.services.elbv2.ports import (
 )
 from homeport.services.elbv2.repo import tables  # noqa: F401  defines the tables
 from homeport.services.elbv2.repo.certificates import certificate_users
+from homeport.services.elbv2.repo.whole import every_balancer, find_whole
 
 name = "elbv2"
 operations = ops
@@ -61,7 +62,9 @@ __all__ = [
     "TooLateError",
     "Vpc",
     "certificate_users",
+    "every_balancer",
     "facts",
+    "find_whole",
     "invalid_input",
     "name",
     "operations",

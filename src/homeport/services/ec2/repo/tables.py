@@ -23,6 +23,7 @@ resources = sa.Table(
     sa.UniqueConstraint("account_id", "region", "resource_id", name="uq_ec2_resource_id"),
     sa.Index("ix_ec2_resource_kind", "account_id", "region", "kind", "vpc_id"),
     sa.Index("ix_ec2_resource_parent", "parent_id", "kind"),
+    sa.Index("ix_ec2_resource_resource_id", "resource_id"),
 )
 
 addresses = sa.Table(

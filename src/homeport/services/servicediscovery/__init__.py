@@ -1,0 +1,1 @@
+"""AWS Cloud Map: namespaces, services and where their instances are."""

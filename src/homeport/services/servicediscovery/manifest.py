@@ -1,0 +1,53 @@
+"""What `app` reads of this service."""
+
+from __future__ import annotations
+
+from homeport.services.servicediscovery.api import (  # noqa: F401  register the handlers
+    done,
+    instances,
+    namespaces,
+    services,
+    tags,
+)
+from homeport.services.servicediscovery.api.context import ServiceDiscovery, ops
+from homeport.services.servicediscovery.api.facts import Facts
+from homeport.services.servicediscovery.model import Namespace, Service
+from homeport.services.servicediscovery.plan.instances import NameRecords, name_records
+from homeport.services.servicediscovery.ports import Vpcs
+from homeport.services.servicediscovery.repo import tables  # noqa: F401  defines the tables
+from homeport.services.servicediscovery.repo.registry import (
+    NAMESPACE_CHANGED,
+    SERVICE_CHANGED,
+    find_instances,
+    find_namespace,
+    find_service,
+    ids_of_all,
+    services_of,
+)
+
+name = "servicediscovery"
+operations = ops
+invalid_input = "InvalidInput"
+facts = Facts()
+takes = None
+
+__all__ = [
+    "NAMESPACE_CHANGED",
+    "SERVICE_CHANGED",
+    "NameRecords",
+    "Namespace",
+    "Service",
+    "ServiceDiscovery",
+    "Vpcs",
+    "facts",
+    "find_instances",
+    "find_namespace",
+    "find_service",
+    "ids_of_all",
+    "invalid_input",
+    "name",
+    "name_records",
+    "operations",
+    "services_of",
+    "takes",
+]

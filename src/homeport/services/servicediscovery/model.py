@@ -1,0 +1,103 @@
+"""Cloud Map's nouns."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+PRIVATE, HTTP = "DNS_PRIVATE", "HTTP"
+HEALTHY, UNHEALTHY, UNKNOWN = "HEALTHY", "UNHEALTHY", "UNKNOWN"
+MULTIVALUE, WEIGHTED = "MULTIVALUE", "WEIGHTED"
+
+
+class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A domain of names: of one VPC, or for API calls only. DiscoverInstances asks for its `http_name`."""
+
+    id: int = 0
+    version: int = 1
+    account_id: str
+    region: str
+    namespace_id: str
+    type: str
+    name: str
+    http_name: str
+    vpc_id: str = ""
+    hosted_zone_id: str = ""
+    soa_ttl: int = 15
+    description: str = ""
+    creator_request_id: str = ""
+    operation_id: str = ""
+    """The operation that made it, for those who ask for it again."""
+    created_at: datetime
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:servicediscovery:{self.region}:{self.account_id}:namespace/{self.namespace_id}"
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """A DNS record that each of a service's instances gets. `ttl` in seconds."""
+
+    type: str
+    ttl: int
+
+
+class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A service. `instances_revision` grows with every change of its instances.
+
+    `by_dns`: DNS finds it as well as API calls; `custom_health`: somebody reports its instances' health.
+    """
+
+    id: int = 0
+    version: int = 1
+    account_id: str
+    region: str
+    service_id: str
+    namespace_id: str
+    name: str
+    description: str = ""
+    by_dns: bool = False
+    routing_policy: str = MULTIVALUE
+    records: tuple[Record, ...] = ()
+    custom_health: bool = False
+    instance_count: int = 0
+    instances_revision: int = 1
+    creator_request_id: str = ""
+    created_at: datetime
+    attributes: dict[str, str] = {}
+    tags: dict[str, str] = {}
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:servicediscovery:{self.region}:{self.account_id}:service/{self.service_id}"
+
+
+class Instance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where a service is. `healthy`: as it was last reported; `left_healthy_at`: when it ceased to be."""
+
+    id: int = 0
+    version: int = 1
+    service_id: str
+    instance_id: str
+    attributes: dict[str, str] = {}
+    creator_request_id: str = ""
+    operation_id: str = ""
+    healthy: bool = True
+    left_healthy_at: datetime | None = None
+
+
+class Operation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that was asked for and is done: here nothing is pending."""
+
+    id: int = 0
+    version: int = 1
+    account_id: str
+    region: str
+    operation_id: str
+    type: str
+    targets: dict[str, str] = {}
+    created_at: datetime
