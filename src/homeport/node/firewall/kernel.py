@@ -37,7 +37,7 @@ class Firewall:
     async def is_there(self) -> bool:
         """Whether the kernel has a table of that name, of whichever process."""
         try:
-            await self._nft(f"list chains ip {self.name}\n")
+            await self._nft(f"list table ip {self.name}\n")
         except CommandError:
             return False
         return True
