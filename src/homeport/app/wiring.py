@@ -11,7 +11,6 @@ import msgspec
 from homeport.app.balancer_network import Ec2Addresses, Ec2Network
 from homeport.app.carrier import Carrier
 from homeport.app.certificates import BalancersUse, ShownCertificates
-from homeport.app.classic_balancers import ClassicNetwork, Halves, build_classic
 from homeport.app.control_plane import ControlPlane
 from homeport.app.denials import SealedDenials
 from homeport.app.ec2_instances import EcsInstances
@@ -22,7 +21,6 @@ from homeport.app.role_sessions import TaskRoleSessions
 from homeport.app.service_targets import ServiceTargets
 from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.settings import TASKS_PER_SERVICE
-from homeport.app.task_networks import TaskNetworks
 from homeport.app.vpc_names import Ec2Vpcs
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
@@ -44,7 +42,6 @@ from homeport.gateway.stages import Anonymous, MountedService
 from homeport.services.acm import manifest as acm
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs import manifest as ecs
-from homeport.services.elb import manifest as elb
 from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.iam import manifest as iam
 from homeport.services.secretsmanager import manifest as secretsmanager
@@ -78,7 +75,6 @@ MANIFESTS: tuple[Manifest, ...] = (
     acm,
     ec2,
     ecs,
-    elb,
     elbv2,
     iam,
     secretsmanager,
@@ -87,7 +83,7 @@ MANIFESTS: tuple[Manifest, ...] = (
     sts,
 )
 
-NEEDS_GROUND = frozenset({"ec2", "elb", "elbv2"})
+NEEDS_GROUND = frozenset({"ec2", "elbv2"})
 """The services that are served only where packets can be made to obey them."""
 INTERNAL_ERRORS = {
     "ec2": "InternalError",
@@ -182,14 +178,10 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         vault=vault,
         users=BalancersUse(),
     )
-    networks = TaskNetworks(clock, ids) if isinstance(ground, NetworkGround) else None
-    placer, zones = ecs.Placer(store, clock, ids, roles, networks), ecs.ZoneWatch(store)
+    placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     shown = ShownCertificates(acm.Materials(certificates), None if carrier is None else carrier.trust)
-    halves = None
-    if carrier is not None:
-        halves = Halves(addresses=Ec2Addresses(store, clock, ids, carrier.link), plane=carrier.plane)
-    balancing, balancers = _balancing(store, clock, ids, pages, vault, shown, halves)
+    balancing, balancers = _balancing(store, clock, ids, pages, vault, shown, carrier)
     if carrier is not None and target_groups is None:
         target_groups = ServiceTargets(elbv2.Registrar(balancing))
         shifter = ServiceTraffic(elbv2.Forwarding(balancing), InfrastructureRoles(service_roles, clock))
@@ -213,8 +205,6 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
             target_groups=target_groups,
             shifter=shifter,
             alarms=alarms,
-            networks=networks,
-            no_networks=ground.why if isinstance(ground, NoGround) else "",
         ),
         "elbv2": balancing,
         "iam": iam.Iam(store=store, clock=clock, ids=ids, vault=vault),
@@ -231,19 +221,6 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
         "sts": sessions,
     }
-
-    async def open_account(account_id: str, region: str) -> None:
-        await ec2.open_here(contexts["ec2"], account_id, region)
-
-    contexts["elb"], classic = build_classic(
-        store,
-        clock,
-        ids,
-        pages,
-        network=ClassicNetwork(store, EcsInstances(store), open_account),
-        certificates=shown,
-        halves=halves,
-    )
     return ControlPlane(
         store=store,
         clock=clock,
@@ -263,7 +240,6 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         explainer=ecs.Explainer(store, clock, roles=roles),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         balancers=balancers,
-        classic=classic,
         carrier=carrier,
         services=tuple(_mounted(manifest, contexts[manifest.name], ground) for manifest in MANIFESTS),
     )
@@ -276,11 +252,11 @@ def _balancing(
     pages: SealedPages,
     vault: Vault,
     certificates: elbv2.Certificates,
-    halves: Halves | None,
+    carrier: Carrier | None,
 ) -> tuple[elbv2.Elbv2, elbv2.BalancerController | None]:
     """Elastic Load Balancing in EC2's network. Without a carrier balancers stay provisioning."""
     network = Ec2Network(store, EcsInstances(store))
-    service = elbv2.Elbv2(
+    elb = elbv2.Elbv2(
         store=store,
         clock=clock,
         ids=ids,
@@ -289,17 +265,17 @@ def _balancing(
         network=network,
         certificates=certificates,
     )
-    if halves is None:
-        return service, None
+    if carrier is None:
+        return elb, None
     balancers = elbv2.BalancerController(
         store,
         clock,
         network=network,
         certificates=certificates,
-        addresses=halves.of_addresses(classic=False),
-        plane=halves.of_plane(classic=False),
+        addresses=Ec2Addresses(store, clock, ids, carrier.link),
+        plane=carrier.plane,
     )
-    return replace(service, balancing=balancers), balancers
+    return replace(elb, balancing=balancers), balancers
 
 
 def _mounted(manifest: Manifest, context: Any, ground: NetworkGround | NoGround) -> MountedService:
@@ -361,13 +337,13 @@ def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
             )
         return msgspec.json.encode({"events": page.documents, "next": str(page.end), "gap": page.gap})
 
+    return {
+        "explain": OwnPage(action="homeport:Explain", read=explain),
+        "events": OwnPage(action="homeport:ReadEvents", read=events),
+    }
     async def loopback(call: Call, query: Mapping[str, str]) -> bytes:
         del call, query
         ports = {} if plane.carrier is None else plane.carrier.doors()
         return msgspec.json.encode({"ports": {str(port): why for port, why in ports.items()}})
 
-    return {
-        "explain": OwnPage(action="homeport:Explain", read=explain),
-        "events": OwnPage(action="homeport:ReadEvents", read=events),
         "loopback": OwnPage(action="homeport:ReadLoopback", read=loopback),
-    }
