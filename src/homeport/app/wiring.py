@@ -337,13 +337,13 @@ def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
             )
         return msgspec.json.encode({"events": page.documents, "next": str(page.end), "gap": page.gap})
 
-    return {
-        "explain": OwnPage(action="homeport:Explain", read=explain),
-        "events": OwnPage(action="homeport:ReadEvents", read=events),
-    }
     async def loopback(call: Call, query: Mapping[str, str]) -> bytes:
         del call, query
         ports = {} if plane.carrier is None else plane.carrier.doors()
         return msgspec.json.encode({"ports": {str(port): why for port, why in ports.items()}})
 
+    return {
+        "explain": OwnPage(action="homeport:Explain", read=explain),
+        "events": OwnPage(action="homeport:ReadEvents", read=events),
         "loopback": OwnPage(action="homeport:ReadLoopback", read=loopback),
+    }
