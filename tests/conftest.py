@@ -17,7 +17,7 @@ from homeport.core.clock import LoopClock
 pytest_plugins = ["tests.kit.stores"]
 
 LOOPBACK = ["127.0.0.0/8", "::1"]
-MADE_BY_TESTS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16"]
+MADE_BY_TESTS = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "100.64.0.0/10"]
 """Addresses of bridges and network namespaces that tests with real containers make on this machine."""
 EPOCH = datetime(2030, 1, 1, tzinfo=UTC)
 

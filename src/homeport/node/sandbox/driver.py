@@ -22,10 +22,10 @@ from homeport.node.ports import Counters, DriverError, DriverUnavailableError, S
 from homeport.node.sandbox import layout, wire
 from homeport.node.sandbox.files import Resolver, hosts_text, resolv_text, write_in_place
 from homeport.node.sandbox.ground import SandboxGround
-from homeport.node.sandbox.holder import Holder, Holders
+from homeport.node.sandbox.holder import Holder, Holders, Listed
 from homeport.node.sandbox.numbers import Numbers
 from homeport.node.sandbox.rules import outside
-from homeport.node.sandbox.wire import NoNamespaceError, Wire
+from homeport.node.sandbox.wire import HolderEndedError, NoNamespaceError, Wire
 
 log = get_logger("node.sandbox")
 
@@ -53,8 +53,8 @@ class _Pool:
     """Warm holders, oldest first, and whether somebody takes some."""
 
     ready: list[Holder] = field(default_factory=list)
-    doubtful: list[Holder] = field(default_factory=list)
-    """Taken, but whether they have their new names is not known."""
+    taking: set[str] = field(default_factory=set)
+    """Ids of those that are about to have other names."""
     wanted: asyncio.Event = field(default_factory=asyncio.Event)
     activity: int = 0
 
@@ -119,14 +119,8 @@ class DockerSandboxes:
     async def names(self) -> tuple[str, ...]:
         """As the protocol says."""
         await self.adopt()
-        mine = layout.veth_prefix(self._ground.homeport, self._settings.index)
-        return tuple(
-            sorted(
-                each.name
-                for each in await self._holders.all()
-                if each.veth.startswith(mine) and not each.name.startswith(self._warm_prefix)
-            )
-        )
+        listed = await self._listed()
+        return tuple(sorted(each.name for each in listed if not each.name.startswith(self._warm_prefix)))
 
     async def counters(self, name: str) -> Counters | None:
         """As the protocol says."""
@@ -146,7 +140,7 @@ class DockerSandboxes:
             self._pool.wanted.clear()
             try:
                 await self.adopt()
-                await self._refill()
+                await self.refill()
             except (DriverError, DriverUnavailableError) as error:
                 log.warning("sandboxes.not_warm", error=str(error))
                 await asyncio.sleep(AGAIN_SECONDS)
@@ -164,7 +158,7 @@ class DockerSandboxes:
 
     async def _adopt(self) -> None:
         mine = layout.veth_prefix(self._ground.homeport, self._settings.index)
-        listed = [each for each in await self._holders.all() if each.veth.startswith(mine)]
+        listed = await self._listed()
         numbers = {each.name: self._number_of(each.veth) for each in listed}
         self._numbers.hold(numbers.values())
         taken = {name: number for name, number in numbers.items() if not name.startswith(self._warm_prefix)}
@@ -191,7 +185,11 @@ class DockerSandboxes:
             else:
                 await self._discard(each.name, numbers[each.name])
 
-    async def _refill(self) -> None:
+    async def _listed(self) -> list[Listed]:
+        mine = layout.veth_prefix(self._ground.homeport, self._settings.index)
+        return [each for each in await self._holders.all() if each.veth.startswith(mine)]
+
+    async def refill(self) -> None:
         """Until there are enough, while nobody waits for a start."""
         pool = self._pool
         while True:
@@ -199,7 +197,7 @@ class DockerSandboxes:
             await asyncio.sleep(self._settings.quiet_seconds)
             if pool.activity != seen:
                 continue
-            await self._resolve_doubts()
+            await self._discard_strays()
             dead = [holder for holder in pool.ready if not await self._is_ready(holder)]
             pool.ready = [holder for holder in pool.ready if holder not in dead]
             for holder in dead:
@@ -228,22 +226,22 @@ class DockerSandboxes:
             self._pool.wanted.set()
             holder = self._pool.ready.pop(0)
             number = self._number(holder)
+            self._pool.taking.add(holder.docker_id)
             try:
                 if await self._is_ready(holder) and await self._holders.rename(holder.docker_id, spec.name):
                     self._given[spec.name] = number
                     return holder
-            except BaseException:
-                self._pool.doubtful.append(holder)  # its name says later whose it is
-                raise
+            finally:
+                self._pool.taking.discard(holder.docker_id)
             await self._discard(holder.docker_id, number)
         return None
 
-    async def _resolve_doubts(self) -> None:
-        while self._pool.doubtful:
-            holder = await self._holders.inspect(self._pool.doubtful[0].docker_id)
-            if holder is not None and holder.name.startswith(self._warm_prefix):
-                await self._discard(holder.name, self._number(holder))
-            self._pool.doubtful.pop(0)
+    async def _discard_strays(self) -> None:
+        """Warm ones by name that nobody knows: a rename or a creation was cut off, by us or by a crash."""
+        known = {holder.docker_id for holder in self._pool.ready} | self._pool.taking
+        for each in await self._listed():
+            if each.name.startswith(self._warm_prefix) and each.docker_id not in known | self._pool.taking:
+                await self._discard(each.docker_id, self._number_of(each.veth))
 
     async def _is_ready(self, holder: Holder) -> bool:
         def look() -> bool:
@@ -303,9 +301,11 @@ class DockerSandboxes:
                 while True:
                     try:
                         return await asyncio.to_thread(furnish)
+                    except HolderEndedError:
+                        raise
                     except NoNamespaceError:
                         await asyncio.sleep(_NAMESPACE_LOOK_SECONDS)  # its program is about to make one
-        except TimeoutError as error:
+        except (TimeoutError, HolderEndedError) as error:
             await self._see_why(holder.name)
             raise DriverError(agent.START, f"{holder.name} holds no network namespace") from error
         except OSError as error:
@@ -313,8 +313,7 @@ class DockerSandboxes:
 
     async def _see_why(self, name: str) -> None:
         """A holder that may not leave the host's namespace ends: the next ones need not."""
-        seen = await self._holders.inspect(name)
-        if seen is not None and not seen.is_running and self._holders.can_leave:
+        if self._holders.can_leave and await self._holders.failed(name):
             log.warning("sandboxes.cannot_leave", sandbox=name)
             self._holders.can_leave = False
 

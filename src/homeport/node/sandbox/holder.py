@@ -19,6 +19,7 @@ from homeport.node.drivers.pause_image import SANDBOX_PROGRAM
 SANDBOX_LABEL = "com.amazonaws.ecs.homeport.sandbox"
 """The name of the host's end of the sandbox's link, which follows from its instance and number."""
 _CREATE_SECONDS, _START_SECONDS = 240.0, 180.0
+_END_SECONDS = 5.0
 _CONFLICT, _MISSING = 409, 404
 
 
@@ -104,6 +105,14 @@ class Holders:
                     return None
                 raise
         return _holder(body)
+
+    async def failed(self, name: str) -> bool:
+        """Whether its program ended with a failure of its own, which Docker notices in a moment."""
+        try:
+            ended = await self._client.post(f"/containers/{segment(name)}/wait", seconds=_END_SECONDS)
+        except (EngineError, TimeoutError):
+            return False
+        return bool(ended["StatusCode"] == 1)
 
     async def rename(self, docker_id: str, name: str) -> bool:
         """Whether it has that name now; no: one of them is not there, or the name is taken."""

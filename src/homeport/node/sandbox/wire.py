@@ -33,6 +33,10 @@ class NoNamespaceError(Exception):
     """A holder's process holds no namespace of its own (yet, or any more)."""
 
 
+class HolderEndedError(NoNamespaceError):
+    """There is no such process."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wire:
     """What a sandbox's interface is to be. `prefix`: the length of its subnet's, which it only shows."""
@@ -74,7 +78,7 @@ def namespace_of(pid: int, program: str) -> Iterator[int]:
             raise NoNamespaceError(f"process {pid} is no holder")
         descriptor = os.open(f"/proc/{pid}/ns/net", os.O_RDONLY | os.O_CLOEXEC)
     except (FileNotFoundError, ProcessLookupError) as error:
-        raise NoNamespaceError(f"process {pid} has ended") from error
+        raise HolderEndedError(f"process {pid} has ended") from error
     try:
         if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:
             raise NoNamespaceError(f"process {pid} is in the host's network namespace")
