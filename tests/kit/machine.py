@@ -74,6 +74,8 @@ class FakeMachine:
         self.images: dict[str, ImageInfo] = {}
         self.registry: dict[str, float] = {}
         self.volumes: dict[str, VolumeSpec] = {}
+        self.written: dict[str, int] = {}
+        """Bytes that containers have in their layers, and volumes in them, by name."""
         self.cgroups: dict[str, Mapping[str, Any]] = {}
         self.history: list[tuple[str, str]] = []
         self.exits: dict[str, list[int]] = {}
@@ -386,6 +388,10 @@ class FakeContainers:
         self._machine.finish(await self._machine.answer("logs"))
         return ("line",)[:tail] if name in self._machine.containers else ()
 
+    async def written(self, name: str) -> int:
+        self._machine.finish(await self._machine.answer("written"))
+        return self._machine.written.get(name, 0) if name in self._machine.containers else 0
+
 
 class FakeImages:
     """`ImageDriver`: `machine.registry` says what can be pulled, and in how many seconds."""
@@ -435,6 +441,10 @@ class FakeVolumes:
     async def inspect(self, name: str) -> VolumeSpec | None:
         self._machine.finish(await self._machine.answer("volumes.inspect"))
         return self._machine.volumes.get(name)
+
+    async def size(self, name: str) -> int:
+        self._machine.finish(await self._machine.answer("volumes.size"))
+        return self._machine.written.get(name, 0) if name in self._machine.volumes else 0
 
     async def remove(self, name: str) -> None:
         lost = await self._machine.answer("volumes.remove")

@@ -50,6 +50,7 @@ from homeport.node.source import EngineSource
 from homeport.node.state import Disk, FileDisk, Instance, Journal, VolatileDisk
 from homeport.node.steps.cleanup import INSTANCE_LABEL
 from homeport.node.steps.tools import StartSlots, Tools
+from homeport.node.storage import StorageWatch
 from homeport.node.telemetry import Telemetry
 
 log = get_logger("node.agent")
@@ -173,16 +174,34 @@ class NodeAgent:
             group.create_task(reporter.run())
             group.create_task(engine.run())
             group.create_task(self._cleaner(engine, tools.brought).run())
+            storage = self._storage(engine, group)
             if known:
                 await self._register(api, info, self.instance_arn)
             link, telemetry = self._joined(journal, tools, engine, reporter, info)
             self.source = EngineSource(
-                engine, tools=tools, telemetry=telemetry, instance_arn=self.instance_arn
+                engine,
+                tools=tools,
+                telemetry=telemetry,
+                instance_arn=self.instance_arn,
+                storage=storage,
             )
             group.create_task(link.run())
             group.create_task(telemetry.run(link.tcs_connected))
             self.registered.set()
             log.info("agent.registered", instance=self.instance_arn, cluster=self.settings.cluster)
+
+    def _storage(self, engine: Engine, group: asyncio.TaskGroup) -> StorageWatch | None:
+        """What Fargate's tasks may write is limited."""
+        if not self.settings.fargate:
+            return None
+        watch = StorageWatch(
+            engine,
+            self._drivers,
+            region=self.settings.region,
+            interval_seconds=self.settings.storage_interval_seconds,
+        )
+        group.create_task(watch.run())
+        return watch
 
     def _joined(
         self, journal: Journal, tools: Tools, engine: Engine, reporter: Reporter, info: EngineInfo

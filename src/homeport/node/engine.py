@@ -10,8 +10,8 @@ from homeport.agentproto.messages import Task, TaskIdentifier
 from homeport.core.log import get_logger
 from homeport.node.admission import Admission, claim_of
 from homeport.node.credentials import APPLICATION, EXECUTION
+from homeport.node.fargate import metadata_id
 from homeport.node.model import Desired, TaskRules, TaskState
-from homeport.node.names import endpoint_id
 from homeport.node.owner import TaskOwner
 from homeport.node.ports import DriverError, DriverUnavailableError
 from homeport.node.report import TaskReport
@@ -166,7 +166,7 @@ class Engine:
         self._owners[owner.task.arn] = owner
         self._by_name |= dict.fromkeys(owner.record.docker_names.values(), owner)
         for payload in owner.task.containers:
-            self._by_endpoint[endpoint_id(owner.task.arn, payload.name)] = (owner, payload.name)
+            self._by_endpoint[metadata_id(owner.task, payload.name)] = (owner, payload.name)
 
     def _resume(self) -> None:
         for arn, (task, progress) in self._journal.saved.tasks.items():
@@ -232,7 +232,7 @@ class Engine:
         for name in owner.record.docker_names.values():
             self._by_name.pop(name, None)
         for payload in owner.task.containers:
-            self._by_endpoint.pop(endpoint_id(arn, payload.name), None)
+            self._by_endpoint.pop(metadata_id(owner.task, payload.name), None)
         oldest = next(iter(self._finished), None)
         while oldest is not None and now - self._finished[oldest].at > FINISHED_KEPT:
             self._forget(oldest)

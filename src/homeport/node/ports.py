@@ -215,6 +215,10 @@ class ContainerDriver(Protocol):
 
     async def logs(self, name: str, *, tail: int) -> tuple[str, ...]: ...
 
+    async def written(self, name: str) -> int:
+        """Bytes in its own layer, on top of its image's; 0 for a missing container. It takes a while."""
+        ...
+
 
 class ImageDriver(Protocol):
     """Images on this machine."""
@@ -240,6 +244,10 @@ class VolumeDriver(Protocol):
     async def inspect(self, name: str) -> VolumeSpec | None: ...
 
     async def remove(self, name: str) -> None: ...
+
+    async def size(self, name: str) -> int:
+        """Bytes in it; 0 for a missing volume, and where nobody may look. It takes a while."""
+        ...
 
 
 class CgroupDriver(Protocol):

@@ -16,11 +16,11 @@ from types import MappingProxyType
 from typing import Any
 
 from homeport.agentproto.messages import Container, Task
+from homeport.node.fargate import is_fargate, metadata_id
 from homeport.node.names import (
     NETWORK_PAUSE,
     PAUSE_CONTAINER,
     container_name,
-    endpoint_id,
     volume_name,
 )
 from homeport.node.networks import is_awsvpc
@@ -209,7 +209,7 @@ def _environment(
     task: Task, container: Container, context: RenderContext, *, mode: str, image_env: Iterable[str]
 ) -> dict[str, str]:
     env = dict(container.environment)
-    own = endpoint_id(task.arn, container.name)
+    own = metadata_id(task, container.name)
     inside = {"bridge": context.bridge_metadata, "awsvpc": context.bridge_metadata}
     base = {**inside, "host": context.host_metadata}.get(mode, "")
     if base:
@@ -295,7 +295,7 @@ def labels_of(task: Task, container: str, context: RenderContext) -> dict[str, s
     """What every container of the task carries: whose it is."""
     return {
         **context.labels,
-        f"{LABEL}cluster": context.cluster,
+        f"{LABEL}cluster": task.task_cluster_arn if is_fargate(task) else context.cluster,
         f"{LABEL}container-name": container,
         f"{LABEL}task-arn": task.arn,
         f"{LABEL}task-definition-family": task.family,

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from homeport.agentproto.messages import Task
+from homeport.node.fargate import fargate_id, is_fargate
 from homeport.node.lifecycle import container
 from homeport.node.model import ContainerState, Phase, TaskRules, TaskState, TaskStatus
 from homeport.node.names import NETWORK_PAUSE
@@ -109,7 +110,7 @@ def _container(task: Task, name: str, known: ContainerState) -> ContainerReport 
     return ContainerReport(
         name=name,
         status=status,
-        runtime_id=known.docker_id,
+        runtime_id=fargate_id(task, name) if known.docker_id and is_fargate(task) else known.docker_id,
         exit_code=known.exit_code if known.phase is Phase.STOPPED else None,
         reason=known.reason,
         image_digest=known.image_digest,

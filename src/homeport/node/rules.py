@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from homeport.agentproto.messages import Container, Task
+from homeport.node.fargate import EPHEMERAL_STORAGE, is_fargate
 from homeport.node.model import Condition, ContainerRule, Dependency, Restarts, TaskRules
 from homeport.node.names import PAUSE_CONTAINER
 from homeport.node.networks import MalformedInterfaceError, interface_of, is_awsvpc, with_sandboxes
@@ -97,7 +98,8 @@ def _check_task(task: Task) -> None:
         raise MalformedTaskError(f"unknown pidMode {task.pid_mode!r} or ipcMode {task.ipc_mode!r}")
     if task.proxy_configuration:
         raise MalformedTaskError("a proxy configuration is not supported by this node")
-    if kinds := {a.get("attachmentType", "") for a in task.attachments}:
+    known = {EPHEMERAL_STORAGE} if is_fargate(task) else set()
+    if kinds := {a.get("attachmentType", "") for a in task.attachments} - known:
         raise MalformedTaskError(f"attachments ({', '.join(sorted(kinds))}) are not supported by this node")
     if kinds := {a.type for a in task.associations} - {"gpu"}:
         raise MalformedTaskError(f"associations ({', '.join(sorted(kinds))}) are not supported by this node")

@@ -75,6 +75,9 @@ class NodeSettings:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Put on every container, so that an installation finds what it made."""
     external: bool = False
+    fargate: bool = False
+    """It runs Fargate's tasks: what they write is watched."""
+    storage_interval_seconds: float = 10.0
     task_roles: bool = True
     """The credentials endpoint is reachable from containers."""
     pull_behavior: PullBehavior = PullBehavior.PREFER_CACHED

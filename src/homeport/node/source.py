@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from hmac import compare_digest
 from typing import Any
 
+from homeport.agentproto.messages import Task
 from homeport.core.sigv4 import Credentials
 from homeport.node.api import ApiError, ApiUnreachableError
 from homeport.node.credentials import APPLICATION, signing
 from homeport.node.engine import Engine
+from homeport.node.fargate import fargate_id, is_fargate, storage_bytes
 from homeport.node.metadata.source import (
     ContainerView,
     HeldCredentials,
@@ -27,13 +29,24 @@ from homeport.node.owner import TaskOwner
 from homeport.node.ports import DriverError, DriverUnavailableError
 from homeport.node.samples import sample_of
 from homeport.node.steps.tools import Tools
+from homeport.node.storage import StorageWatch
 from homeport.node.telemetry import Telemetry
 
 
 class EngineSource:
     """One container instance, for its metadata endpoint (`metadata.source.MetadataSource`)."""
 
-    def __init__(self, engine: Engine, *, tools: Tools, telemetry: Telemetry, instance_arn: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        tools: Tools,
+        telemetry: Telemetry,
+        instance_arn: str,
+        storage: StorageWatch | None = None,
+    ) -> None:
+        """`storage`: of Fargate's tasks."""
+        self._storage = storage
         self._engine = engine
         self._tools = tools
         self._telemetry = telemetry
@@ -95,7 +108,9 @@ class EngineSource:
         """Of the task and the instance, with the node's own credentials."""
         errors: list[Mapping[str, Any]] = []
         task_tags = await self._tags_of(task.task.arn, "TaskTags", errors)
-        instance_tags = await self._tags_of(self._instance_arn, "ContainerInstanceTags", errors)
+        instance_tags: Mapping[str, str] = {}
+        if not is_fargate(task.task):  # Fargate's are nobody's to see
+            instance_tags = await self._tags_of(self._instance_arn, "ContainerInstanceTags", errors)
         return Tags(task=task_tags, instance=instance_tags, errors=tuple(errors))
 
     async def protection(self, task: TaskView) -> Protection:
@@ -130,7 +145,7 @@ class EngineSource:
 
     async def _protection(self, operation: str, task: TaskView, more: Mapping[str, Any]) -> Protection:
         arn = task.task.arn
-        request = {"cluster": self._tools.settings.cluster, "tasks": [arn], **more}
+        request = {"cluster": self._cluster_of(task.task), "tasks": [arn], **more}
         try:
             answer = await self._tools.api.call("ecs", operation, request, credentials=self._task_role(arn))
         except ApiError as error:
@@ -164,9 +179,11 @@ class EngineSource:
 
     def _task_view(self, owner: TaskOwner) -> TaskView:
         task, state = owner.task, owner.state
+        used = None if self._storage is None else self._storage.used(task.arn)
         return TaskView(
             task=task,
-            cluster=self._tools.settings.cluster,
+            cluster=self._cluster_of(task),
+            storage=None if used is None else (used, storage_bytes(task) or 0),
             desired_status=state.desired.value,
             known_status=owner.record.least_phase.name,
             containers=tuple(self._container_view(owner, payload.name) for payload in task.containers),
@@ -175,9 +192,14 @@ class EngineSource:
             execution_stopped_at=state.execution_stopped_at,
         )
 
+    def _cluster_of(self, task: Task) -> str:
+        """As configured; a machine of Fargate's runs tasks of many clusters, and tells each its own."""
+        return task.task_cluster_arn if is_fargate(task) else self._tools.settings.cluster
+
     def _container_view(self, owner: TaskOwner, name: str) -> ContainerView:
         known = owner.record.of(name)
         rule = owner.record.rules.containers[name]
+        fargate = is_fargate(owner.task)
         return ContainerView(
             container=next(c for c in owner.task.containers if c.name == name),
             docker_name=owner.record.docker_names[name],
@@ -185,5 +207,7 @@ class EngineSource:
             known_status=known.phase.name,
             status=owner.record.statuses.get(name),
             restart_count=known.restarts if rule.restarts is not None else None,
+            shown_id=fargate_id(owner.task, name) if fargate else "",
+            shown_name=name if fargate else "",
             interface=interface_of(owner.task) if is_awsvpc(owner.task) else None,
         )

@@ -195,6 +195,17 @@ class DockerContainers:
             )
         return views.log_lines(data, terminal=bool(body["Config"].get("Tty")))
 
+    async def written(self, name: str) -> int:
+        """Bytes in its own layer; Docker walks through it."""
+        with agent.named(agent.INSPECT):
+            try:
+                body = await self._client.get(f"/containers/{segment(name)}/json", params={"size": "1"})
+            except EngineError as error:
+                if error.status == 404:
+                    return 0
+                raise
+        return int(body.get("SizeRw") or 0)
+
     async def _inspect(self, name: str) -> dict[str, Any] | None:
         try:
             body: dict[str, Any] = await self._client.get(f"/containers/{segment(name)}/json")

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from pathlib import Path
+
 from homeport.node.drivers import agent_errors as agent
 from homeport.node.drivers.engine_client import EngineClient, EngineError, segment
 from homeport.node.ports import VolumeSpec
@@ -40,6 +44,18 @@ class DockerVolumes:
             labels=body.get("Labels") or {},
         )
 
+    async def size(self, name: str) -> int:
+        """Bytes in it, where its directory is one of this machine's that we may read."""
+        with agent.named("CannotInspectVolumeError"):
+            try:
+                body = await self._client.get(f"/volumes/{segment(name)}")
+            except EngineError as error:
+                if error.status == 404:
+                    return 0
+                raise
+        place = body.get("Mountpoint")
+        return await asyncio.to_thread(_bytes_below, Path(place)) if place else 0
+
     async def remove(self, name: str) -> None:
         """Remove it with its content. Missing is fine; one in use is a `DriverError`."""
         with agent.named("CannotRemoveVolumeError"):
@@ -48,3 +64,15 @@ class DockerVolumes:
             except EngineError as error:
                 if error.status != 404:
                     raise
+
+
+def _bytes_below(place: Path) -> int:
+    """What the files take on the disk; what vanishes meanwhile takes nothing."""
+    total = 0
+    for folder, _, names in os.walk(place):
+        for name in names:
+            try:
+                total += os.lstat(os.path.join(folder, name)).st_blocks * 512
+            except OSError:
+                continue
+    return total

@@ -163,7 +163,7 @@ async def _body(
 
 async def _task_stats(source: MetadataSource, task: TaskView) -> dict[str, Any]:
     return {
-        each.status.docker_id: view.stats(await source.usage(each))
+        each.docker_id: view.stats(await source.usage(each))
         for each in task.containers
         if each.status is not None
     }

@@ -33,6 +33,15 @@ class ContainerView:
     kind: str = "NORMAL"
     interface: TaskInterface | None = None
     """The task's, in network mode awsvpc."""
+    shown_id: str = ""
+    """What is shown in place of Docker's id; empty: that."""
+    shown_name: str = ""
+    """The same of Docker's name."""
+
+    @property
+    def docker_id(self) -> str:
+        """Its id as it is shown, once it was created."""
+        return (self.shown_id or self.status.docker_id) if self.status else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +58,8 @@ class TaskView:
     pull_stopped_at: datetime | None = None
     execution_stopped_at: datetime | None = None
     vpc_id: str = ""
+    storage: tuple[int, int] | None = None
+    """Fargate: bytes that its containers have written, and how many they may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from homeport.node.networks import awsvpc_network
 from homeport.node.ports import Health
 
 Json = dict[str, Any]
+MEBIBYTE = 1 << 20
 
 
 def wire_time(instant: datetime | None) -> str | None:
@@ -66,6 +67,9 @@ def task_v4(view: TaskView, tags: Tags | None = None) -> Json:
     body |= _full(VPCID=view.vpc_id, ServiceName=view.task.service_name, Group=view.task.group)
     if tags is not None:
         body |= _tags(tags)
+    if view.storage is not None:
+        used, reserved = (amount // MEBIBYTE for amount in view.storage)
+        body["EphemeralStorageMetrics"] = {"Utilized": used, "Reserved": reserved}
     body["FaultInjectionEnabled"] = False
     return body
 
@@ -81,9 +85,9 @@ def task_v3(view: TaskView, tags: Tags | None = None) -> Json:
 def _container_head(view: ContainerView) -> Json:
     status, container = view.status, view.container
     body = _full(
-        DockerId=status.docker_id if status else "",
+        DockerId=view.docker_id,
         Name=container.name,
-        DockerName=view.docker_name,
+        DockerName=view.shown_name or view.docker_name,
         Image=container.image,
         ImageID=status.image_id if status else "",
         Ports=_ports(view),
@@ -247,7 +251,7 @@ def introspected_task(view: TaskView | None) -> Json:
 def _introspected_container(view: ContainerView) -> Json:
     status = view.status
     body = {
-        "DockerId": status.docker_id if status else "",
+        "DockerId": view.docker_id,
         "DockerName": view.docker_name,
         "Name": view.container.name,
     }
