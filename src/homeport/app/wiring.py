@@ -18,6 +18,7 @@ from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
 from homeport.app.principals import IamRoles
 from homeport.app.role_sessions import TaskRoleSessions
+from homeport.app.service_paths import ServicePaths
 from homeport.app.service_targets import ServiceTargets
 from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.settings import TASKS_PER_SERVICE
@@ -237,7 +238,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         denials=denials,
         vault=vault,
         service_roles=service_roles,
-        explainer=ecs.Explainer(store, clock, roles=roles),
+        explainer=ecs.Explainer(store, clock, roles=roles, paths=ServicePaths()),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         balancers=balancers,
         carrier=carrier,

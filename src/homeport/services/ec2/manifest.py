@@ -27,6 +27,7 @@ from homeport.services.ec2.model import (
     private_name,
 )
 from homeport.services.ec2.plan.effective_rules import Allow, EffectiveRules, effective_rules
+from homeport.services.ec2.plan.why_blocked import End, Guard, Obstacle, why_blocked
 from homeport.services.ec2.ports import Ground, Instances, LocalInstance, OpenGround
 from homeport.services.ec2.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ec2.repo.everywhere import (
@@ -50,10 +51,13 @@ __all__ = [
     "Attachment",
     "Ec2",
     "EffectiveRules",
+    "End",
     "Ground",
+    "Guard",
     "Instances",
     "LocalInstance",
     "NetworkInterface",
+    "Obstacle",
     "OpenGround",
     "Ranges",
     "Rule",
@@ -76,4 +80,5 @@ __all__ = [
     "rules_everywhere",
     "takes",
     "vpcs_everywhere",
+    "why_blocked",
 ]

@@ -98,6 +98,38 @@ class RoleAssumer(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What keeps a load balancer from a target, and the command that lets it in; empty: there is none."""
+
+    text: str
+    command: str = ""
+
+
+class Paths(Protocol):
+    """Whether load balancers reach targets."""
+
+    def obstacles(
+        self, tx: Tx, account_id: str, region: str, group_arns: Collection[str]
+    ) -> Sequence[Obstacle]:
+        """What is in the way between the balancers of these target groups and their targets; each once.
+
+        It works in its caller's transaction.
+        """
+        ...
+
+
+class OpenPaths:
+    """Nothing is in the way."""
+
+    def obstacles(
+        self, tx: Tx, account_id: str, region: str, group_arns: Collection[str]
+    ) -> Sequence[Obstacle]:
+        """None."""
+        del tx, account_id, region, group_arns
+        return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ClientToken:
     """A request under a token: a repeat must have the same digest, and gets the same tasks."""
 

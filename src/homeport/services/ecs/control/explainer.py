@@ -25,7 +25,7 @@ from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_sets import as_service
 from homeport.services.ecs.plan.traffic import shifts_traffic
-from homeport.services.ecs.ports import PlacementRequest, RoleAssumer
+from homeport.services.ecs.ports import Obstacle, OpenPaths, Paths, PlacementRequest, RoleAssumer
 from homeport.services.ecs.repo.capacity_providers import CapacityProviderRepo
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.history import HistoryRepo
@@ -54,15 +54,24 @@ class _Look:
     tx: Tx
     now: datetime
     roles: RoleAssumer
+    paths: Paths
 
 
 class Explainer:
     """Reads only. What it is asked about must be of the caller's account and region."""
 
-    def __init__(self, store: Store, clock: Clock, *, roles: RoleAssumer | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        *,
+        roles: RoleAssumer | None = None,
+        paths: Paths | None = None,
+    ) -> None:
         self._store = store
         self._clock = clock
         self._roles: RoleAssumer = NoRoles() if roles is None else roles
+        self._paths: Paths = OpenPaths() if paths is None else paths
 
     async def explain(self, account_id: str, region: str, reference: str) -> Explanation:
         """Why the thing of that ARN is as it is. Raise `InvalidParameterException`: there is none."""
@@ -70,7 +79,7 @@ class Explainer:
         now = self._clock.now()
 
         def work(tx: Tx) -> Explanation:
-            return _explained(_Look(tx=tx, now=now, roles=self._roles), arn)
+            return _explained(_Look(tx=tx, now=now, roles=self._roles, paths=self._paths), arn)
 
         return await self._store.read(work, bulk=True)
 
@@ -191,8 +200,16 @@ def _case(look: _Look, cluster: Cluster, service: Service) -> ServiceCase:
         history=history,
         groups=groups,
         around=around,
+        obstacles=_obstacles(look, service),
         refused_role=None if asked is None else refused_role(tx, look.roles, asked.template),
     )
+
+
+def _obstacles(look: _Look, service: Service) -> tuple[Obstacle, ...]:
+    groups = {balancer.place.target_group for balancer in service.primary.load_balancers}
+    if not groups:
+        return ()
+    return tuple(look.paths.obstacles(look.tx, service.account_id, service.region, sorted(groups)))
 
 
 def _asked(

@@ -29,6 +29,7 @@ from homeport.services.ecs.plan.rollout import (
 )
 from homeport.services.ecs.plan.rollout_failures import threshold
 from homeport.services.ecs.plan.rollout_health import verdict
+from homeport.services.ecs.ports import Obstacle
 
 FAILURES_TOLD = 3
 
@@ -51,6 +52,8 @@ class ServiceCase:
     around: Around = field(default_factory=Around)
     refused_role: str | None = None
     """A role of its task definition that ECS cannot assume: no task of it is launched."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """What keeps its load balancers from its tasks."""
 
 
 @dataclass(slots=True)
@@ -138,6 +141,8 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
     else:
         story = _Story("It is about to settle.")
     story.because += [*plan.waits_for, *waiting, *_past(service, primary)]
+    story.because += [one.text for one in case.obstacles]
+    story.remedies += [f"Let it in: {one.command}" for one in case.obstacles if one.command]
     story.remedies += pause_remedies(service, case.history)
     if primary.failed_tasks or primary.failed_starts or primary.rollout_state == "FAILED" or _fell(service):
         told, remedies = _failures(case.failed)

@@ -1,0 +1,94 @@
+"""Whether the load balancers of a service reach its targets, as far as security groups decide."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
+
+from homeport.app.balancer_network import REQUESTER, description
+from homeport.app.ec2_instances import PRIMARY
+from homeport.services.ec2 import manifest as ec2
+from homeport.services.ecs.ports import Obstacle
+from homeport.services.elbv2.model.groups import INSTANCE, TRAFFIC_PORT, TargetGroup
+from homeport.services.elbv2.repo.balancers import BalancerRepo
+from homeport.services.elbv2.repo.groups import GroupRepo
+from homeport.store.tx import Tx
+
+_UDP_ONLY = frozenset({"UDP"})
+
+
+class ServicePaths:
+    """From each balancer that forwards to a target group to each of its targets."""
+
+    def obstacles(
+        self, tx: Tx, account_id: str, region: str, group_arns: Collection[str]
+    ) -> Sequence[Obstacle]:
+        """What keeps balancers from targets; each thing once."""
+        groups = GroupRepo(tx, account_id, region).among(group_arns)
+        if not groups:
+            return ()
+        shelf = ec2.Shelf(tx, account_id, region)
+        interfaces = shelf.all(ec2.NetworkInterface)
+        guard = _guard(shelf, interfaces)
+        found: dict[Obstacle, None] = {}
+        for group in groups.values():
+            for source in _balancers(tx, group, interfaces):
+                for target, ports in _targets(tx, group, interfaces):
+                    for port in ports:
+                        blocked = ec2.why_blocked(guard, source, target, port=port)
+                        found |= dict.fromkeys(
+                            Obstacle(text=one.text, command=one.command) for one in blocked
+                        )
+        return tuple(found)
+
+
+def _guard(shelf: ec2.Shelf, interfaces: Sequence[ec2.NetworkInterface]) -> ec2.Guard:
+    members: dict[str, set[str]] = defaultdict(set)
+    for one in interfaces:
+        for group in one.groups:
+            members[group].add(one.address)
+    return ec2.Guard(
+        rules=tuple(shelf.all(ec2.Rule)),
+        members=members,
+        names={one.resource_id: one.name for one in shelf.all(ec2.SecurityGroup)},
+    )
+
+
+def _end(one: ec2.NetworkInterface, name: str) -> ec2.End:
+    return ec2.End(name=name, address=one.address, vpc_id=one.vpc_id, groups=one.groups)
+
+
+def _balancers(tx: Tx, group: TargetGroup, interfaces: Sequence[ec2.NetworkInterface]) -> Iterator[ec2.End]:
+    """The balancer that forwards to a group, once for all its interfaces: they have the same groups."""
+    balancer = BalancerRepo(tx, group.account_id, group.region).users([group.arn]).get(group.arn)
+    if balancer is None:
+        return
+    for one in interfaces:
+        if one.requester_id == REQUESTER and one.description == description(balancer.arn):
+            yield _end(one, f"load balancer {balancer.name}")
+            return
+
+
+def _targets(
+    tx: Tx, group: TargetGroup, interfaces: Sequence[ec2.NetworkInterface]
+) -> Iterator[tuple[ec2.End, tuple[int, ...]]]:
+    """A group's targets that have an interface here, with the ports at which they are asked."""
+    by_id: Mapping[str, ec2.NetworkInterface]
+    if group.target_type == INSTANCE:
+        by_id = {
+            one.attachment.instance_id: one
+            for one in interfaces
+            if one.attachment and one.attachment.instance_id and one.attachment.device_index == PRIMARY
+        }
+    else:
+        by_id = {one.address: one for one in interfaces if one.vpc_id == group.vpc_id}
+    checked = group.health_check.port
+    for target in GroupRepo(tx, group.account_id, group.region).targets(group):
+        if (interface := by_id.get(target.target_id)) is None or target.drained_at is not None:
+            continue
+        ports = dict.fromkeys(
+            ([] if group.protocol in _UDP_ONLY else [target.port])
+            + [target.port if checked == TRAFFIC_PORT else int(checked)]
+        )
+        what = "instance" if group.target_type == INSTANCE else "target"
+        yield _end(interface, f"{what} {target.target_id}"), tuple(ports)
