@@ -13,6 +13,7 @@ from homeport.app.ec2_instances import Place, settle_places
 from homeport.app.local_nodes import instance_id
 from homeport.app.network_ground import NetworkGround, NoGround, missing_means
 from homeport.app.settings import UpSettings
+from homeport.app.vpc_dns import VpcDns, dns_address, local_dns
 from homeport.app.vpc_firewall import KEY, VpcFirewall
 from homeport.node.commands import CommandError, run_command
 from homeport.node.firewall.kernel import Firewall
@@ -44,16 +45,23 @@ async def find_ground(settings: UpSettings, report: Report) -> NetworkGround | N
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalNetwork:
-    """Where the local instances are, and what guards them; nothing does where packets obey nobody."""
+    """Where the local instances are, what guards them, and who answers for names.
+
+    Where packets obey nobody there is neither. `resolvers`: what containers on the instances ask.
+    """
 
     addresses: tuple[InstanceAddress, ...]
     firewall: VpcFirewall | None = None
+    dns: VpcDns | None = None
+    resolvers: tuple[str, ...] = ()
 
     async def start(self, supervisor: Supervisor) -> None:
         """Packets obey from now on."""
         if self.firewall is not None:
             await self.firewall.reconcile(KEY)
             self.firewall.start(supervisor)
+        if self.dns is not None:
+            self.dns.start(supervisor)
 
     def stands_on(self, ground: SandboxGround | None) -> None:
         """What the local instances' containers stand on is settled; `None`: nothing of ours."""
@@ -68,7 +76,7 @@ class LocalNetwork:
 async def open_local_network(
     settings: UpSettings, report: Report, plane: ControlPlane, ground: NetworkGround | NoGround
 ) -> LocalNetwork:
-    """Places for the local instances, and a firewall that nobody has started."""
+    """Places for the local instances, and a firewall and a DNS server that nobody has started."""
     addresses = await place_instances(settings, report, plane, ground)
     if isinstance(ground, NoGround):
         return LocalNetwork(addresses=addresses)
@@ -76,7 +84,10 @@ async def open_local_network(
     firewall = VpcFirewall(plane.store, plane.clock, kernel, home_range=ground.home_range)
     if not addresses:
         firewall.know()
-    return LocalNetwork(addresses=addresses, firewall=firewall)
+    home, installation = ground.home_range, settings.installation_id
+    dns = local_dns(plane.store, plane.clock, plane.ids, installation, home_range=home)
+    resolvers = (dns_address(home),)
+    return LocalNetwork(addresses=addresses, firewall=firewall, dns=dns, resolvers=resolvers)
 
 
 async def place_instances(

@@ -200,7 +200,7 @@ async def _serve(
                 profiles = await _profiles(settings, plane)
                 nodes = LocalNodes(
                     settings, keys.nodes, plane.clock, plane.ids, report, profiles, network.addresses,
-                    network.stands_on,
+                    network.stands_on, network.resolvers,
                 )  # fmt: skip
                 await nodes.run()
             finally:

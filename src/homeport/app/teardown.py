@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from homeport.app.envoy_process import end_leftover, proxy_folder
+from homeport.app.vpc_dns import dns_link
 from homeport.core.clock import SystemClock
 from homeport.node.address_link import AddressLink, balancer_link
 from homeport.node.commands import CommandError, run_command
@@ -41,6 +42,10 @@ async def remove_traces(*, docker_host: str, installation_id: str, instances: It
     is_alone = True
     redirect = MetadataRedirect(run_command, installation_id)
     await _end_balancing(installation_id, problems)
+    try:
+        await AddressLink(run_command, dns_link(installation_id)).remove()
+    except CommandError as error:
+        problems.append(str(error))
     try:
         await Firewall(nft_of(run_command), installation_id).remove()
     except CommandError as error:

@@ -2,7 +2,7 @@
 
 A name belongs to a scope, which is a VPC's id, or `EVERYWHERE`. Several owners may say something of one name,
 and each takes back only what it said itself. Who asks is known by its address: an address of no VPC (the
-machine itself, the inner address of a bridge container) counts as the home VPC's.
+machine itself, the inner address of a bridge container) counts as one of the home's range.
 
 Names are lower case, without the last dot.
 """
@@ -74,8 +74,8 @@ class Known:
 class NameBook:
     """All names, by scope."""
 
-    def __init__(self, *, home_vpc: str = "") -> None:
-        self.home_vpc = home_vpc
+    def __init__(self, *, home: IPv4Network | None = None) -> None:
+        self._home = home
         self._nodes: dict[tuple[str, str], _Node] = {}
         self._owned: dict[str, tuple[tuple[str, str], ...]] = {}
         self._zones: dict[tuple[str, str], dict[str, Zone]] = {}
@@ -101,11 +101,13 @@ class NameBook:
         try:
             address = IPv4Address(source)
         except AddressValueError:
-            return self.home_vpc
-        for network in self._networks.values():
-            if address in network.cidr:
-                return network.vpc_id
-        return self.home_vpc
+            address = None
+        if address is not None:
+            for network in self._networks.values():
+                if address in network.cidr:
+                    return network.vpc_id
+        at_home = (one.vpc_id for one in self._networks.values() if one.cidr == self._home)
+        return next(at_home, EVERYWHERE)
 
     # ---- what is said -------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ INSIDE, OUTSIDE = "172.31.0.9", "10.9.0.9"
 
 
 def book() -> NameBook:
-    names = NameBook(home_vpc=VPC)
+    names = NameBook(home=IPv4Network("172.31.0.0/16"))
     names.put_network(Network(vpc_id=VPC, cidr=IPv4Network("172.31.0.0/16")))
     names.put_network(Network(vpc_id=OTHER, cidr=IPv4Network("10.9.0.0/16")))
     names.put("lb", EVERYWHERE, [Records(name="web-1.elb.amazonaws.com", type="A", values=("172.31.0.5",))])
