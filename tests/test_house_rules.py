@@ -77,6 +77,11 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "ListServicesByNamespace",
         }
     ),
+    "elb": frozenset(
+        name
+        for name in service_api("elb").operation_names
+        if name.startswith("Describe") and name != "DescribeLoadBalancerPolicyTypes"
+    ),
     "elbv2": frozenset(name for name in service_api("elbv2").operation_names if name.startswith("Describe")),
     "iam": frozenset(
         {

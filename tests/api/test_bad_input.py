@@ -52,6 +52,7 @@ EASY = {
     "acm": "ListCertificates",
     "ec2": "DescribeVpcs",
     "ecs": "ListTasks",
+    "elb": "DescribeLoadBalancers",
     "elbv2": "DescribeLoadBalancers",
     "iam": "ListUsers",
     "secretsmanager": "ListSecrets",
@@ -200,6 +201,7 @@ def test_strange_headers_are_put_up_with_or_refused_in_words(
     bodies = {
         **{service: (EASY[service], b"{}") for service, how in PROTOCOLS.items() if how == "json"},
         "ec2": ("DescribeVpcs", b"Action=DescribeVpcs&Version=2016-11-15"),
+        "elb": ("DescribeLoadBalancers", b"Action=DescribeLoadBalancers&Version=2012-06-01"),
         "elbv2": ("DescribeLoadBalancers", b"Action=DescribeLoadBalancers&Version=2015-12-01"),
         "iam": ("ListUsers", b"Action=ListUsers&Version=2010-05-08"),
         "sts": ("GetCallerIdentity", b"Action=GetCallerIdentity&Version=2011-06-15"),

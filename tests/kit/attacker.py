@@ -26,7 +26,7 @@ from tests.wire.oracle import received, sent
 
 PROTOCOLS = {
     "acm": "json", "ec2": "ec2", "ecs": "json", "elbv2": "query", "iam": "query", "secretsmanager": "json",
-    "servicediscovery": "json", "ssm": "json", "sts": "query",
+    "elb": "query", "servicediscovery": "json", "ssm": "json", "sts": "query",
 }  # fmt: skip
 SERVED = sorted((m.name, operation) for m in MANIFESTS for operation in m.operations.names())
 COMMON_ERRORS = {

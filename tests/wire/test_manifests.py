@@ -27,6 +27,8 @@ ERRORS = [
 OPERATIONS = [(m.name, name) for m in MANIFESTS for name in sorted(m.operations.names())]
 NAMED = {
     "resourceArn": "arn:aws:ecs:us-east-1:000000000000:cluster/c",
+    "LoadBalancerName": "x",
+    "LoadBalancerNames": ["x"],
     "RoleArn": "arn:aws:iam::000000000000:role/r",
     "Name": "x",
     "Names": ["x"],

@@ -115,6 +115,35 @@ def _subnet(one: ec2.Subnet) -> elbv2.Subnet:
     return elbv2.Subnet(subnet_id=one.resource_id, vpc_id=one.vpc_id, zone=one.zone, cidr=one.cidr)
 
 
+class Place(Protocol):
+    """A subnet that a balancer stands in."""
+
+    @property
+    def subnet_id(self) -> str: ...
+
+    @property
+    def private_address(self) -> str: ...
+
+
+class Standing(Protocol):
+    """A balancer of whatever kind, as far as its addresses are concerned."""
+
+    @property
+    def arn(self) -> str: ...
+
+    @property
+    def account_id(self) -> str: ...
+
+    @property
+    def region(self) -> str: ...
+
+    @property
+    def zones(self) -> Sequence[Place]: ...
+
+    @property
+    def security_groups(self) -> tuple[str, ...]: ...
+
+
 class Link(Protocol):
     """Where this machine has the balancers' addresses."""
 
@@ -142,7 +171,7 @@ class Ec2Addresses:
         self._link = link or NoLink()
         self._held: dict[str, frozenset[str]] | None = None
 
-    async def of(self, balancer: elbv2.LoadBalancer) -> Mapping[str, str]:
+    async def of(self, balancer: Standing) -> Mapping[str, str]:
         """The address by subnet; made when it is not there, and guarded by the balancer's groups."""
 
         def look(tx: Tx) -> dict[str, ec2.NetworkInterface]:
@@ -166,7 +195,7 @@ class Ec2Addresses:
         self._held[balancer_arn] = addresses
         await self._link.hold(frozenset[str]().union(*self._held.values()))
 
-    def _settled(self, tx: Tx, balancer: elbv2.LoadBalancer) -> dict[str, ec2.NetworkInterface]:
+    def _settled(self, tx: Tx, balancer: Standing) -> dict[str, ec2.NetworkInterface]:
         shelf = ec2.Shelf(tx, balancer.account_id, balancer.region)
         held = _held(shelf, balancer.arn)
         found: dict[str, ec2.NetworkInterface] = {}
@@ -183,7 +212,7 @@ class Ec2Addresses:
         return found
 
     def _made(
-        self, shelf: ec2.Shelf, balancer: elbv2.LoadBalancer, subnet_id: str, address: str
+        self, shelf: ec2.Shelf, balancer: Standing, subnet_id: str, address: str
     ) -> ec2.NetworkInterface | None:
         subnet = shelf.find(ec2.Subnet, subnet_id)
         if subnet is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from homeport.core.log import get_logger
 from homeport.dataplane.model import TlsMaterial
 from homeport.services.acm import manifest as acm
+from homeport.services.elb import manifest as elb
 from homeport.services.elbv2 import manifest as elbv2
 from homeport.store.tx import Tx
 from homeport.store.vault import VaultError
@@ -25,12 +26,16 @@ class BalancersUse:
 
     def of(self, tx: Tx, account_id: str, region: str) -> Mapping[str, tuple[str, ...]]:
         """By certificate's ARN the balancers that show it."""
-        return elbv2.certificate_users(tx, account_id, region)
+        modern = elbv2.certificate_users(tx, account_id, region)
+        classic = elb.certificate_users(tx, account_id, region)
+        return {arn: modern.get(arn, ()) + classic.get(arn, ()) for arn in modern.keys() | classic.keys()}
 
     def tell(self, tx: Tx, account_id: str, region: str, arn: str) -> None:
         """Their controllers look again."""
-        for balancer_arn in self.of(tx, account_id, region).get(arn, ()):
+        for balancer_arn in elbv2.certificate_users(tx, account_id, region).get(arn, ()):
             tx.touch(elbv2.BALANCERS_CHANGED, balancer_arn)
+        for balancer_arn in elb.certificate_users(tx, account_id, region).get(arn, ()):
+            tx.touch(elb.CHANGED, balancer_arn)
 
 
 Trust = Callable[[Iterable[TlsMaterial]], None]

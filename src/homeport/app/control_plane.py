@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from homeport.app.carrier import Carrier
+from homeport.app.classic_balancers import HealthNews
 from homeport.app.denials import SealedDenials
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
@@ -15,6 +16,7 @@ from homeport.runtime.queue import WorkQueue
 from homeport.runtime.runner import Runner
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.ecs import manifest as ecs
+from homeport.services.elb import manifest as elb
 from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.sts import manifest as sts
 from homeport.store.base import Store
@@ -45,11 +47,22 @@ class ControlPlane:
     targets: ecs.TargetController | None = None
     alarms: ecs.AlarmController | None = None
     balancers: elbv2.BalancerController | None = None
+    classic: elb.ClassicController | None = None
     carrier: Carrier | None = None
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {
             name: WorkQueue[str]()
-            for name in ("dispatch", "replica", "daemon", "reaper", "zones", "targets", "alarms", "balancers")
+            for name in (
+                "dispatch",
+                "replica",
+                "daemon",
+                "reaper",
+                "zones",
+                "targets",
+                "alarms",
+                "balancers",
+                "classic",
+            )
         }
     )
     runners: list[Runner[str]] = field(default_factory=list)
@@ -71,8 +84,9 @@ class ControlPlane:
             runners["targets"] = targets
         if self.alarms is not None:
             runners["alarms"] = Runner(self.alarms, self.queues["alarms"], self.clock)
-        if self.balancers is not None and self.carrier is not None:
-            news = elbv2.HealthNews(self.balancers)
+        if self.balancers is not None and self.classic is not None and self.carrier is not None:
+            news = HealthNews(self.balancers, self.classic)
+            runners["classic"] = Runner(self.classic, self.queues["classic"], self.clock)
             runners["balancers"] = Runner(self.balancers, self.queues["balancers"], self.clock)
             runners["health-news"] = Runner(news, self.carrier.news, self.clock)
             supervisor.start("proxy", self.carrier.run)
@@ -128,4 +142,8 @@ class ControlPlane:
                 kinds=frozenset({elbv2.BALANCERS_CHANGED}),
                 queue=self.queues["balancers"],
                 list_keys=self.balancers.keys,
+            )
+        if self.classic is not None:
+            yield Route(
+                kinds=frozenset({elb.CHANGED}), queue=self.queues["classic"], list_keys=self.classic.keys
             )

@@ -11,6 +11,7 @@ import msgspec
 from homeport.app.balancer_network import Ec2Addresses, Ec2Network
 from homeport.app.carrier import Carrier
 from homeport.app.certificates import BalancersUse, ShownCertificates
+from homeport.app.classic_balancers import ClassicNetwork, Halves, build_classic
 from homeport.app.control_plane import ControlPlane
 from homeport.app.denials import SealedDenials
 from homeport.app.ec2_instances import EcsInstances
@@ -43,6 +44,7 @@ from homeport.gateway.stages import Anonymous, MountedService
 from homeport.services.acm import manifest as acm
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs import manifest as ecs
+from homeport.services.elb import manifest as elb
 from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.iam import manifest as iam
 from homeport.services.secretsmanager import manifest as secretsmanager
@@ -76,6 +78,7 @@ MANIFESTS: tuple[Manifest, ...] = (
     acm,
     ec2,
     ecs,
+    elb,
     elbv2,
     iam,
     secretsmanager,
@@ -84,7 +87,7 @@ MANIFESTS: tuple[Manifest, ...] = (
     sts,
 )
 
-NEEDS_GROUND = frozenset({"ec2", "elbv2"})
+NEEDS_GROUND = frozenset({"ec2", "elb", "elbv2"})
 """The services that are served only where packets can be made to obey them."""
 INTERNAL_ERRORS = {
     "ec2": "InternalError",
@@ -182,7 +185,10 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
     placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     shown = ShownCertificates(acm.Materials(certificates), None if carrier is None else carrier.trust)
-    balancing, balancers = _balancing(store, clock, ids, pages, vault, shown, carrier)
+    halves = None
+    if carrier is not None:
+        halves = Halves(addresses=Ec2Addresses(store, clock, ids, carrier.link), plane=carrier.plane)
+    balancing, balancers = _balancing(store, clock, ids, pages, vault, shown, halves)
     if carrier is not None and target_groups is None:
         target_groups = ServiceTargets(elbv2.Registrar(balancing))
         shifter = ServiceTraffic(elbv2.Forwarding(balancing), InfrastructureRoles(service_roles, clock))
@@ -222,6 +228,19 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
         "sts": sessions,
     }
+
+    async def open_account(account_id: str, region: str) -> None:
+        await ec2.open_here(contexts["ec2"], account_id, region)
+
+    contexts["elb"], classic = build_classic(
+        store,
+        clock,
+        ids,
+        pages,
+        network=ClassicNetwork(store, EcsInstances(store), open_account),
+        certificates=shown,
+        halves=halves,
+    )
     return ControlPlane(
         store=store,
         clock=clock,
@@ -241,6 +260,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         explainer=ecs.Explainer(store, clock, roles=roles, paths=ServicePaths()),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         balancers=balancers,
+        classic=classic,
         carrier=carrier,
         services=tuple(_mounted(manifest, contexts[manifest.name], ground) for manifest in MANIFESTS),
     )
@@ -253,11 +273,11 @@ def _balancing(
     pages: SealedPages,
     vault: Vault,
     certificates: elbv2.Certificates,
-    carrier: Carrier | None,
+    halves: Halves | None,
 ) -> tuple[elbv2.Elbv2, elbv2.BalancerController | None]:
     """Elastic Load Balancing in EC2's network. Without a carrier balancers stay provisioning."""
     network = Ec2Network(store, EcsInstances(store))
-    elb = elbv2.Elbv2(
+    service = elbv2.Elbv2(
         store=store,
         clock=clock,
         ids=ids,
@@ -266,17 +286,17 @@ def _balancing(
         network=network,
         certificates=certificates,
     )
-    if carrier is None:
-        return elb, None
+    if halves is None:
+        return service, None
     balancers = elbv2.BalancerController(
         store,
         clock,
         network=network,
         certificates=certificates,
-        addresses=Ec2Addresses(store, clock, ids, carrier.link),
-        plane=carrier.plane,
+        addresses=halves.of_addresses(classic=False),
+        plane=halves.of_plane(classic=False),
     )
-    return replace(elb, balancing=balancers), balancers
+    return replace(service, balancing=balancers), balancers
 
 
 def _mounted(manifest: Manifest, context: Any, ground: NetworkGround | NoGround) -> MountedService:
