@@ -18,12 +18,6 @@ from typing import Any, Self
 
 import aiohttp
 
-from homeport.app.fargate_node import (
-    FARGATE_INDEX,
-    FARGATE_NAME,
-    fargate_settings,
-    registered_event,
-)
 from homeport.app.local_metadata import LocalMetadata, Metadata
 from homeport.app.local_sandboxes import LocalSandboxes, open_sandboxes
 from homeport.app.node_keeper import keep_running
@@ -146,7 +140,6 @@ class NodeHost:
                     ids=self.ids,
                     report=self._report,
                     dns=self._dns,
-                    deaf=(FARGATE_INDEX,),
                 )
             self.metadata = await self._local.serve(begun, self._sandboxes)
             try:
@@ -209,8 +202,8 @@ class NodeHost:
             mac_slot=self.metadata.slot,
             bridge_metadata=self.metadata.bridge_url,
             host_metadata=self.metadata.host_url,
-            bridge_imds="" if settings.fargate else self.metadata.imds_bridge_url,
-            host_imds="" if settings.fargate else self.metadata.imds_host_url,
+            bridge_imds=self.metadata.imds_bridge_url,
+            host_imds=self.metadata.imds_host_url,
             pause_image=self.pause_image,
             labels={INSTALLATION_LABEL: self.installation_id},
         )
@@ -241,7 +234,7 @@ class NodeHost:
                 registered.cancel()
                 return
             self._local.add(node, self.info.architecture)
-            self._report(registered_event(node.settings), {"instance": node.instance_arn})
+            self._report("node.registered", {"instance": node.instance_arn})
             try:
                 await running
             finally:
@@ -311,24 +304,6 @@ class LocalNodes:
             self._stands_on(host.ground)
             for address in self._addresses:
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")
-            if self._settings.fargate:
-                group.create_task(self._run_fargate(host), name="node-fargate")
-
-    async def _run_fargate(self, host: NodeHost) -> None:
-        """The one that nobody sees: what Fargate's tasks need is there, or they find no capacity."""
-        sandboxes, cgroups = await host.sandboxes(FARGATE_INDEX), await host.cgroups(FARGATE_NAME, Limits())
-        if sandboxes is None or cgroups is None:
-            what = "networks of their own" if sandboxes is None else "limits of their own"
-            self._report("fargate.unavailable", {"error": f"tasks cannot have {what} on this machine"})
-            return
-        settings = fargate_settings(
-            host.info,
-            endpoint=self._settings.endpoint,
-            region=self._settings.region,
-            credentials=self._credentials,
-            data_dir=directory(self._settings.data_dir / "nodes" / FARGATE_NAME),
-        )
-        await self._keep(host, settings, host.drivers(cgroups, sandboxes), sandboxes)
 
     async def _run_one(self, host: NodeHost, address: InstanceAddress, count: int) -> None:
         """One slice: an equal share of the machine's CPUs and memory."""
@@ -357,12 +332,6 @@ class LocalNodes:
         )
         sandboxes = await host.sandboxes(address.index)
         drivers = host.drivers(await host.cgroups(name, limits), sandboxes)
-        await self._keep(host, settings, drivers, sandboxes)
-
-    async def _keep(
-        self, host: NodeHost, settings: NodeSettings, drivers: Drivers, sandboxes: DockerSandboxes | None
-    ) -> None:
-        """One instance's agents, for ever."""
 
         def node() -> NodeAgent:
             return NodeAgent(
@@ -382,7 +351,7 @@ class LocalNodes:
             except* InstanceGoneError:
                 is_gone = True
             if is_gone:  # it was deregistered: the slice begins again, as a new instance
-                log.warning("node.begins_again", instance_name=settings.instance_name)
+                log.warning("node.begins_again", instance_name=name)
                 forget_instance(settings)
                 await host.keep_node(node)
 
