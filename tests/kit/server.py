@@ -44,6 +44,7 @@ from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
 from homeport.gateway.stages import Anonymous, MountedService
 from homeport.node.agent import NodeAgent
+from homeport.node.ports import Drivers
 from homeport.node.settings import ImageGcSettings, NodeSettings
 from homeport.node.state import VolatileDisk
 from homeport.runtime.supervisor import Supervisor
@@ -51,6 +52,7 @@ from homeport.store.base import Store
 from homeport.store.opening import open_memory_store
 from homeport.store.vault import Vault
 from tests.kit.machine import FakeMachine
+from tests.kit.sandboxes import FakeSandboxes, with_sandboxes
 from tests.kit.shapes import must_fit
 
 T = TypeVar("T")
@@ -72,6 +74,8 @@ class Node:
     running: asyncio.Task[None]
     settings: NodeSettings
     disk: VolatileDisk
+    drivers: Drivers
+    sandboxes: FakeSandboxes | None = None
 
 
 @dataclass(slots=True)
@@ -106,12 +110,13 @@ class Live:
             client.meta.events.register("before-parse.ecs", _must_fit)
         return client
 
-    def add_node(self, **changes: Any) -> Node:
-        """A container instance with a fake machine, registered and connected."""
-        return self.run(self._add_node(changes))
+    def add_node(self, *, networks: bool = False, **changes: Any) -> Node:
+        """A container instance with a fake machine, registered and connected; `networks`: of its own."""
+        return self.run(self._add_node(changes, networks=networks))
 
-    async def _add_node(self, changes: dict[str, Any]) -> Node:
+    async def _add_node(self, changes: dict[str, Any], *, networks: bool) -> Node:
         machine = FakeMachine(self.clock, images=("app:1",))
+        drivers, sandboxes = with_sandboxes(machine) if networks else (machine.drivers, None)
         settings = NodeSettings(
             **{
                 "endpoint_url": self.endpoint,
@@ -127,15 +132,22 @@ class Live:
                 **changes,
             }
         )
-        node = self._start(machine, settings, VolatileDisk())
+        node = self._start(machine, settings, VolatileDisk(), drivers, sandboxes)
         self.nodes.append(node)
         await self._connected(node)
         return node
 
-    def _start(self, machine: FakeMachine, settings: NodeSettings, disk: VolatileDisk) -> Node:
+    def _start(
+        self,
+        machine: FakeMachine,
+        settings: NodeSettings,
+        disk: VolatileDisk,
+        drivers: Drivers,
+        sandboxes: FakeSandboxes | None,
+    ) -> Node:
         agent = NodeAgent(
             settings,
-            machine.drivers,
+            drivers,
             clock=self.clock,
             ids=SystemIds(),
             dice=lambda: 0.5,
@@ -144,7 +156,8 @@ class Live:
             disk=disk,
             is_free=lambda port, protocol: True,
         )
-        return Node(agent, machine, self.group.create_task(agent.run()), settings, disk)
+        running = self.group.create_task(agent.run())
+        return Node(agent, machine, running, settings, disk, drivers, sandboxes)
 
     async def _connected(self, node: Node) -> None:
         async with asyncio.timeout(WAIT_SECONDS):
@@ -185,7 +198,7 @@ class Live:
         async def again() -> Node:
             node.running.cancel()
             await asyncio.wait([node.running])
-            fresh = self._start(node.machine, node.settings, node.disk)
+            fresh = self._start(node.machine, node.settings, node.disk, node.drivers, node.sandboxes)
             self.nodes[self.nodes.index(node)] = fresh
             await self._connected(fresh)
             return fresh

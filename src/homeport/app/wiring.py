@@ -24,6 +24,7 @@ from homeport.app.service_targets import ServiceTargets
 from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.settings import TASKS_PER_SERVICE
 from homeport.app.vpc_names import Ec2Vpcs
+from homeport.app.task_networks import TaskNetworks
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError
@@ -182,7 +183,8 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         vault=vault,
         users=BalancersUse(),
     )
-    placer, zones = ecs.Placer(store, clock, ids, roles), ecs.ZoneWatch(store)
+    networks = TaskNetworks(clock, ids) if isinstance(ground, NetworkGround) else None
+    placer, zones = ecs.Placer(store, clock, ids, roles, networks), ecs.ZoneWatch(store)
     pages = SealedPages(page_key)
     shown = ShownCertificates(acm.Materials(certificates), None if carrier is None else carrier.trust)
     halves = None
@@ -212,6 +214,8 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
             target_groups=target_groups,
             shifter=shifter,
             alarms=alarms,
+            networks=networks,
+            no_networks=ground.why if isinstance(ground, NoGround) else "",
         ),
         "elbv2": balancing,
         "iam": iam.Iam(store=store, clock=clock, ids=ids, vault=vault),

@@ -30,7 +30,6 @@ ANSWER_ONLY = {
 
 RUNS = ""
 NO_LOGS = "awslogs-endpoint"
-NO_ENI = "networkMode awsvpc"
 
 # file: what keeps its tasks from running here (nothing: it runs)
 REGISTERED = {
@@ -43,8 +42,8 @@ REGISTERED = {
     "circleci-ecs__task-definition": RUNS,
     "aws-containers-task-definitions__consul_ConsulServer": NO_LOGS,
     "aws-containers-task-definitions__nginx_nginx_ec2": NO_LOGS,
-    "aws-containers-task-definitions__gunicorn_gunicorn_ec2": NO_ENI,
-    "ecs-opentelemetry__task-definition": NO_ENI,
+    "aws-containers-task-definitions__gunicorn_gunicorn_ec2": NO_LOGS,
+    "ecs-opentelemetry__task-definition": NO_LOGS,
 }
 NO_ROLE = "Fargate requires task definition to have execution role ARN to support log driver awslogs."
 BAD_ROLE = "Role is not valid"

@@ -279,7 +279,6 @@ def test_a_member_that_does_nothing_yet_registers_and_keeps_its_tasks_from_runni
 
 
 VALUES: tuple[tuple[str, dict[str, Any]], ...] = (
-    ("networkMode awsvpc", request(networkMode="awsvpc")),
     (
         "requires only MANAGED_INSTANCES",
         request(networkMode="host", requiresCompatibilities=["MANAGED_INSTANCES"]),

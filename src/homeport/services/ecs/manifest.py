@@ -22,7 +22,7 @@ from homeport.services.ecs.api import (  # noqa: F401  each fills the operations
 from homeport.services.ecs.api.agent import ACS_PATH, TCS_PATH
 from homeport.services.ecs.api.context import Ecs, ops
 from homeport.services.ecs.api.facts import Facts
-from homeport.services.ecs.api.resources import agent_access
+from homeport.services.ecs.api.resources import FARGATE_AGENT, agent_access
 from homeport.services.ecs.control.agents import AgentHub
 from homeport.services.ecs.control.alarms import AlarmController
 from homeport.services.ecs.control.event_bus import EventBus
@@ -36,7 +36,7 @@ from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import Service, Task
+from homeport.services.ecs.model import FLEET, Service, SubnetPlace, Task, TaskInterface, TaskNetwork
 from homeport.services.ecs.plan.traffic import weights_of
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
@@ -44,6 +44,9 @@ from homeport.services.ecs.ports import (
     TARGETS_CHANGED,
     AgentHello,
     AlarmStates,
+    NetworkRefusedError,
+    Networks,
+    NoInterfaceError,
     RefusedAgentError,
     RoleAssumer,
     RoleSession,
@@ -65,7 +68,9 @@ __all__ = [
     "ACS_PATH",
     "ALARMS_CHANGED",
     "CREDENTIALS_ENDED",
+    "FARGATE_AGENT",
     "FARGATE_CHANGED",
+    "FLEET",
     "ROLES_CHANGED",
     "TARGETS_CHANGED",
     "TCS_PATH",
@@ -79,6 +84,9 @@ __all__ = [
     "EventPosition",
     "Explainer",
     "FleetFeed",
+    "NetworkRefusedError",
+    "Networks",
+    "NoInterfaceError",
     "Outside",
     "Placer",
     "Reaper",
@@ -88,9 +96,12 @@ __all__ = [
     "RoleSession",
     "RuleShares",
     "Service",
+    "SubnetPlace",
     "TargetController",
     "TargetGroups",
     "Task",
+    "TaskInterface",
+    "TaskNetwork",
     "TaskRepo",
     "TrafficShifter",
     "ZoneWatch",

@@ -19,6 +19,8 @@ from homeport.services.ecs.model import (
     Service,
     Task,
     TaskDefinition,
+    TaskInterface,
+    TaskNetwork,
 )
 from homeport.store.tx import Tx
 
@@ -129,6 +131,57 @@ class OpenPaths:
         return ()
 
 
+class NetworkRefusedError(Exception):
+    """Tasks cannot be there; the text is for who asked."""
+
+
+class NoInterfaceError(Exception):
+    """A task's interface could not be made. `code` is EC2's word for why."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Networks(Protocol):
+    """EC2's networks as ECS uses them. Every method works in its caller's transaction."""
+
+    def find(
+        self,
+        tx: Tx,
+        account_id: str,
+        region: str,
+        *,
+        subnets: Sequence[str],
+        groups: Sequence[str],
+        public: bool,
+    ) -> TaskNetwork:
+        """What is asked for, with the zones of its subnets. Raise `NetworkRefusedError`."""
+        ...
+
+    def attach(
+        self, tx: Tx, task: Task, network: TaskNetwork, *, subnets: Sequence[str], instance_id: str
+    ) -> TaskInterface:
+        """Make the task's interface in one of the subnets, the first that can take it.
+
+        `instance_id`: EC2's, of the machine that the task is on; empty: nobody's. Raise `NoInterfaceError`.
+        """
+        ...
+
+    def detach(self, tx: Tx, task: Task) -> None:
+        """Remove the task's interface; its address may be given to others at once."""
+        ...
+
+    def sweep(
+        self, tx: Tx, account_id: str, region: str, *, instance_id: str, is_live: Callable[[str], bool]
+    ) -> int:
+        """Remove the interfaces on an instance whose tasks do not live; how many went.
+
+        `is_live` is asked with a task's 32-character id.
+        """
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientToken:
     """A request under a token: a repeat must have the same digest, and gets the same tasks."""
@@ -174,6 +227,8 @@ class PlacementRequest:
     service: Service | None = None
     daemon: Daemon | None = None
     shares: tuple[Share, ...] = ()
+    network: TaskNetwork | None = None
+    """Where in a VPC the tasks get interfaces, which are made when they are."""
 
     @property
     def is_fargate(self) -> bool:

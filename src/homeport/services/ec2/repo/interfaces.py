@@ -54,6 +54,7 @@ def add_interface(
 ) -> NetworkInterface:
     """An interface with an address of the subnet. Raise AWS's error when that cannot be."""
     interface_id = fresh_id(ids, "eni")
+    guards = groups_for(shelf, subnet.vpc_id, groups)  # before an address is taken: who is refused took none
     return shelf.add(
         NetworkInterface(
             account_id=shelf.account_id,
@@ -65,7 +66,7 @@ def add_interface(
             address=AddressBook(shelf).claim(subnet, interface_id, address),
             mac="0e:" + ids.token(5).hex(":"),
             description=description,
-            groups=groups_for(shelf, subnet.vpc_id, groups),
+            groups=guards,
             requester_id=requester_id,
             attachment=attachment,
             tags=tags or {},

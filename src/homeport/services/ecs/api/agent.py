@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from homeport.core.call import Call
 from homeport.core.ids import hex32
@@ -22,9 +23,10 @@ from homeport.services.ecs.api.context import (
 )
 from homeport.services.ecs.api.resources import cluster_resource
 from homeport.services.ecs.errors import ClusterNotFoundException, InvalidParameterException
-from homeport.services.ecs.model import FLEET, Cluster, Task, names_fleet
+from homeport.services.ecs.model import FLEET, Cluster, ContainerInstance, Task, names_fleet
 from homeport.services.ecs.plan.identifiers import cluster_name, instance_uid, task_uid
-from homeport.services.ecs.plan.lifecycle import apply_container_report, apply_report
+from homeport.services.ecs.plan.lifecycle import apply_container_report, apply_report, deprovisioned
+from homeport.services.ecs.plan.networks import unknown_attachments
 from homeport.services.ecs.plan.registration import registered_instance
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.fleets import task_of_fleet
@@ -82,13 +84,33 @@ async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Ans
             managed_id=f"mi-{ecs.ids.token(9).hex()[:17]}",
             now=ecs.clock.now(),
         )
-        saved = instances.add(instance) if old is None else instances.save(instance)
+        if old is None:
+            saved = instances.add(instance)
+            _sweep(tx, ecs, saved)
+        else:
+            saved = instances.save(instance)
         if token and known is None:
             stamp = ecs.clock.now().timestamp()
             tokens.add(scope, token, digest="", result=saved.arn, created_at=stamp)
         return instance_views(tx, [saved], frozenset({"TAGS"}))[0]
 
     return {"containerInstance": await ecs.store.write(work)}
+
+
+def _sweep(tx: Tx, ecs: Ecs, begun: ContainerInstance) -> None:
+    """A machine that begins anew has nothing left of what ran on it: interfaces of lost tasks go.
+
+    Those are of tasks whose instance was deregistered by force: until now their containers might run on.
+    """
+    if ecs.networks is None or not begun.ec2_instance_id:
+        return
+    ecs.networks.sweep(
+        tx,
+        begun.account_id,
+        begun.region,
+        instance_id=begun.ec2_instance_id,
+        is_live=TaskRepo(tx).is_live,
+    )
 
 
 @ops.operation("DiscoverPollEndpoint", needs=serving)
@@ -108,8 +130,6 @@ async def _report(call: Call, ecs: Ecs, req: Request, apply: Callable[[Task], Ta
     status = req.get("status")
     if status is not None and status not in _REPORTED:
         raise InvalidParameterException(f"status must be one of {', '.join(_REPORTED)}, not '{status}'.")
-    if req.get("attachments"):
-        raise _no_attachments(req)
 
     def work(tx: Tx) -> None:
         tasks = TaskRepo(tx)
@@ -118,12 +138,26 @@ async def _report(call: Call, ecs: Ecs, req: Request, apply: Callable[[Task], Ta
             if status == "STOPPED":
                 return
             raise InvalidParameterException("The referenced task was not found.")
+        if lost := unknown_attachments((task,), req.get("attachments") or ()):
+            raise _no_attachments(lost)
         after = apply(task)
         if after is not task and after != task:
-            tasks.save(after)
+            _save(tx, ecs, after)
 
     await ecs.store.write(work)
     return {"acknowledgment": "ACK"}
+
+
+def _save(tx: Tx, ecs: Ecs, task: Task) -> None:
+    """With the end of a task its interface goes: its agent says STOPPED when nothing of it is left."""
+    tasks = TaskRepo(tx)
+    if task.stopped_at is None or task.interface is None or ecs.networks is None:
+        tasks.save(task)
+        return
+    going, gone = deprovisioned(task)
+    ecs.networks.detach(tx, task)
+    version = tasks.save(going).version
+    tasks.save(msgspec.structs.replace(gone, version=version))
 
 
 def _reported_task(tx: Tx, tasks: TaskRepo, call: Call, req: Request) -> Task | None:
@@ -154,11 +188,13 @@ async def submit_container_state_change(call: Call, ecs: Ecs, req: Request) -> A
 
 @ops.operation("SubmitAttachmentStateChanges", resources=cluster_resource, needs=serving)
 async def submit_attachment_state_changes(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """Refused for every attachment: Homeport makes none yet."""
+    """Refused for every attachment: those of tasks come with SubmitTaskStateChange, and there are no others.
+
+    Source: amazon-ecs-agent, which sends this for instances' interfaces and for volumes.
+    """
     await ecs.store.read(lambda tx: agents_cluster(tx, call, req.get("cluster")))
-    raise _no_attachments(req)
+    raise _no_attachments(unknown_attachments((), req["attachments"]))
 
 
-def _no_attachments(req: Request) -> InvalidParameterException:
-    names: list[Any] = [attachment.get("attachmentArn") for attachment in req["attachments"]]
-    return InvalidParameterException(f"No such attachment: {json.dumps(names)}")
+def _no_attachments(arns: list[str]) -> InvalidParameterException:
+    return InvalidParameterException(f"No such attachment: {json.dumps(arns)}")

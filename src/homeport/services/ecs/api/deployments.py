@@ -6,7 +6,7 @@ from homeport.core.call import Call
 from homeport.core.ids import digits
 from homeport.services.ecs.api.context import Ecs, find_task_definition, home
 from homeport.services.ecs.errors import ClientException
-from homeport.services.ecs.model import Deployment, LoadBalancer, TaskDefinition
+from homeport.services.ecs.model import Deployment, LoadBalancer, TaskDefinition, TaskNetwork
 from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.load_balancers import check_places
@@ -22,7 +22,11 @@ def definition_of(tx: Tx, call: Call, reference: str) -> TaskDefinition:
 
 
 def new_deployment(
-    ecs: Ecs, definition: TaskDefinition, compute: Compute, balancers: tuple[LoadBalancer, ...]
+    ecs: Ecs,
+    definition: TaskDefinition,
+    compute: Compute,
+    balancers: tuple[LoadBalancer, ...],
+    network: TaskNetwork | None = None,
 ) -> Deployment:
     """A deployment of the definition that begins now, and where its tasks run.
 
@@ -39,6 +43,7 @@ def new_deployment(
         platform_version=compute.platform_version,
         strategy=compute.strategy,
         load_balancers=balancers,
+        network=network,
         created_at=now,
         updated_at=now,
         counted_until=now,

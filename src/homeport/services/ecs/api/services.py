@@ -19,6 +19,7 @@ from homeport.services.ecs.api.context import (
 )
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
+from homeport.services.ecs.api.networks import network_of
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.api.resources import resolved_later, services_resource
 from homeport.services.ecs.errors import (
@@ -34,6 +35,7 @@ from homeport.services.ecs.plan.history import opened, revision_of, superseded
 from homeport.services.ecs.plan.identifiers import service_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.load_balancers import load_balancers
+from homeport.services.ecs.plan.networks import with_network
 from homeport.services.ecs.plan.rebalancing import is_rebalanced
 from homeport.services.ecs.plan.service_request import (
     check_common,
@@ -101,7 +103,7 @@ def _first_deployments(
     check_definition(req, definition, compute)
     if req.get("schedulingStrategy") == "DAEMON":
         check_daemon_strategy(compute.strategy)
-    return (new_deployment(ecs, definition, compute, balancers),)
+    return (new_deployment(ecs, definition, compute, balancers, network_of(tx, call, ecs, req, definition)),)
 
 
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
@@ -274,16 +276,21 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             balancers = load_balancers(req["loadBalancers"], groups)
             changes["has_targets"] = service.has_targets or bool(balancers)
         check_may_change(service, changes["deployment_strategy"], balancers)
+        network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
         is_other = definition.id != service.primary.task_definition_id or compute != now_on
+        is_other |= network != service.primary.network
         if is_other or balancers != held or req.get("forceNewDeployment"):
-            check_definition(req, definition, compute)
+            check_definition(with_network(req, network), definition, compute)
             now = ecs.clock.now()
             older = tuple(
                 msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
                 for deployment in service.deployments
             )
             balancers = placed(balancers, service, changes["deployment_strategy"])
-            changes["deployments"] = (new_deployment(ecs, definition, compute, balancers), *older)
+            changes["deployments"] = (
+                new_deployment(ecs, definition, compute, balancers, network),
+                *older,
+            )
             changes["launch_type"] = compute.launch_type
         changed = _zoned(req, msgspec.structs.replace(service, **changes))
         check_placement(compute, changed)

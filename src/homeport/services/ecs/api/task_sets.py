@@ -11,6 +11,7 @@ from homeport.services.ecs.api.access import deploying
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, ops
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import target_groups
+from homeport.services.ecs.api.networks import network_of
 from homeport.services.ecs.api.resources import new_task_set_resource, resolved_later, services_resource
 from homeport.services.ecs.api.services import find_service
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
@@ -102,7 +103,8 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
         check_task_set(req, definition, compute)
         check_room(task_sets)
         balancers = load_balancers(req.get("loadBalancers") or (), groups)
-        deployment = new_deployment(ecs, definition, compute, balancers)
+        network = network_of(tx, call, ecs, req, definition)
+        deployment = new_deployment(ecs, definition, compute, balancers, network)
         now = deployment.created_at
         task_set = TaskSet(
             service_id=service.id,

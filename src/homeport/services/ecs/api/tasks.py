@@ -20,6 +20,7 @@ from homeport.services.ecs.api.context import (
     home,
     ops,
 )
+from homeport.services.ecs.api.networks import network_of
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.api.resources import (
     definition_resource,
@@ -33,7 +34,7 @@ from homeport.services.ecs.errors import (
     InvalidParameterException,
     ServiceNotFoundException,
 )
-from homeport.services.ecs.model import Cluster, Protection, Task, TaskDefinition
+from homeport.services.ecs.model import Cluster, Protection, Task, TaskDefinition, TaskNetwork
 from homeport.services.ecs.plan.capacity_strategy import to_start
 from homeport.services.ecs.plan.compute import Compute, compute_of
 from homeport.services.ecs.plan.fargate_room import SPOT_SHORT, UNAVAILABLE
@@ -51,6 +52,7 @@ from homeport.services.ecs.plan.launch import (
     task_tags,
     task_template,
 )
+from homeport.services.ecs.plan.networks import is_awsvpc
 from homeport.services.ecs.plan.placing import shares
 from homeport.services.ecs.plan.service_request import check_constraints, check_strategy
 from homeport.services.ecs.ports import ClientToken, PlacementFailure, PlacementRequest
@@ -75,6 +77,7 @@ class _Asked:
     template: Task
     groups: Mapping[str, str]
     compute: Compute
+    network: TaskNetwork | None
 
 
 def _named(tx: Tx, call: Call, req: Request) -> tuple[Cluster, TaskDefinition, str, Mapping[str, str]]:
@@ -94,6 +97,9 @@ async def _asked(call: Call, ecs: Ecs, req: Request, *, is_placed: bool) -> _Ask
     compute = compute_of(req, cluster) if is_placed else ANYWHERE
     check_launch(req, definition, compute)
     launch = ecs.launches.of(definition, req.get("overrides"), compute)
+    network = None
+    if is_awsvpc(definition):
+        network = await ecs.store.read(lambda tx: network_of(tx, call, ecs, req, definition))
     check_constraints(tuple(req.get("placementConstraints") or ()))
     check_strategy(tuple(req.get("placementStrategy") or ()))
     template = task_template(
@@ -114,6 +120,7 @@ async def _asked(call: Call, ecs: Ecs, req: Request, *, is_placed: bool) -> _Ask
         template=template,
         groups=groups,
         compute=compute,
+        network=network,
     )
 
 
@@ -142,6 +149,7 @@ async def run_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             count=count,
             shares=shares(Counter(to_start(strategy, {}, count)) if strategy else {}, asked.groups),
             required_attributes=launch.demand.required_attributes,
+            network=asked.network,
             constraints=(*launch.demand.constraints, *(req.get("placementConstraints") or ())),
             strategy=tuple(req.get("placementStrategy") or ()),
             client_token=None
@@ -194,6 +202,7 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             demand=asked.template.demand,
             instance_uids=tuple(uids),
             required_attributes=asked.launch.demand.required_attributes,
+            network=asked.network,
         )
     )
     return {

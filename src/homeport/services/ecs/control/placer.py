@@ -22,6 +22,7 @@ from homeport.core.errors import AwsError, StaleWriteError, UnavailableError
 from homeport.core.ids import Ids, hex32
 from homeport.core.log import get_logger
 from homeport.services.ecs.control.placer_checks import asks_back, known_outcome, stale_of
+from homeport.services.ecs.control.placer_networks import add_tasks
 from homeport.services.ecs.control.placer_state import ClusterState, Plan, Waiting
 from homeport.services.ecs.control.task_roles import NoRoles, require_roles
 from homeport.services.ecs.errors import ClusterNotFoundException, ServerException
@@ -55,7 +56,7 @@ from homeport.services.ecs.plan.placing import (
     seat_on,
     together,
 )
-from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest, RoleAssumer, Share
+from homeport.services.ecs.ports import Networks, PlacementOutcome, PlacementRequest, RoleAssumer, Share
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.hosts import Reserved, reserved_room
 from homeport.services.ecs.repo.instances import InstanceRepo
@@ -74,9 +75,20 @@ FEED_LAG_MAX = timedelta(seconds=10)
 class Placer:
     """Places tasks; `run` must be running."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, roles: RoleAssumer | None = None) -> None:
-        """Without `roles` nobody can take on any: tasks that have one are refused."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        ids: Ids,
+        roles: RoleAssumer | None = None,
+        networks: Networks | None = None,
+    ) -> None:
+        """Without `roles` nobody can take on any: tasks that have one are refused.
+
+        Requests with a network need `networks`.
+        """
         self._store = store
+        self._networks = networks
         self._roles = roles or NoRoles()
         self._clock = clock
         self._ids = ids
@@ -353,9 +365,8 @@ class Placer:
                 raise stale
             if request.is_fargate and not ClusterRepo(tx).hold_active(request.cluster.id):
                 raise StaleWriteError(request.cluster.arn)
-        tasks = TaskRepo(tx)
         for plan in plans:
-            plan.added = tasks.add_all(plan.tasks)
+            plan.added = add_tasks(tx, plan, self._networks, self._clock.now())
             token = plan.waiting.request.client_token
             if token is not None and plan.tasks:
                 TokenRepo(tx).add(

@@ -29,6 +29,7 @@ from homeport.services.ecs.model.daemons import (
 )
 from homeport.services.ecs.model.fargate import FARGATE, FARGATE_PROVIDERS, FARGATE_SPOT, FLEET, names_fleet
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.model.networks import SubnetPlace, TaskInterface, TaskNetwork
 from homeport.services.ecs.model.services import (
     Alarms,
     AlarmWatch,
@@ -92,10 +93,13 @@ __all__ = [
     "ServiceEvent",
     "ServiceRevision",
     "Staging",
+    "SubnetPlace",
     "Target",
     "TargetPlace",
     "Task",
     "TaskDefinition",
+    "TaskInterface",
+    "TaskNetwork",
     "TaskSet",
     "daemon_group",
     "names_fleet",

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.networks import TaskNetwork
 from homeport.services.ecs.model.strategies import Staging
 from homeport.services.ecs.model.targets import LoadBalancer
 
@@ -28,6 +29,7 @@ class ServiceRevision(Noun, frozen=True, kw_only=True):
     platform_version: str | None = None
     strategy: tuple[Document, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
+    network: TaskNetwork | None = None
     created_at: datetime
 
     @property

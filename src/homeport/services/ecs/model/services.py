@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.networks import TaskNetwork
 from homeport.services.ecs.model.strategies import DeploymentStrategy, Staging
 from homeport.services.ecs.model.targets import LoadBalancer, TargetPlace
 
@@ -64,6 +65,8 @@ class Deployment(Noun, frozen=True, kw_only=True):
     baking_since: datetime | None = None
     """Since when nothing is left to do but to watch its alarms."""
     load_balancers: tuple[LoadBalancer, ...] = ()
+    network: TaskNetwork | None = None
+    """Where in a VPC its tasks are, if they are awsvpc."""
 
     @property
     def target_places(self) -> tuple[TargetPlace, ...]:

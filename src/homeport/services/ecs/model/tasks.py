@@ -8,6 +8,7 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.clusters import DAEMON_TASK_DEFINITION, TASK_DEFINITION
+from homeport.services.ecs.model.networks import TaskInterface
 from homeport.services.ecs.model.targets import TargetPlace
 
 
@@ -106,6 +107,8 @@ class Task(Noun, frozen=True, kw_only=True):
     protection: Protection | None = None
     target_places: tuple[TargetPlace, ...] = ()
     """Where it is registered with load balancers while it runs."""
+    interface: TaskInterface | None = None
+    """Of an awsvpc task, from its first moment on; its last status stays with the task."""
     task_role: str | None = None
     """The ARN of the role whose credentials its containers get, overrides included."""
     execution_role: str | None = None
@@ -152,6 +155,13 @@ class Task(Noun, frozen=True, kw_only=True):
         head = f"arn:aws:ecs:{self.region}:{self.account_id}"
         kind = TASK_DEFINITION if self.daemon_id is None else DAEMON_TASK_DEFINITION
         return f"{head}:{kind}/{self.family}:{self.revision}"
+
+    @property
+    def attachment_arn(self) -> str:
+        """The ARN of its network interface's attachment; empty: it has none."""
+        if self.interface is None:
+            return ""
+        return f"arn:aws:ecs:{self.region}:{self.account_id}:attachment/{self.interface.uid}"
 
     def container_arn(self, container: Container) -> str:
         """The ARN of one of its containers."""

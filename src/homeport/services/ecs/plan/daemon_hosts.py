@@ -48,9 +48,12 @@ class Wants:
 
     attributes: frozenset[str] = frozenset()
     queries: tuple[Query, ...] = ()
+    zones: frozenset[str] | None = None
 
     def met_by(self, instance: InstanceView) -> bool:
         """Whether the instance is all that."""
+        if self.zones is not None and instance.az not in self.zones:
+            return False
         facts = Facts(
             agent_connected=instance.agent_connected,
             agent_version=instance.agent_version,
@@ -71,8 +74,13 @@ def _has(instance: InstanceView, wanted: str) -> bool:
     return not equals or instance.attributes[name] == value
 
 
-def wants_of(definition: TaskDefinition, constraints: Iterable[Mapping[str, Any]]) -> Wants:
-    """What a definition, and a service's own constraints, ask of an instance."""
+def wants_of(
+    definition: TaskDefinition,
+    constraints: Iterable[Mapping[str, Any]],
+    *,
+    zones: frozenset[str] | None = None,
+) -> Wants:
+    """What a definition, and a service's own constraints and subnets (`zones`), ask of an instance."""
     demand = launch_of(definition, {}).demand
     queries = [
         compile_query(constraint["expression"])
@@ -82,6 +90,7 @@ def wants_of(definition: TaskDefinition, constraints: Iterable[Mapping[str, Any]
     return Wants(
         attributes=demand.required_attributes,
         queries=tuple(query for query in queries if not query.volatile),
+        zones=zones,
     )
 
 
@@ -89,6 +98,7 @@ def daemon_demand(service: Service, definition: TaskDefinition) -> Demand:
     """What one task of the service's primary deployment takes from its instance."""
     demand = launch_of(definition, {}).demand
     constraints = (*demand.constraints, *service.placement_constraints)
+    network = service.primary.network
     return Demand(
         cpu=demand.cpu,
         memory=demand.memory,
@@ -98,6 +108,8 @@ def daemon_demand(service: Service, definition: TaskDefinition) -> Demand:
         attributes=demand.required_attributes,
         constraints=tuple(Constraint(c["type"], c.get("expression") or "") for c in constraints),
         group=f"service:{service.name}",
+        enis=0 if network is None else 1,
+        azs=None if network is None else network.zones,
     )
 
 

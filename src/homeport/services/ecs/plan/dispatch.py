@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeport.agentproto import messages
 from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
+from homeport.services.ecs.plan.networks import interface_payload
 from homeport.services.ecs.plan.payload import TaskIdentity, render_stop, render_task
 from homeport.services.ecs.ports import RoleSession
 
@@ -36,6 +37,7 @@ def task_payload(
             account_id=task.account_id,
             region=task.region,
             log_mode=task.log_mode,
+            interfaces=interface_payload(task),
             storage_gib=task.storage_gib,
             gpu_ids={c.name: c.gpu_ids for c in task.containers if c.gpu_ids},
         ),

@@ -156,7 +156,10 @@ def as_born(task: Task) -> Task:
         task,
         version=1,
         desired_status="RUNNING",
-        last_status="PENDING",
+        last_status="PENDING" if task.interface is None else "PROVISIONING",
+        interface=None
+        if task.interface is None
+        else msgspec.structs.replace(task.interface, status="ATTACHING"),
         containers=tuple(
             msgspec.structs.replace(
                 container,

@@ -15,7 +15,8 @@ from typing import Any
 import msgspec
 
 from homeport.services.ecs.model import Container, Task
-from homeport.services.ecs.plan.failures import ContainerReport, Stop, stop_of
+from homeport.services.ecs.plan.failures import ContainerReport, Stop, StopCode, stop_of
+from homeport.services.ecs.plan.networks import attached, moved
 
 ORDER = (
     "PROVISIONING",
@@ -71,6 +72,7 @@ def apply_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
     """The task after a SubmitTaskStateChange; equal to `task` when it says nothing new."""
     if task.last_status == "STOPPED":
         return task
+    task = attached(task, report)
     changed: dict[str, Any] = {"containers": _containers(task.containers, report.get("containers") or ())}
     if task.connectivity_at is None:
         changed["connectivity_at"] = now
@@ -81,7 +83,7 @@ def apply_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
     ):
         if getattr(task, member) is None and report.get(wire) is not None:
             changed[member] = report[wire]
-    status = report.get("status")
+    status = report.get("status") or ("PENDING" if report.get("attachments") else None)
     if status and is_later(status, task.last_status):
         changed["last_status"] = status
         if status == "RUNNING":
@@ -92,6 +94,26 @@ def apply_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
     elif after.last_status == "RUNNING" and _essential_stopped(after):
         after = _doomed(after, now)
     return after
+
+
+def never_began(task: Task, reason: str, now: datetime) -> Task:
+    """A task that was placed, and for which there was nothing to begin with."""
+    return msgspec.structs.replace(
+        task,
+        desired_status="STOPPED",
+        last_status="STOPPED",
+        stop_code=StopCode.TASK_FAILED_TO_START.value,
+        stopped_reason=reason[:REASON_MAX],
+        stopping_at=now,
+        stopped_at=now,
+        containers=tuple(msgspec.structs.replace(c, last_status="STOPPED") for c in task.containers),
+    )
+
+
+def deprovisioned(task: Task) -> tuple[Task, Task]:
+    """A task that has stopped, while its interface goes, and when it is gone."""
+    going = msgspec.structs.replace(moved(task, "DETACHING"), last_status="DEPROVISIONING", stopped_at=None)
+    return going, moved(task, "DELETED")
 
 
 def _essential_stopped(task: Task) -> bool:

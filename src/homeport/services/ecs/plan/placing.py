@@ -77,6 +77,7 @@ def fleet_demand(request: PlacementRequest, share: Share | None = None) -> Deman
             memory=request.demand.memory,
             attributes=request.required_attributes,
             group=request.template.group,
+            enis=_enis(request),
         )
     return Demand(
         cpu=request.demand.cpu,
@@ -88,9 +89,22 @@ def fleet_demand(request: PlacementRequest, share: Share | None = None) -> Deman
         constraints=tuple(Constraint(c["type"], c.get("expression") or "") for c in request.constraints),
         strategy=tuple(Strategy(s["type"], s.get("field") or "") for s in request.strategy),
         group=request.template.group,
-        azs=frozenset(request.zones) if request.zones else None,
+        enis=_enis(request),
+        azs=_zones(request),
         pool="" if share is None else pool_of(share.group),
     )
+
+
+def _enis(request: PlacementRequest) -> int:
+    return 0 if request.network is None else 1
+
+
+def _zones(request: PlacementRequest) -> frozenset[str] | None:
+    """Where the tasks may be; `None`: anywhere."""
+    asked = frozenset(request.zones) if request.zones else None
+    if request.network is None:
+        return asked
+    return request.network.zones if asked is None else request.network.zones & asked
 
 
 def service_placement(
@@ -119,6 +133,7 @@ def service_placement(
         zones=zones,
         service=service,
         shares=shares,
+        network=service.primary.network if service.deployments else None,
     )
 
 
@@ -145,6 +160,7 @@ def hold(fleet: Fleet, task: Task) -> None:
         ports_tcp=task.demand.ports_tcp,
         ports_udp=task.demand.ports_udp,
         gpus=task.demand.gpus,
+        enis=0 if task.interface is None else 1,
         group=task.group,
     )
     fleet.assign(

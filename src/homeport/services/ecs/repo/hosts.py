@@ -21,7 +21,9 @@ def daemon_hosts(tx: Tx, service: Service, definition: TaskDefinition) -> tuple[
     """The instances of the service's cluster, as the service sees them with that definition."""
     instances = InstanceRepo(tx).of_cluster(service.cluster_id)
     draining = [instance.id for instance in instances if instance.status == "DRAINING"]
-    wants = wants_of(definition, service.placement_constraints)
+    network = service.primary.network
+    zones = None if network is None else network.zones
+    wants = wants_of(definition, service.placement_constraints, zones=zones)
     return hosts_of(instances, wants, {instance_id: _others(tx, instance_id) for instance_id in draining})
 
 

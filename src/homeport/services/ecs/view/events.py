@@ -9,6 +9,7 @@ from typing import Any
 
 from homeport.services.ecs.model import Service, Task
 from homeport.services.ecs.model.events import Happening
+from homeport.services.ecs.view.networks import attachments_view
 from homeport.services.ecs.view.tasks import task_view
 from homeport.services.ecs.view.wire import Wire
 
@@ -64,6 +65,7 @@ def task_told(task: Task, at: datetime) -> Wire:
     """A version of a task."""
     detail = task_view(task, include=NO_TAGS)
     del detail["tags"]
+    detail["attachments"] = attachments_view(task, kind="eni")
     return {
         "detail-type": TASK_STATE,
         "resources": [task.arn],

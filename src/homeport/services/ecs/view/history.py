@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.view.load_balancers import load_balancers_view, resolved_view
+from homeport.services.ecs.view.networks import network_view
 from homeport.services.ecs.view.strategies import stage_view, traffic_shares
 from homeport.services.ecs.view.wire import Standings, Wire, placed_by, present
 
@@ -112,6 +113,7 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         "clusterArn": f"{head}:cluster/{revision.cluster_name}",
         "taskDefinition": revision.task_definition,
         **placed_by(revision.launch_type, revision.strategy, revision.platform_version),
+        **network_view(revision.network),
         "loadBalancers": load_balancers_view(revision.load_balancers),
         "serviceRegistries": [],
         "createdAt": revision.created_at,

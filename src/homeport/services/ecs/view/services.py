@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
 from homeport.services.ecs.view.load_balancers import load_balancers_view
+from homeport.services.ecs.view.networks import network_view
 from homeport.services.ecs.view.strategies import strategy_view
 from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by
@@ -22,6 +23,7 @@ def _deployment_view(deployment: Deployment, *, desired: int, running: int, pend
         "updatedAt": deployment.updated_at,
         **placed_by(deployment.launch_type, deployment.strategy, deployment.platform_version),
         "rolloutState": deployment.rollout_state,
+        **network_view(deployment.network),
         "rolloutStateReason": deployment.rollout_state_reason,
     }
 
@@ -64,6 +66,7 @@ def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: Standings, include: Inc
         if primary[0].strategy:
             view["launchType"] = None
         view["loadBalancers"] = load_balancers_view(primary[0].load_balancers)
+        view |= network_view(primary[0].network)
     return view
 
 
@@ -129,6 +132,7 @@ def service_view(
         view |= _of_task_sets(task_sets, tasks, include)
     else:
         view["taskDefinition"] = service.primary.task_definition
+        view |= network_view(service.primary.network)
     if "TAGS" in include:
         view["tags"] = list(service.tags)
     return view

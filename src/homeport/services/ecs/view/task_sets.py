@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from homeport.services.ecs.model import TaskSet
 from homeport.services.ecs.view.load_balancers import load_balancers_view
+from homeport.services.ecs.view.networks import network_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by, present
 
 
@@ -29,6 +30,7 @@ def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> W
                 task_set.deployment.strategy,
                 task_set.deployment.platform_version,
             ),
+            **network_view(task_set.deployment.network),
             "loadBalancers": load_balancers_view(task_set.deployment.load_balancers),
             "serviceRegistries": [],
             "scale": {"value": task_set.scale, "unit": "PERCENT"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Container, Task
+from homeport.services.ecs.view.networks import attachments_view, container_interfaces
 from homeport.services.ecs.view.wire import Include, Wire, platform, present
 
 
@@ -19,7 +20,7 @@ def _container_view(task: Task, container: Container) -> Wire:
             "exitCode": container.exit_code,
             "reason": container.reason,
             "networkBindings": list(container.network_bindings),
-            "networkInterfaces": list(container.network_interfaces),
+            "networkInterfaces": container_interfaces(task),
             "healthStatus": container.health_status,
             "cpu": container.cpu,
             "memory": container.memory,
@@ -46,7 +47,7 @@ def task_view(task: Task, *, include: Include) -> Wire:
     """A task; tags only with TAGS."""
     return present(
         {
-            "attachments": [],
+            "attachments": attachments_view(task),
             "attributes": list(task.attributes),
             "availabilityZone": task.availability_zone,
             "capacityProviderName": task.capacity_provider,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +28,8 @@ class TaskIdentity:
     container_arns: Mapping[str, str] = field(default_factory=dict)
     gpu_ids: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     log_mode: str = "non-blocking"
+    interfaces: tuple[Mapping[str, Any], ...] = ()
+    """The network interfaces of an awsvpc task, as the agent protocol has them."""
     storage_gib: int | None = None
     """Of Fargate: what its containers may write where the definition does not say."""
 

@@ -47,6 +47,7 @@ def render_task(
         attachments=_storage(merged, task),
         role_credentials=role_credentials,
         execution_role_credentials=execution_role_credentials,
+        elastic_network_interfaces=tuple(dict(each) for each in task.interfaces),
         proxy_configuration=_proxy(merged.get("proxyConfiguration")),
         associations=tuple(
             Association(name=gpu, type="gpu", containers=(container,))

@@ -112,11 +112,6 @@ def _needs_endpoint(log: Document) -> bool:
 
 REFUSED_VALUES_AT_RUN: tuple[RefusedValue, ...] = (
     RefusedValue(
-        member="networkMode",
-        when=lambda mode: mode == "awsvpc",
-        what="networkMode awsvpc",
-    ),
-    RefusedValue(
         member="requiresCompatibilities",
         when=lambda required: list(required or ()) == ["MANAGED_INSTANCES"],
         what="a task definition that requires only MANAGED_INSTANCES",
