@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids, access_key_id, secret_key, unique_id
 from homeport.core.sigv4 import Credentials
+from homeport.services.ecs.manifest import FARGATE_AGENT
 from homeport.services.iam.manifest import (
     AGENT_POLICY_ARN,
     AccessKey,
@@ -25,6 +28,14 @@ from homeport.store.tx import Tx
 from homeport.store.vault import Vault, VaultError
 
 NODE_USER = "homeport-local-nodes"
+FARGATE_POLICY = "fargate"
+FARGATE_DOCUMENT = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": FARGATE_AGENT, "Resource": "*"}],
+    }
+)
+"""The local nodes' own: this machine runs Fargate's tasks, and no other agent may say that it does."""
 
 
 class Keys(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,14 +55,19 @@ async def ensure_keys(store: Store, clock: Clock, ids: Ids, vault: Vault, *, acc
     def work(tx: Tx) -> Keys:
         KeyRepo(tx).seal_open(vault)
         SessionRepo(tx).seal_open(vault)
-        if EntityRepo(tx).find(User, account_id, NODE_USER) is None:
-            user = User(
+        repo = EntityRepo(tx)
+        user = repo.find(User, account_id, NODE_USER)
+        if user is None:
+            fresh = User(
                 account_id=account_id,
                 name=NODE_USER,
                 unique_id=unique_id(ids, "AIDA"),
                 created_at=clock.now(),
             )
-            AttachmentRepo(tx).attach(EntityRepo(tx).add(user), Usage.PERMISSIONS, AGENT_POLICY_ARN, None)
+            user = repo.add(fresh)
+            AttachmentRepo(tx).attach(user, Usage.PERMISSIONS, AGENT_POLICY_ARN, None)
+        if user.inline.get(FARGATE_POLICY) != FARGATE_DOCUMENT:
+            repo.save(msgspec.structs.replace(user, inline={**user.inline, FARGATE_POLICY: FARGATE_DOCUMENT}))
         return Keys(
             root=_key(tx, clock, ids, vault, account_id, ""),
             nodes=_key(tx, clock, ids, vault, account_id, NODE_USER),

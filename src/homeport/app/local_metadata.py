@@ -72,7 +72,7 @@ class LocalMetadata:
         if node.source is not None:
             self._sources[node.instance_arn] = node.source
             self.endpoint.add(node.source)
-        if self.imds is not None:
+        if self.imds is not None and not node.settings.fargate:
             self.imds.add(node.instance_arn, self._facts(node, architecture))
 
     def remove(self, node: NodeAgent) -> None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import random  # noqa: TID251 - jitter, seeded by the injected ids
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +18,15 @@ from typing import Any, Self
 
 import aiohttp
 
+from homeport.app.fargate_node import (
+    FARGATE_INDEX,
+    FARGATE_NAME,
+    fargate_settings,
+    registered_event,
+)
 from homeport.app.local_metadata import LocalMetadata, Metadata
-from homeport.app.local_sandboxes import LocalSandboxes, open_sandboxes
-from homeport.app.node_keeper import keep_running
+from homeport.app.local_sandboxes import LocalSandboxes, kept_warm, open_sandboxes
+from homeport.app.node_keeper import keep_running, pass_on
 from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import (
     DEFAULT_CLUSTER,
@@ -140,6 +146,7 @@ class NodeHost:
                     ids=self.ids,
                     report=self._report,
                     dns=self._dns,
+                    deaf=(FARGATE_INDEX,),
                 )
             self.metadata = await self._local.serve(begun, self._sandboxes)
             try:
@@ -202,8 +209,8 @@ class NodeHost:
             mac_slot=self.metadata.slot,
             bridge_metadata=self.metadata.bridge_url,
             host_metadata=self.metadata.host_url,
-            bridge_imds=self.metadata.imds_bridge_url,
-            host_imds=self.metadata.imds_host_url,
+            bridge_imds="" if settings.fargate else self.metadata.imds_bridge_url,
+            host_imds="" if settings.fargate else self.metadata.imds_host_url,
             pause_image=self.pause_image,
             labels={INSTALLATION_LABEL: self.installation_id},
         )
@@ -234,7 +241,7 @@ class NodeHost:
                 registered.cancel()
                 return
             self._local.add(node, self.info.architecture)
-            self._report("node.registered", {"instance": node.instance_arn})
+            self._report(registered_event(node.settings), {"instance": node.instance_arn})
             try:
                 await running
             finally:
@@ -247,7 +254,7 @@ class NodeHost:
             node = make()
             async with asyncio.TaskGroup() as group:
                 running = group.create_task(self.run_node(node))
-                watching = group.create_task(_pass_on(node.registered, at_work))
+                watching = group.create_task(pass_on(node.registered, at_work))
                 await asyncio.wait([running])
                 watching.cancel()
 
@@ -304,6 +311,24 @@ class LocalNodes:
             self._stands_on(host.ground)
             for address in self._addresses:
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")
+            if self._settings.fargate:
+                group.create_task(self._run_fargate(host), name="node-fargate")
+
+    async def _run_fargate(self, host: NodeHost) -> None:
+        """The one that nobody sees: what Fargate's tasks need is there, or they find no capacity."""
+        sandboxes, cgroups = await host.sandboxes(FARGATE_INDEX), await host.cgroups(FARGATE_NAME, Limits())
+        if sandboxes is None or cgroups is None:
+            what = "networks of their own" if sandboxes is None else "limits of their own"
+            self._report("fargate.unavailable", {"error": f"tasks cannot have {what} on this machine"})
+            return
+        settings = fargate_settings(
+            host.info,
+            endpoint=self._settings.endpoint,
+            region=self._settings.region,
+            credentials=self._credentials,
+            data_dir=directory(self._settings.data_dir / "nodes" / FARGATE_NAME),
+        )
+        await self._keep(host, settings, host.drivers(cgroups, sandboxes), sandboxes)
 
     async def _run_one(self, host: NodeHost, address: InstanceAddress, count: int) -> None:
         """One slice: an equal share of the machine's CPUs and memory."""
@@ -332,6 +357,12 @@ class LocalNodes:
         )
         sandboxes = await host.sandboxes(address.index)
         drivers = host.drivers(await host.cgroups(name, limits), sandboxes)
+        await self._keep(host, settings, drivers, sandboxes)
+
+    async def _keep(
+        self, host: NodeHost, settings: NodeSettings, drivers: Drivers, sandboxes: DockerSandboxes | None
+    ) -> None:
+        """One instance's agents, for ever."""
 
         def node() -> NodeAgent:
             return NodeAgent(
@@ -344,30 +375,16 @@ class LocalNodes:
                 session=host.session,
             )
 
-        async with _kept_warm(sandboxes):
+        async with kept_warm(sandboxes):
             is_gone = False
             try:
                 await host.keep_node(node)
             except* InstanceGoneError:
                 is_gone = True
             if is_gone:  # it was deregistered: the slice begins again, as a new instance
-                log.warning("node.begins_again", instance_name=name)
+                log.warning("node.begins_again", instance_name=settings.instance_name)
                 forget_instance(settings)
                 await host.keep_node(node)
-
-
-@asynccontextmanager
-async def _kept_warm(sandboxes: DockerSandboxes | None) -> AsyncIterator[None]:
-    async with asyncio.TaskGroup() as group:
-        keeping = group.create_task(sandboxes.run()) if sandboxes is not None else None
-        yield
-        if keeping is not None:
-            keeping.cancel()
-
-
-async def _pass_on(event: asyncio.Event, other: asyncio.Event) -> None:
-    await event.wait()
-    other.set()
 
 
 def directory(path: Path) -> Path:

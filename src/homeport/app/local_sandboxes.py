@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -102,3 +103,13 @@ async def open_sandboxes(
 
 def _machines() -> Resolver:
     return machine_resolver(path.read_text() for path in _RESOLVERS if path.exists())
+
+
+@asynccontextmanager
+async def kept_warm(sandboxes: DockerSandboxes | None) -> AsyncIterator[None]:
+    """While the block runs, a few are ready to be taken."""
+    async with asyncio.TaskGroup() as group:
+        keeping = group.create_task(sandboxes.run()) if sandboxes is not None else None
+        yield
+        if keeping is not None:
+            keeping.cancel()

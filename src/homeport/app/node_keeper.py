@@ -36,3 +36,9 @@ def _is_one_of(error: Exception, kinds: tuple[type[Exception], ...]) -> bool:
     if isinstance(error, ExceptionGroup):
         return error.subgroup(kinds) is not None
     return isinstance(error, kinds)
+
+
+async def pass_on(event: asyncio.Event, other: asyncio.Event) -> None:
+    """What is heard of the one is said of the other."""
+    await event.wait()
+    other.set()

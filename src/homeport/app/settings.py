@@ -93,6 +93,8 @@ class UpSettings:
     instances: int = 1
     auto_scaling_groups: tuple[str, ...] = ()
     """The groups that the instances belong to, in turn."""
+    fargate: bool = True
+    """Whether this machine runs Fargate's tasks, too."""
     tasks_per_service: int = TASKS_PER_SERVICE
     auth: AuthMode = AuthMode.ON
     region: str = DEFAULT_REGION

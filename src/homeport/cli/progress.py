@@ -23,6 +23,8 @@ SENTENCES: Mapping[str, str] = {
     "cgroups.unavailable": "limits of whole tasks and instances are not enforced ({error})",
     "gateway.ready": "the API answers at {endpoint}",
     "node.registered": "container instance {instance} has registered",
+    "fargate.registered": "this machine runs Fargate's tasks, too",
+    "fargate.unavailable": "there is no Fargate: {error}",
     "package.fetching": "fetching Debian's {package} for the sample image (kept beside the data)",
     "image.building": "building the sample image {image}",
     "image.ready": "the sample image {image} is there",

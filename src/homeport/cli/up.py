@@ -57,6 +57,7 @@ def up(  # noqa: PLR0913 - each is an option
         list[str] | None,
         Parameter(negative="", help="A group that instances belong to; of several, each in turn."),
     ] = None,
+    fargate: Annotated[bool, Parameter(help="Run Fargate's tasks on this machine, too.")] = True,
     auth: Annotated[
         AuthMode, Parameter(help="off: believe every caller. For throwaway CI only.")
     ] = AuthMode.ON,
@@ -96,6 +97,7 @@ def up(  # noqa: PLR0913 - each is an option
     # What can be refused is refused before anything is started.
     options = {
         "host": host, "port": port, "instances": instances, "auth": auth, "region": region,
+        "fargate": fargate,
         "auto_scaling_groups": tuple(auto_scaling_group or ()),
         "account_id": account_id, "tasks_per_service": tasks_per_service,
         "log_level": environ.get("HOMEPORT_LOG_LEVEL", "warning"),
@@ -153,7 +155,7 @@ def _load_server() -> tuple[Callable[[], asyncio.AbstractEventLoop], Serve]:
 async def supervise(settings: UpSettings, view: ProgressView, serve: Serve, *, demo: bool) -> None:
     """Serve, say when it does, and bring the sample up. Signals cancel it."""
     loop, stopping = asyncio.get_running_loop(), threading.Event()
-    ready = Readiness(settings.instances)
+    ready = Readiness(settings.instances, fargate=settings.fargate)
 
     def report(event: str, fields: Mapping[str, Any]) -> None:
         view(event, fields)
@@ -179,11 +181,15 @@ def _stop(serving: asyncio.Task[None], stopping: threading.Event) -> None:
     serving.cancel()
 
 
+_IN = frozenset({"node.registered", "fargate.registered", "fargate.unavailable"})
+
+
 class Readiness:
     """Knows from events whether callers can be served: the API answers and all instances are in."""
 
-    def __init__(self, instances: int) -> None:
-        self._missing = instances
+    def __init__(self, instances: int, *, fargate: bool = False) -> None:
+        """`fargate`: a machine for Fargate's tasks comes with the instances, or says that it cannot."""
+        self._missing = instances + (fargate and instances > 0)
         self._listening = False
         self._event = asyncio.Event()
 
@@ -192,7 +198,7 @@ class Readiness:
         if self._event.is_set():
             return False
         self._listening |= event == "gateway.ready"
-        self._missing -= event == "node.registered"
+        self._missing -= event in _IN
         if self._listening and self._missing <= 0:
             self._event.set()
         return self._event.is_set()

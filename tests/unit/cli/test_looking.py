@@ -186,4 +186,8 @@ def test_it_is_ready_once_the_api_answers_and_all_instances_are_in() -> None:
     ready = Readiness(2)
     heard = ["node.registered", "image.ready", "gateway.ready", "node.registered", "node.registered"]
     assert [ready.heard(event) for event in heard] == [False, False, False, True, False]
+    with_fargate = Readiness(1, fargate=True)
+    assert not any(map(with_fargate.heard, ("gateway.ready", "node.registered")))
+    assert with_fargate.heard("fargate.unavailable")
+    assert Readiness(0, fargate=True).heard("gateway.ready")
     assert Readiness(0).heard("gateway.ready")
