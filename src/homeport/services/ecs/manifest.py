@@ -36,7 +36,7 @@ from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import FLEET, Service, Task
+from homeport.services.ecs.model import FLEET, Service, SubnetPlace, Task, TaskInterface, TaskNetwork
 from homeport.services.ecs.plan.traffic import weights_of
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
@@ -44,6 +44,9 @@ from homeport.services.ecs.ports import (
     TARGETS_CHANGED,
     AgentHello,
     AlarmStates,
+    NetworkRefusedError,
+    Networks,
+    NoInterfaceError,
     RefusedAgentError,
     RoleAssumer,
     RoleSession,
@@ -81,6 +84,9 @@ __all__ = [
     "EventPosition",
     "Explainer",
     "FleetFeed",
+    "NetworkRefusedError",
+    "Networks",
+    "NoInterfaceError",
     "Outside",
     "Placer",
     "Reaper",
@@ -90,9 +96,12 @@ __all__ = [
     "RoleSession",
     "RuleShares",
     "Service",
+    "SubnetPlace",
     "TargetController",
     "TargetGroups",
     "Task",
+    "TaskInterface",
+    "TaskNetwork",
     "TaskRepo",
     "TrafficShifter",
     "ZoneWatch",
