@@ -25,6 +25,7 @@ from tests.kit.sim_services import drama
 from tests.kit.sim_strategies import staged_drama
 from tests.kit.sim_targets import target_drama
 from tests.kit.sim_task_sets import task_set_drama
+from tests.kit.sim_traffic import traffic_drama
 from tests.sim import again
 
 WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
@@ -35,6 +36,7 @@ WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "managed-daemons": managed_drama,
     "targets": target_drama,
     "strategies": staged_drama,
+    "traffic": traffic_drama,
 }
 TOLD_EVERY = 500
 """Worlds, where there is no terminal for a progress bar."""

@@ -67,7 +67,7 @@ class ReplicaController:
         self._starts = ServiceStarts(store, clock, ids, placer, self._waits)
         self._task_sets = TaskSetSteps(store, clock, ids, placer, self._waits)
         self._daemons = DaemonWatch(placer)
-        self._stages = StageWork(store, clock, ids, outside or Outside())
+        self._stages = StageWork(store, clock, ids, outside or Outside(), self._loads)
 
     async def keys(self) -> Iterable[str]:
         """Every service that is not INACTIVE."""

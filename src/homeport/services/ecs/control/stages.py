@@ -18,10 +18,12 @@ from homeport.core.errors import AwsError
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.runtime.retry import decide_again
+from homeport.services.ecs.control.service_loads import Loaded, ServiceLoads
 from homeport.services.ecs.control.service_steps import with_events
 from homeport.services.ecs.model import HookAnswer, HookRun, Service, Staging
 from homeport.services.ecs.plan.rollout import ServicePlan
 from homeport.services.ecs.plan.rollout_endings import with_primary
+from homeport.services.ecs.plan.strategy import may_be_in_force
 from homeport.services.ecs.plan.strategy_hooks import answered, hook_event, with_runs
 from homeport.services.ecs.plan.traffic import in_force, is_still_asked, rule_shares
 from homeport.services.ecs.ports import LifecycleHookInvoker, TrafficShifter
@@ -47,11 +49,12 @@ class Outside:
 class StageWork:
     """Carries out what a plan asks of others, and notes what became of it."""
 
-    def __init__(self, store: Store, clock: Clock, ids: Ids, outside: Outside) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: Ids, outside: Outside, loads: ServiceLoads) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._outside = outside
+        self._loads = loads
 
     async def carry_out(self, service: Service, plan: ServicePlan) -> datetime | None:
         """Shift and call; when to look again, for what is not answered yet."""
@@ -64,12 +67,9 @@ class StageWork:
         staging = service.primary.staging
         if staging is None or self._outside.shifter is None:
             return None
-
-        def wanted(tx: Tx) -> bool:
-            return is_still_asked(ServiceRepo(tx).get(service.id), service)
-
+        shares, wanted = rule_shares(service, staging), partial(self._is_wanted, asked=service)
         try:
-            is_live = await self._outside.shifter.shift(service, rule_shares(service, staging), wanted)
+            is_live = await self._outside.shifter.shift(service, shares, wanted)
         except AwsError as error:
             told = f"(service {service.name}) was unable to shift traffic: {error.message}"
             await self._note(service, lambda now: now, told)
@@ -78,6 +78,13 @@ class StageWork:
             return self._clock.now() + SHIFT_LOOK
         await self._note(service, partial(in_force, asked=staging))
         return None
+
+    def _is_wanted(self, tx: Tx, *, asked: Service) -> bool:
+        """Whether the service still asks for the shares, and those who would get them can still serve."""
+        loaded = self._loads.load(tx, asked.id)
+        if not isinstance(loaded, Loaded) or not is_still_asked(loaded.snapshot.service, asked):
+            return False
+        return may_be_in_force(loaded.snapshot, self._clock.now())
 
     async def _call(self, service: Service, run: HookRun) -> None:
         staging = service.primary.staging

@@ -128,6 +128,12 @@ def _sides(snapshot: ServiceSnapshot, staging: Staging, now: datetime) -> Sides:
     )
 
 
+def may_be_in_force(snapshot: ServiceSnapshot, now: datetime) -> bool:
+    """Whether the shares that are asked for may be put in force as things are now."""
+    staging = _staging(snapshot.service)
+    return may_shift(staging, _sides(snapshot, staging, now), now)
+
+
 class _Hands:
     """What is done to the tasks at one stage."""
 
@@ -174,7 +180,7 @@ class _Hands:
 
     def _may_shift(self) -> bool:
         """Whether those that are to get traffic can serve it."""
-        is_safe = may_shift(self._staging, _sides(self._snapshot, self._staging, self._now), self._now)
+        is_safe = may_be_in_force(dataclasses.replace(self._snapshot, service=self._service), self._now)
         if not is_safe:
             self._waits.append("traffic is not shifted to a revision whose tasks are not healthy")
         return is_safe

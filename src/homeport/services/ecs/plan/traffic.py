@@ -170,9 +170,9 @@ def in_force(staging: Staging, asked: Staging) -> Staging:
     return msgspec.structs.replace(staging, live=True) if same else staging
 
 
-def is_still_asked(service: Service | None, asked: Service) -> bool:
+def is_still_asked(service: Service, asked: Service) -> bool:
     """Whether a service still wants the shares that it wanted when it was read."""
-    if service is None or not service.deployments or service.primary.id != asked.primary.id:
+    if service.status != "ACTIVE" or not service.deployments or service.primary.id != asked.primary.id:
         return False
     now, then = service.primary.staging, asked.primary.staging
     return now is not None and then is not None and _request(now) == _request(then)
