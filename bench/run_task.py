@@ -1,20 +1,25 @@
-"""RunTask until DescribeTasks shows RUNNING, against Docker's own create and start of the same image.
+"""RunTask until DescribeTasks shows RUNNING, against Docker's ways to start the same container, and Swarm's.
 
-Run as `python -m bench.run_task [--json] [--rounds 10] [--many 50]` (root, Docker Engine, busybox-static).
-In turns on one engine: a container that sleeps, on Docker's default bridge; one alone, then `--many` at once
-(Docker's from eight connections, the number at which it is fastest here).
+Run as `python -m bench.run_task [--json] [--rounds 10] [--many 50] [--no-swarm 0]` (root, Docker Engine with
+its command line, busybox-static). In turns on one engine: a container that sleeps, by `docker run -d` and by
+create and start on Docker's default bridge, as a task in bridge mode and as one in awsvpc mode; then `--many`
+at once (create and start from eight connections, the number at which it is fastest here). After each of our
+turns there is a pause, in which warm sandboxes are made again: nobody's time. Swarm does not go together
+with live-restore, so it has a daemon of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
+import re
+import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import uvloop
-from tests.kit.docker import ensure_image
+from tests.kit.docker import ensure_image, machine
+from tests.kit.dockerd import private_daemon
 
 from bench.kit import Figure, arguments, client_of, free_port, median, tell, whole_homeport
 from homeport.app.settings import environment
@@ -23,7 +28,8 @@ from homeport.node.drivers.engine_client import EngineClient
 
 CONNECTIONS = 8
 COMMAND = ["sh", "-c", "trap exit TERM; sleep 3600 & wait"]
-DEFINITION = {"family": "bench", "containerDefinitions": [{"name": "app", "memory": 16, "command": COMMAND}]}
+CONTAINER = {"name": "app", "memory": 16, "command": COMMAND}
+PAUSE_SECONDS = 1.5
 
 
 class DockerAlone:
@@ -56,11 +62,36 @@ class DockerAlone:
             await self._client.delete(f"/containers/{name}", params={"force": "true"})
 
 
-class Ours:
-    """A Homeport that runs, through its API."""
+class DockerRun:
+    """`docker run -d`, one after the other."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, image: str) -> None:
+        self._command = ("docker", "run", "-d", "--memory", "16m", image, *COMMAND)
+        self._made: list[str] = []
+
+    async def start(self, count: int) -> float:
+        """Seconds until the last of so many containers runs."""
+        started = time.perf_counter()
+        for _ in range(count):
+            process = await asyncio.create_subprocess_exec(*self._command, stdout=asyncio.subprocess.PIPE)
+            said, _ = await process.communicate()
+            self._made.append(said.decode().strip())
+        return time.perf_counter() - started
+
+    async def remove(self) -> None:
+        made, self._made = self._made, []
+        process = await asyncio.create_subprocess_exec(
+            "docker", "rm", "-f", *made, stdout=asyncio.subprocess.DEVNULL
+        )
+        await process.wait()
+
+
+class Ours:
+    """A Homeport that runs, through its API. `members`: of RunTask, besides the count."""
+
+    def __init__(self, client: Any, **members: Any) -> None:
         self._client = client
+        self._members = members
         self._arns: list[str] = []
 
     async def start(self, count: int) -> float:
@@ -68,7 +99,7 @@ class Ours:
         started = time.perf_counter()
         arns: list[str] = []
         while len(arns) < count:
-            answer = self._client.call("RunTask", taskDefinition="bench", count=min(10, count - len(arns)))
+            answer = self._client.call("RunTask", count=min(10, count - len(arns)), **self._members)
             if answer["failures"]:
                 raise RuntimeError(f"a task was not placed: {answer['failures']}")
             arns += [task["taskArn"] for task in answer["tasks"]]
@@ -92,49 +123,134 @@ class Ours:
         for arn in arns:
             self._client.call("StopTask", task=arn)
         self._wait(arns, "STOPPED")
+        await asyncio.sleep(PAUSE_SECONDS)
 
 
-async def measure(client: Any, rounds: int, many: int) -> list[Figure]:
+async def measure(client: Any, rounds: int, many: int) -> dict[str, float]:
+    """Seconds, by name."""
     engine = EngineClient(environment().get("DOCKER_HOST", "unix:///var/run/docker.sock"))
     try:
         image = await ensure_image(DockerImages(engine))
-        definition = json.loads(json.dumps(DEFINITION))
-        definition["containerDefinitions"][0]["image"] = image
-        client.call("RegisterTaskDefinition", **definition)
-        docker, ours = DockerAlone(engine, image), Ours(client)
-        single = await in_turns(docker, ours, 1, rounds)
-        group = await in_turns(docker, ours, many, max(3, rounds // 3))
+        container = {**CONTAINER, "image": image}
+        client.call("RegisterTaskDefinition", family="bridge", containerDefinitions=[container])
+        client.call(
+            "RegisterTaskDefinition", family="awsvpc", containerDefinitions=[container], networkMode="awsvpc"
+        )
+        network = {"awsvpcConfiguration": {"subnets": [first_subnet(client)]}}
+        api = DockerAlone(engine, image)
+        bridge = Ours(client, taskDefinition="bridge")
+        awsvpc = Ours(client, taskDefinition="awsvpc", networkConfiguration=network)
+        await asyncio.sleep(2 * PAUSE_SECONDS)
+        alone = {"run": DockerRun(image), "api": api, "bridge": bridge, "awsvpc": awsvpc}
+        single = await in_turns(alone, 1, rounds)
+        group = await in_turns({"api": api, "bridge": bridge, "awsvpc": awsvpc}, many, max(3, rounds // 3))
+        return single | {f"{name} many": took for name, took in group.items()}
     finally:
         await engine.close()
+
+
+def first_subnet(client: Any) -> str:
+    """Of the default VPC."""
+    form = "Action=DescribeSubnets&Version=2016-11-15"
+    _, body = client.send(client.prepared_form("ec2", form))
+    return str(re.findall(r"<subnetId>([^<]+)", body.decode())[0])
+
+
+async def in_turns(runners: dict[str, Any], count: int, rounds: int) -> dict[str, float]:
+    """Medians; the first round warms all."""
+    times: dict[str, list[float]] = {name: [] for name in runners}
+    for _ in range(rounds + 1):
+        for name, runner in runners.items():
+            times[name].append(await runner.start(count))
+            await runner.remove()
+    return {name: median(taken[1:]) for name, taken in times.items()}
+
+
+async def measure_swarm(many: int, rounds: int) -> tuple[float, float]:
+    """`service create` until all replicas run; create and start of as many on the same daemon."""
+    with tempfile.TemporaryDirectory() as folder:
+        async with private_daemon(Path(folder), live_restore=False, bridge=True) as daemon:
+            machine("ip", "-n", daemon.namespace, "link", "set", "lo", "up")
+            engine = EngineClient(daemon.socket)
+            try:
+                image = await ensure_image(DockerImages(engine))
+                at = f"127.0.0.1:{free_port()}"
+                await engine.post("/swarm/init", {"ListenAddr": at, "AdvertiseAddr": "127.0.0.1"})
+                try:
+                    runners = {"swarm": SwarmService(engine, image), "api": DockerAlone(engine, image)}
+                    times = await in_turns(runners, many, rounds)
+                finally:
+                    await engine.post("/swarm/leave", params={"force": "true"})
+            finally:
+                await engine.close()
+    return times["swarm"], times["api"]
+
+
+class SwarmService:
+    """A service of Swarm's, made and removed."""
+
+    def __init__(self, engine: EngineClient, image: str) -> None:
+        self._engine = engine
+        self._image = image
+
+    async def start(self, count: int) -> float:
+        """Seconds until so many replicas run."""
+        template = {
+            "ContainerSpec": {"Image": self._image, "Command": COMMAND},
+            "Resources": {"Limits": {"MemoryBytes": 16 << 20}},
+        }
+        body = {"Name": "bench", "TaskTemplate": template, "Mode": {"Replicated": {"Replicas": count}}}
+        started = time.perf_counter()
+        await self._engine.post("/services/create", body)
+        while await self._count("running") < count:  # noqa: ASYNC110 - as its own client does
+            await asyncio.sleep(0.02)
+        return time.perf_counter() - started
+
+    async def remove(self) -> None:
+        await self._engine.delete("/services/bench")
+        while await self._engine.get("/containers/json", params={"all": "1"}):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+
+    async def _count(self, state: str) -> int:
+        tasks = await self._engine.get("/tasks")
+        return sum(task["Status"]["State"] == state for task in tasks)
+
+
+def figures_of(times: dict[str, float], many: int) -> list[Figure]:
+    """Against Docker on the machine's own engine."""
+    rows = [
+        ("one task, bridge", "bridge", "run", "docker run -d", "<= 0.6"),
+        ("one task, awsvpc", "awsvpc", "run", "docker run -d", "<= 0.6"),
+        ("one task, bridge", "bridge", "api", "Docker API create+start", "<= 1.25"),
+        (f"{many} tasks, bridge", "bridge many", "api many", "Docker API create+start", "<= 1.25"),
+        (f"{many} tasks, awsvpc", "awsvpc many", "api many", "Docker API create+start", "<= 1.25"),
+    ]
     return [
         Figure(
-            name=name, ours=mine * 1000, unit="ms", peer="Docker API create+start", theirs=theirs * 1000,
-            target="<= 1.25",
+            name=f"RunTask -> RUNNING, {name}", ours=times[ours] * 1000, unit="ms", peer=peer,
+            theirs=times[theirs] * 1000, target=target,
         )
-        for name, (mine, theirs) in (
-            ("RunTask -> RUNNING, one task", single),
-            (f"RunTask -> RUNNING, {many} tasks", group),
-        )
+        for name, ours, theirs, peer, target in rows
     ]  # fmt: skip
 
 
-async def in_turns(docker: DockerAlone, ours: Ours, count: int, rounds: int) -> tuple[float, float]:
-    """Medians of ours and Docker's; the first round warms both."""
-    times: dict[Any, list[float]] = {docker: [], ours: []}
-    for _ in range(rounds + 1):
-        for runner in (docker, ours):
-            start: Callable[[int], Awaitable[float]] = runner.start
-            times[runner].append(await start(count))
-            await runner.remove()
-    return median(times[ours][1:]), median(times[docker][1:])
-
-
 def main() -> None:
-    options = arguments(__doc__ or "", rounds=10, many=50)
+    options = arguments(__doc__ or "", rounds=10, many=50, no_swarm=0)
     with whole_homeport(free_port()) as (data_dir, _):
         client = client_of(data_dir)
-        figures = uvloop.run(measure(client, options.rounds, options.many))
+        times = uvloop.run(measure(client, options.rounds, options.many))
         client.close()
+    figures = figures_of(times, options.many)
+    if not options.no_swarm:
+        swarm, beside = uvloop.run(measure_swarm(options.many, max(2, options.rounds // 4)))
+        peer = f"Docker Swarm's service create (create+start on its daemon: {beside * 1000:,.0f} ms)"
+        figures += [
+            Figure(
+                name=f"RunTask -> RUNNING, {options.many} tasks, {mode}", ours=times[f"{mode} many"] * 1000,
+                unit="ms", peer=peer, theirs=swarm * 1000, target="<= 0.4",
+            )
+            for mode in ("bridge", "awsvpc")
+        ]  # fmt: skip
     tell(figures, as_json=options.json)
 
 
