@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from tests.kit.rollout import NOW, deployment, service
 
 from homeport.services.ecs.errors import InvalidParameterException
-from homeport.services.ecs.model import DeploymentStrategy, LoadBalancer, Service, Staging, TargetPlace
+from homeport.services.ecs.model import (
+    DeploymentStrategy,
+    LoadBalancer,
+    Service,
+    ServiceEvent,
+    Staging,
+    TargetPlace,
+)
+from homeport.services.ecs.plan.explain_stages import traffic_remedies, traffic_told
 from homeport.services.ecs.plan.strategy_begin import begun
 from homeport.services.ecs.plan.traffic import (
     check_may_change,
@@ -188,3 +196,33 @@ def test_a_rule_must_be_the_services(given: list[dict[str, Any]], text: str) -> 
     check_rules([asked(productionListenerRule="a", testListenerRule="b")], rules)
     with pytest.raises(InvalidParameterException, match=text):
         check_rules(given, rules)
+
+
+def test_who_gets_how_much_is_explained_and_why_not_yet() -> None:
+    made, staging = staged(20.0, 100.0)
+    trouble = (
+        "(service web) was unable to shift traffic: arn:sts:role/x/y is not authorized to "
+        "perform: elasticloadbalancing:ModifyRule on resource: production"
+    )
+    event = ServiceEvent(id="1", created_at=NOW, message=trouble)
+
+    def at(staging: Staging) -> Service:
+        primary = msgspec.structs.replace(made.primary, staging=staging)
+        return msgspec.structs.replace(made, deployments=(primary, *made.deployments[1:]), events=(event,))
+
+    live = msgspec.structs.replace(staging, live=True)
+    shares = [
+        "20 % of production goes to ecs-svc/2 (group/two), 80 % to ecs-svc/1 (group/one)",
+        "100 % of test goes to ecs-svc/2 (group/two), 0 % to ecs-svc/1 (group/one)",
+    ]
+    assert (traffic_told(at(live)), traffic_remedies(at(live))) == (shares, [])
+    assert traffic_told(at(staging)) == [
+        *shares,
+        "these shares are asked for and not in force yet",
+        trouble.partition(") ")[2],
+    ]
+    (remedy,) = traffic_remedies(at(staging))
+    assert "attach-role-policy --role-name role" in remedy
+    held = traffic_told(at(msgspec.structs.replace(live, production=0.0, holds=True)))
+    assert held[0].startswith("ecs-svc/1 has no healthy task: production's traffic stays")
+    assert traffic_told(deployed(ONE)) == []

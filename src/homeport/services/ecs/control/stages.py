@@ -21,6 +21,7 @@ from homeport.runtime.retry import decide_again
 from homeport.services.ecs.control.service_loads import Loaded, ServiceLoads
 from homeport.services.ecs.control.service_steps import with_events
 from homeport.services.ecs.model import HookAnswer, HookRun, Service, Staging
+from homeport.services.ecs.plan.explain_stages import SHIFT_TROUBLE
 from homeport.services.ecs.plan.rollout import ServicePlan
 from homeport.services.ecs.plan.rollout_endings import with_primary
 from homeport.services.ecs.plan.strategy import may_be_in_force
@@ -71,7 +72,7 @@ class StageWork:
         try:
             is_live = await self._outside.shifter.shift(service, shares, wanted)
         except AwsError as error:
-            told = f"(service {service.name}) was unable to shift traffic: {error.message}"
+            told = f"(service {service.name}) {SHIFT_TROUBLE}: {error.message}"
             await self._note(service, lambda now: now, told)
             return self._clock.now() + SHIFT_PAUSE
         if not is_live:

@@ -16,7 +16,12 @@ from homeport.services.ecs.plan.explain import (
     seconds_since,
 )
 from homeport.services.ecs.plan.explain_room import Around, InstanceVerdict, exclusions, instance_verdicts
-from homeport.services.ecs.plan.explain_stages import pause_remedies, stage_told
+from homeport.services.ecs.plan.explain_stages import (
+    pause_remedies,
+    stage_told,
+    traffic_remedies,
+    traffic_told,
+)
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_types import Demand
 from homeport.services.ecs.plan.placing import pool_of
@@ -140,10 +145,10 @@ def _story(case: ServiceCase, plan: ServicePlan, now: datetime) -> _Story:
         story = _Story(f"It is steady: {numbers['healthy']} of {service.desired_count} tasks {so_far}.")
     else:
         story = _Story("It is about to settle.")
-    story.because += [*plan.waits_for, *waiting, *_past(service, primary)]
+    story.because += [*plan.waits_for, *traffic_told(service), *waiting, *_past(service, primary)]
     story.because += [one.text for one in case.obstacles]
     story.remedies += [f"Let it in: {one.command}" for one in case.obstacles if one.command]
-    story.remedies += pause_remedies(service, case.history)
+    story.remedies += [*pause_remedies(service, case.history), *traffic_remedies(service)]
     if primary.failed_tasks or primary.failed_starts or primary.rollout_state == "FAILED" or _fell(service):
         told, remedies = _failures(case.failed)
         story.because += told

@@ -7,6 +7,8 @@ from datetime import datetime
 from homeport.services.ecs.model import Service, ServiceDeployment
 from homeport.services.ecs.plan.explain import seconds_since
 
+SHIFT_TROUBLE = "was unable to shift traffic"
+
 
 def stage_told(service: Service, now: datetime) -> str | None:
     """The stage of the primary deployment, in a sentence."""
@@ -33,3 +35,63 @@ def pause_remedies(service: Service, history: tuple[ServiceDeployment, ...]) -> 
         for run in runs
         if run.status == "AWAITING_ACTION" and arns
     ]
+
+
+def traffic_told(service: Service) -> list[str]:
+    """Who gets how much of the traffic, and why that is not so yet."""
+    staging = service.primary.staging
+    if staging is None or not staging.shifts:
+        return []
+    told = [
+        _shares_told(service, "production", staging.production),
+        _shares_told(service, "test", staging.test),
+    ]
+    if staging.holds:
+        told[0] = (
+            f"{staging.blue} has no healthy task: production's traffic stays where the interrupted "
+            f"deployment left it until {staging.green} gets it"
+        )
+    if not staging.live:
+        told.append("these shares are asked for and not in force yet")
+        told += _trouble(service)[:1]
+    return told
+
+
+def _shares_told(service: Service, what: str, percent: float) -> str:
+    staging = service.primary.staging
+    assert staging is not None, "only where there is traffic to shift"
+    used = {
+        one.id: ", ".join(b.place.target_group.rpartition(":")[2] for b in one.load_balancers)
+        for one in service.deployments
+    }
+    green = f"{percent:g} % of {what} goes to {staging.green} ({used.get(staging.green, 'gone')})"
+    if not staging.blue:
+        return green
+    return f"{green}, {100 - percent:g} % to {staging.blue} ({used.get(staging.blue, 'gone')})"
+
+
+def _trouble(service: Service) -> list[str]:
+    """What was told of traffic that could not be shifted, the newest first."""
+    since = service.primary.created_at
+    told = [one.message for one in service.events if one.created_at >= since]
+    return [one.partition(") ")[2] for one in told if SHIFT_TROUBLE in one]
+
+
+def traffic_remedies(service: Service) -> list[str]:
+    """What lets ECS change the rules."""
+    staging = service.primary.staging
+    trouble = [] if staging is None or staging.live else _trouble(service)[:1]
+    roles = {
+        balancer.advanced["roleArn"]
+        for one in service.deployments
+        for balancer in one.load_balancers
+        if balancer.advanced
+    }
+    remedies = []
+    if any("is not authorized to perform" in one for one in trouble):
+        remedies = [
+            f"Let it change rules: aws iam attach-role-policy --role-name {role.rpartition('/')[2]} "
+            "--policy-arn arn:aws:iam::aws:policy/AmazonECSInfrastructureRolePolicyForLoadBalancers"
+            for role in sorted(roles)
+        ]
+    return remedies
