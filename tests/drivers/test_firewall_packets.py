@@ -5,6 +5,9 @@ Network namespaces and links of the test's own; no container is needed.
 
 from __future__ import annotations
 
+import asyncio
+import queue
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -15,9 +18,10 @@ from homeport.node.firewall.kernel import Firewall
 from homeport.node.firewall.model import Allow, Interface, Rules, State
 from homeport.node.firewall.table import whole
 from homeport.node.firewall.translate import translate
+from homeport.node.firewall.watch import watch
 from homeport.services.ec2.model import Rule
 from homeport.services.ec2.plan.effective_rules import effective_rules
-from tests.kit.packets import Flow, Machine, Wire, machine
+from tests.kit.packets import WAIT_SECONDS, Flow, Machine, Wire, inside, machine
 from tests.kit.security_groups import CLIENT, OTHER, SERVER, TRUTH, Case, RuleText
 
 pytestmark = pytest.mark.root
@@ -311,3 +315,34 @@ async def test_a_change_by_the_difference_is_obeyed_as_the_whole_is(town: Town) 
     await firewall.remove()
     await firewall.remove()
     assert town.passes("world", "task", WEB, expected=True)
+
+
+def test_a_table_that_somebody_else_changes_is_noticed(town: Town) -> None:
+    table = "homeport-firewall-watched"
+    town.machine.nft(f"add table ip {table}\n")
+    noticed: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    async def attend() -> None:
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(watch(table, lambda: noticed.put("strange")))
+            ended = asyncio.to_thread(is_over.wait)
+            await asyncio.sleep(0)  # the watcher listens from its first step on
+            noticed.put("ready")
+            await ended
+            watching.cancel()
+
+    is_over = threading.Event()
+    space = town.machine.host
+    attending = threading.Thread(target=lambda: inside(space, lambda: asyncio.run(attend())))
+    attending.start()
+    try:
+        assert noticed.get(timeout=WAIT_SECONDS) == "ready"
+        town.machine.nft("add table ip anothers\n")
+        town.machine.nft(f"add chain ip {table} a\n")
+        assert noticed.get(timeout=WAIT_SECONDS) == "strange"
+        town.machine.nft(f"delete table ip {table}\n")
+        assert noticed.get(timeout=WAIT_SECONDS) == "strange"
+        assert noticed.empty()
+    finally:
+        is_over.set()
+        attending.join()

@@ -56,6 +56,8 @@ class VpcFirewall:
         self._firewall = firewall
         self._home_range = home_range
         self._inner: Inner | None = None
+        self._is_ours = False
+        """Whether the table that is there is this process's."""
         self._queue = WorkQueue[str]()
 
     def start(self, supervisor: Supervisor) -> None:
@@ -68,11 +70,13 @@ class VpcFirewall:
         pump = FeedPump(self._store.feed.subscribe, [route])
         supervisor.start("firewall-feed", pump.run)
         supervisor.start("firewall", Runner(self, self._queue, self._clock).run)
+        if self._firewall.can_watch:
+            supervisor.start("firewall-watch", lambda: self._firewall.watch(self.doubt))
 
     def know(self, blocks: Iterable[Block] = (), host: str = "") -> None:
         """Which inner addresses are which instance's, and which this machine's own.
 
-        Until then a table that is there stays: without them it would take containers for strangers.
+        Until then the table of an earlier process stays: without them containers would be strangers.
         """
         found: dict[str, tuple[str, ...]] = defaultdict(tuple)
         for block in blocks:
@@ -88,11 +92,12 @@ class VpcFirewall:
     async def reconcile(self, key: str) -> Next:
         """Read everything, and make the table be that."""
         del key
-        if self._inner is None and await self._firewall.is_there():
+        if self._inner is None and not self._is_ours and await self._firewall.is_there():
             return Next()
         inner = self._inner or NOTHING_INNER
         state = await self._store.read(lambda tx: read_state(tx, inner, self._home_range))
         await self._firewall.apply(translate(state))
+        self._is_ours = True
         return Next()
 
 

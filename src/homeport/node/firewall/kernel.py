@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from hashlib import sha256
 
 from homeport.node.commands import CommandError
 from homeport.node.firewall.table import Table, change, whole
-from homeport.node.nft import Nft
+from homeport.node.firewall.watch import watch
+from homeport.node.nft import Nft, NftLibrary
 
 
 def table_name(homeport: str) -> str:
@@ -23,16 +25,17 @@ class Firewall:
         self._nft = nft
         self._lock = asyncio.Lock()
         self._there: Table | None = None
+        self._doubts = 0
 
     async def apply(self, table: Table) -> None:
         """Make packets obey this table, and no other from one packet to the next. Raise `CommandError`."""
         async with self._lock:
+            doubts = self._doubts
             old, self._there = self._there, None  # until it is known what came of it
-            if old is not None and await self._changed(old, table):
+            if old is None or not await self._changed(old, table):
+                await self._nft(whole(self.name, table))
+            if doubts == self._doubts:
                 self._there = table
-                return
-            await self._nft(whole(self.name, table))
-            self._there = table
 
     async def is_there(self) -> bool:
         """Whether the kernel has a table of that name, of whichever process."""
@@ -45,6 +48,16 @@ class Firewall:
     def doubt(self) -> None:
         """Somebody else changed it: the next time it is made whole."""
         self._there = None
+        self._doubts += 1
+
+    @property
+    def can_watch(self) -> bool:
+        """Whether the kernel's news tell this process's own changes from others'."""
+        return isinstance(self._nft, NftLibrary)
+
+    async def watch(self, strange: Callable[[], None]) -> None:
+        """Call `strange` whenever somebody else changed the table; until cancelled."""
+        await watch(self.name, strange)
 
     async def remove(self) -> None:
         """Nothing is left of it. Nothing there is fine, also where nobody may look. Raise `CommandError`."""
