@@ -289,7 +289,7 @@ class AgentHub:
                         cluster_arn=session.cluster_arn,
                         container_instance_arn=session.instance_arn,
                         task_arn=task.arn,
-                        task_cluster_arn=session.cluster_arn,
+                        task_cluster_arn=task.cluster_arn,
                         generated_at=int(self._clock.now().timestamp() * 1000),
                         wait_timeout_ms=WAIT_FOR_ATTACHMENT_MS,
                         elastic_network_interfaces=interface_payload(task),

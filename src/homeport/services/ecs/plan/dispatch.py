@@ -31,7 +31,7 @@ def task_payload(
             revision=task.revision,
             group=task.group,
             service_name=task.service_name or "",
-            availability_zone=instance.attribute("ecs.availability-zone") or "",
+            availability_zone=task.availability_zone or instance.attribute("ecs.availability-zone") or "",
             container_arns={c.name: task.container_arn(c) for c in task.containers},
             launch_type=task.launch_type,
             account_id=task.account_id,

@@ -308,7 +308,8 @@ def placed_task(template: Task, uid: str, seat: Seat, gpu_ids: tuple[str, ...], 
         uid=uid,
         instance_id=seat.instance_id,
         instance_uid=seat.instance_uid,
-        availability_zone=seat.availability_zone,
+        # Fargate's machines are in no zone: a task is where its subnet is.
+        availability_zone=seat.availability_zone if template.fleet_id is None else None,
         attributes=seat.attributes,
         containers=tuple(containers),
     )
