@@ -125,6 +125,24 @@ def test_a_rule_is_changed_as_often_as_it_must_be_and_keeps_what_is_not_the_serv
     assert scene.weights(scene.extra) == {blue: 100, green: 0}, "others of the rule get nothing"
 
 
+def test_a_network_balancers_listener_is_as_good_as_a_rule(scene: Scene) -> None:
+    """Source: botocore's AdvancedConfiguration, productionListenerRule."""
+    elb = scene.live.client("elbv2")
+    blue, green = (
+        group(elb, name, Protocol="TCP", Port=80)["TargetGroupArn"] for name in ("tcp-blue", "tcp-green")
+    )
+    balancer = application(elb, "net", Type="network")
+    front = listener(elb, balancer, {"TargetGroupArn": blue}, Protocol="TCP")["ListenerArn"]
+    assert dict(
+        scene.live.run(scene.traffic.forwards("000000000000", "us-east-1", [front, f"{front}0"]))
+    ) == {front: (blue,)}
+    assert scene.shift(RuleShares(rule=front, role=scene.role, shares={blue: 90.0, green: 10.0}))
+    (shown,) = elb.describe_listeners(ListenerArns=[front])["Listeners"]
+    (action,) = shown["DefaultActions"]
+    weights = {one["TargetGroupArn"]: one["Weight"] for one in action["ForwardConfig"]["TargetGroups"]}
+    assert weights == {blue: 90, green: 10}
+
+
 def test_what_nobody_wants_any_more_is_not_done(scene: Scene) -> None:
     blue, green = scene.groups
     before = scene.weights(scene.rules[1])
