@@ -235,8 +235,10 @@ def test_attributes_are_set_and_logs_are_refused_by_name(elb: Any) -> None:
 
     assert set_to(CrossZoneLoadBalancing={"Enabled": True})["CrossZoneLoadBalancing"] == {"Enabled": True}
     assert set_to(ConnectionSettings={"IdleTimeout": 3600})["CrossZoneLoadBalancing"] == {"Enabled": True}
-    mode = [{"Key": "elb.http.desyncmitigationmode", "Value": "strictest"}]
+    mode = [{"Key": "elb.http.desyncmitigationmode", "Value": "defensive"}]
     assert set_to(AdditionalAttributes=mode)["AdditionalAttributes"] == mode
+    strict = [{**mode[0], "Value": "strictest"}]
+    assert refused(lambda: set_to(AdditionalAttributes=strict)) == "InvalidConfigurationRequest"
     log = {"Enabled": True, "S3BucketName": "logs"}
     assert refused(lambda: set_to(AccessLog=log)) == "InvalidConfigurationRequest"
     assert set_to(AccessLog={"Enabled": False})["AccessLog"] == {"Enabled": False}

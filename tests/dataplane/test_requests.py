@@ -66,6 +66,21 @@ async def test_a_target_hears_who_asked_and_how(plane: DataPlane, port: int) -> 
 
 
 @pytest.mark.parametrize(
+@pytest.mark.root
+@pytest.mark.parametrize(("preserves", "host"), [(True, "shop.example.com:80"), (False, "shop.example.com")])
+async def test_a_default_port_in_the_host_header_is_preserved_or_goes(
+    plane: DataPlane, preserves: bool, host: str
+) -> None:
+    """Source: Application Load Balancer guide, "Host header preservation"."""
+    async with Upstream(name="a").serving() as a:
+        plane.serve([balancer(80, group("g", a), traffic=Traffic(preserve_host=preserves))])
+        assert await plane.until_live() == ()
+        client = Client(80)
+        assert (await client.ask("/", host="shop.example.com:80")).status == 200
+        assert a.asked[-1].header("host") == host
+        client.close()
+
+
     ("traffic", "expected"),
     [
         (Traffic(forwarded_for=ForwardedFor.PRESERVE), "1.2.3.4"),

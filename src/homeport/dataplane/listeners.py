@@ -9,6 +9,7 @@ from homeport.dataplane.matches import CLIENT_ADDRESS, needs_client_address
 from homeport.dataplane.model import (
     Alpn,
     Balancer,
+    BalancerKind,
     BindAddress,
     Listener,
     Protocol,
@@ -19,6 +20,7 @@ from homeport.dataplane.rules import Forward, Redirect
 from homeport.dataplane.types import Body, seconds, typed
 
 REQUEST_HEADERS_KIB = 64
+DEFAULT_PORTS = (80, 443)
 UDP_IDLE_SECONDS = 120
 """Source: Network Load Balancer guide, UDP flows idle timeout 120 seconds."""
 ALPN = {
@@ -190,11 +192,22 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
         },
         http_protocol_options=_http1(address),
         max_request_headers_kb=REQUEST_HEADERS_KIB,
+        **_host(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=answers.local_replies(server=listener.server_header),
         access_log=[request_counters(balancer)],
         http_filters=_request_filters(balancer, listener),
     )
+
+
+def _host(balancer: Balancer, listener: Listener) -> Body:
+    """On a default port a port in the Host header goes, unless the header is to be preserved.
+
+    Source: Application Load Balancer guide, "Host header preservation". A port that a client left out is not
+    added on other ports.
+    """
+    strips = balancer.kind is BalancerKind.APPLICATION and not balancer.traffic.preserve_host
+    return {"strip_any_host_port": True} if strips and listener.port in DEFAULT_PORTS else {}
 
 
 def _http1(address: BindAddress) -> Body:

@@ -14,7 +14,15 @@ from homeport.dataplane.clusters import cluster, cluster_name, endpoints
 from homeport.dataplane.doors import door_clusters, door_listener, door_routes, doors
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.listeners import listeners, routes_name, routing_zone
-from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, Listener, Protocol, TlsMaterial
+from homeport.dataplane.model import (
+    Balancer,
+    BalancerKind,
+    BindAddress,
+    Desync,
+    Listener,
+    Protocol,
+    TlsMaterial,
+)
 from homeport.dataplane.routes import Place, in_order, route_configuration
 from homeport.dataplane.rules import Forward
 from homeport.dataplane.types import Body, digest
@@ -135,6 +143,8 @@ def _routes(balancer: Balancer, listener: Listener, address: BindAddress) -> Bod
 
 
 def _check(balancer: Balancer, groups: frozenset[str]) -> None:
+    if balancer.traffic.desync is not Desync.DEFENSIVE:
+        raise UntranslatableError("what two servers could read in two ways is always refused (defensive)")
     ports: set[tuple[int, bool]] = set()
     for listener in balancer.listeners:
         if listener.protocol not in _SPOKEN[balancer.kind]:

@@ -179,12 +179,6 @@ class TooManyLoadBalancers(AwsError):
     code = "TooManyLoadBalancers"
 
 
-class TooManyRegistrationsForTargetId(AwsError):
-    """A quota."""
-
-    code = "TooManyRegistrationsForTargetId"
-
-
 class TooManyRules(AwsError):
     """A quota."""
 
