@@ -78,7 +78,7 @@ async def test_two_hundred_sandboxes_leave_nothing(here: Stage) -> None:
                 workers.create_task(work())
         keeping.cancel()
     assert most > 0
-    assert len(here.seen) == MANY, "each was looked at while it was there"
+    assert AT_ONCE < len(here.seen) < MANY, "holders held one sandbox after the other"
     assert await driver.names() == ()
     await _without_warm(here)
     assert await here.traces() == []

@@ -300,6 +300,8 @@ class SandboxSpec:
     `name` is the holder's, chosen beforehand. Without `interface` it gets an inner address of the driver's
     choice, and ports of it are published at the instance's. `hostname`: "" leaves it to the driver.
     `extra_hosts` are (name, address). Empty `dns` and `dns_search`: the interface's, else the driver's own.
+    `labels` and `cgroup_parent` may be left out: a holder may serve one task after the other.
+    `holds_more`: containers join its PID or IPC namespace, too, so that it must be nobody worth attacking.
     """
 
     name: str
@@ -312,6 +314,7 @@ class SandboxSpec:
     dns_options: tuple[str, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     cgroup_parent: str | None = None
+    holds_more: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ def render_sandbox(
             dns_options=_first(host.get("DnsOptions") for _, host in bodies),
             labels=labels,
             cgroup_parent=cgroup_parent,
+            holds_more="task" in {task.pid_mode, task.ipc_mode},
         )
     config, host = _bodies(container)
     hosts = [_host(container, entry) for entry in host.get("ExtraHosts") or ()]

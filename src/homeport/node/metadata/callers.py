@@ -107,11 +107,15 @@ class DockerCallers:
 
 
 def _in_sandbox(listed: list[dict[str, Any]], sandbox: str) -> Caller | None:
-    """A container in that sandbox's network: all that are in one are of one task."""
+    """The newest container in that sandbox's network: all that are in one at a time are of one task.
+
+    Older ones have ended, in a sandbox that the same container held before.
+    """
     holders = [each["Id"] for each in listed if (each.get("Labels") or {}).get(SANDBOX_LABEL) == sandbox]
     joined = {f"container:{holder}" for holder in holders}
-    inside = (each for each in listed if (each.get("HostConfig") or {}).get("NetworkMode") in joined)
-    return next((caller for each in inside if (caller := _caller(each.get("Labels")))), None)
+    inside = [each for each in listed if (each.get("HostConfig") or {}).get("NetworkMode") in joined]
+    newest = max(inside, key=lambda each: int(each.get("Created") or 0), default=None)
+    return None if newest is None else _caller(newest.get("Labels"))
 
 
 def _addresses(container: Mapping[str, Any]) -> Iterator[str]:

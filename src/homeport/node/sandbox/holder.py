@@ -65,13 +65,16 @@ class Holders:
         *,
         veth: str,
         hostname: str,
-        labels: Mapping[str, str] | None = None,
         cgroup_parent: str | None = None,
+        leaves: bool = True,
     ) -> None:
-        """Create it; a container of that name is left as it is. Raise `DriverError`."""
+        """Create it; a container of that name is left as it is. Raise `DriverError`.
+
+        `leaves`: it may make its namespaces itself, for which it has a privilege.
+        """
         host: dict[str, Any] = {"NetworkMode": "none", "IpcMode": "shareable", "CpuShares": 2}
         program = "/pause"
-        if self.can_leave:
+        if self.can_leave and leaves:
             program = SANDBOX_PROGRAM
             host |= {"NetworkMode": "host", "CapDrop": ["ALL"], "CapAdd": ["SYS_ADMIN"]}
         if cgroup_parent is not None:
@@ -82,7 +85,7 @@ class Holders:
             "Entrypoint": [program],
             "Hostname": hostname,
             "StopSignal": "SIGKILL",
-            "Labels": {**(labels or {}), **self._labels, SANDBOX_LABEL: veth},
+            "Labels": {**self._labels, SANDBOX_LABEL: veth},
             "HostConfig": host,
         }
         with agent.transition(agent.CREATE, "created", _CREATE_SECONDS):
