@@ -336,7 +336,7 @@ async def test_a_holder_whose_task_is_over_holds_the_next_sandbox(here: Stage) -
         assert await driver.names() == ()
         assert eni(here).address not in machine("ip", "route"), "others may have its address at once"
         async with asyncio.timeout(PATIENCE):
-            while not here.veths():  # noqa: ASYNC110 - the kernel tells nobody
+            while not driver.in_stock:  # noqa: ASYNC110 - nobody else needs to be told
                 await asyncio.sleep(0.01)
         keeping.cancel()
     again = await driver.ensure(web(here))

@@ -45,6 +45,11 @@ class DockerSandboxes:
         self._adopting = asyncio.Lock()
         self._adopted = False
 
+    @property
+    def in_stock(self) -> int:
+        """How many are ready for tasks to come."""
+        return self._stock.ready
+
     async def ensure(self, spec: SandboxSpec) -> Sandbox:
         """As the protocol says."""
         await self.adopt()

@@ -1,8 +1,8 @@
 """Holders in stock, with a whole sandbox each, so that a task need not wait for one.
 
 A few are always there. One whose task is over takes new namespaces and comes into stock again, for a while:
-where tasks come and go, sandboxes are always ready. One coroutine makes them and makes them anew; new ones only
-while nobody waits for a start.
+where tasks come and go, sandboxes are always ready. One coroutine makes them and makes them anew; new ones
+only while nobody waits for a start.
 """
 
 from __future__ import annotations
@@ -35,6 +35,11 @@ class Stock:
         self._runs = False
         ground, index = builder.ground, builder.settings.index
         self._prefix = f"homeport-warm-{layout.short_id(ground.homeport)}-{index:x}-"
+
+    @property
+    def ready(self) -> int:
+        """How many can be taken."""
+        return len(self._ready)
 
     def has(self, name: str) -> bool:
         """Whether a holder of that name is in stock, or was meant to be."""
