@@ -343,6 +343,12 @@ def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
         found = await plane.explainer.explain(call.account_id, call.region, query.get("arn", ""))
         return msgspec.json.encode(found)
 
+    spot = ecs.SpotInterruptions(plane.store, plane.clock)
+
+    async def spot_interrupt(call: Call, query: Mapping[str, str]) -> bytes:
+        found = await spot.interrupt(call.account_id, call.region, query.get("arn", ""))
+        return msgspec.json.encode(found)
+
     bus = ecs.EventBus(plane.store)
 
     async def events(call: Call, query: Mapping[str, str]) -> bytes:
@@ -368,6 +374,7 @@ def build_pages(plane: ControlPlane) -> dict[str, OwnPage]:
         return msgspec.json.encode({"ports": {str(port): why for port, why in ports.items()}})
 
     return {
+        "spot-interrupt": OwnPage(action="homeport:InterruptSpotTask", read=spot_interrupt),
         "explain": OwnPage(action="homeport:Explain", read=explain),
         "events": OwnPage(action="homeport:ReadEvents", read=events),
         "loopback": OwnPage(action="homeport:ReadLoopback", read=loopback),

@@ -35,6 +35,10 @@ COMMANDS = {
         "homeport.cli.explain:explain",
         "Say why a task, service or deployment is as it is, a request denied.",
     ),
+    "spot-interrupt": (
+        "homeport.cli.spot:spot_interrupt",
+        "Give a task on FARGATE_SPOT the notice that its capacity is taken away.",
+    ),
     "doctor": ("homeport.cli.doctor:doctor", "Say what this machine lacks and how to get it."),
     "agent": ("homeport.cli.agent:agent", "Make this machine a node of a Homeport elsewhere."),
     "node": ("homeport.cli.node:app", "Let other machines join."),

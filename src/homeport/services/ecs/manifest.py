@@ -33,6 +33,7 @@ from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
 from homeport.services.ecs.control.replicas import ReplicaController
 from homeport.services.ecs.control.stages import Outside
+from homeport.services.ecs.control.spot import SpotInterruptions
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
@@ -96,6 +97,8 @@ __all__ = [
     "RoleSession",
     "RuleShares",
     "Service",
+    "ServiceRegistries",
+    "SpotInterruptions",
     "SubnetPlace",
     "TargetController",
     "TargetGroups",

@@ -12,6 +12,9 @@ from homeport.services.ecs.model.networks import TaskInterface
 from homeport.services.ecs.model.targets import TargetPlace
 
 
+_STOPS_AT_ONCE = ("EssentialContainerExited", "TerminationNotice")
+
+
 class Container(Noun, frozen=True, kw_only=True):
     """A container of a task, as last reported. `was_running`: a RUNNING report was seen."""
 
@@ -135,10 +138,11 @@ class Task(Noun, frozen=True, kw_only=True):
     def is_held(self) -> bool:
         """Whether it is to stop and its agent must not hear of that yet: its targets are deregistered first.
 
-        One that crashed has nothing to hold: its agent stops the rest of it by itself.
+        One that crashed has nothing to hold: its agent stops the rest of it by itself. One on Spot has no
+        time: its containers are told at once that they have two minutes.
         """
         runs = self.last_status in ("ACTIVATING", "RUNNING", "DEACTIVATING")
-        stops = self.desired_status == "STOPPED" and self.stop_code != "EssentialContainerExited"
+        stops = self.desired_status == "STOPPED" and self.stop_code not in _STOPS_AT_ONCE
         return bool(self.target_places) and runs and stops
 
     @property

@@ -31,6 +31,8 @@ ORDER = (
 _RANK = {status: rank for rank, status in enumerate(ORDER)}
 _CONTAINER_RANK = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 REASON_MAX = 1024
+SPOT_REASON = "Your Spot Task was interrupted."
+SPOT_CODES = (StopCode.TERMINATION_NOTICE, StopCode.SPOT_INTERRUPTION)
 
 
 def is_later(new: str, old: str) -> bool:
@@ -94,6 +96,22 @@ def apply_report(task: Task, report: Mapping[str, Any], now: datetime) -> Task:
     elif after.last_status == "RUNNING" and _essential_stopped(after):
         after = _doomed(after, now)
     return after
+
+
+def noticed(task: Task, now: datetime) -> Task | None:
+    """A task on Spot that is given notice; `None`: it ends already, for another reason.
+
+    Source of code and reason: developer guide, "Stopped tasks error codes", and its Spot notices.
+    """
+    if task.desired_status == "STOPPED":
+        return task if task.stop_code in SPOT_CODES else None
+    return msgspec.structs.replace(
+        task,
+        desired_status="STOPPED",
+        stop_code=StopCode.TERMINATION_NOTICE.value,
+        stopped_reason=SPOT_REASON,
+        stopping_at=now,
+    )
 
 
 def never_began(task: Task, reason: str, now: datetime) -> Task:
@@ -163,6 +181,8 @@ def _stopped(task: Task, *, reason: str, now: datetime) -> Task:
     }
     if task.started_at is not None and task.execution_stopped_at is None:
         changed["execution_stopped_at"] = now
+    if task.stop_code == StopCode.TERMINATION_NOTICE:
+        changed["stop_code"] = StopCode.SPOT_INTERRUPTION.value
     if task.stop_code is None:
         stop = _stop_of(task, reason=reason)
         changed["stop_code"], changed["stopped_reason"] = stop.code.value, stop.reason

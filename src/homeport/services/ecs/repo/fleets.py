@@ -12,6 +12,12 @@ from homeport.store.tx import Tx
 
 def task_of_fleet(tx: Tx, home: Home, reference: str, fleet_id: int) -> Task | None:
     """The task of that ARN, if it is on one of the fleet's machines."""
+    task = task_named(tx, home, reference)
+    return task if task is not None and task.fleet_id == fleet_id else None
+
+
+def task_named(tx: Tx, home: Home, reference: str) -> Task | None:
+    """The task of that ARN, of whatever cluster of the account and region."""
     try:
         arn = parse_arn(reference)
     except MalformedArnError:
@@ -21,5 +27,4 @@ def task_of_fleet(tx: Tx, home: Home, reference: str, fleet_id: int) -> Task | N
     if kind != "task" or (arn.account_id, arn.region) != (home.account_id, home.region) or not is_uid(uid):
         return None
     cluster = ClusterRepo(tx).find(home.account_id, home.region, cluster_name)
-    task = None if cluster is None else TaskRepo(tx).find(cluster.id, uid)
-    return task if task is not None and task.fleet_id == fleet_id else None
+    return None if cluster is None else TaskRepo(tx).find(cluster.id, uid)
