@@ -86,6 +86,7 @@ class World:
     """Token -> RunTask's members, of calls that nobody has acknowledged."""
     told: dict[str, tuple[str, ...]] = field(default_factory=dict)
     stopped: set[str] = field(default_factory=set)
+    subnets: list[str] = field(default_factory=list)
     service_made: bool = False
     deaths: int = 0
 
@@ -112,14 +113,16 @@ class World:
 
     def _bring_up(self, live: Live) -> None:
         if not self.nodes:
-            self.nodes = [live.add_node(), live.add_node()]
+            self.nodes = [live.add_node(networks=True), live.add_node(networks=True)]
             define(live.client("ecs"))
+            found = live.client("ec2").describe_subnets()["Subnets"]
+            self.subnets = [one["SubnetId"] for one in found]
             return
         for number, node in enumerate(self.nodes):
             settings = replace(node.settings, endpoint_url=live.endpoint, credentials=live.keys.nodes)
 
             async def again(node: Node = node, settings: Any = settings) -> Node:
-                fresh = live._start(node.machine, settings, node.disk)
+                fresh = live._start(node.machine, settings, node.disk, node.drivers, node.sandboxes)
                 live.nodes.append(fresh)
                 await live._connected(fresh)
                 return fresh
@@ -136,6 +139,9 @@ def define(ecs: Any) -> None:
         ("web", {"cpu": 1}),
     ):
         ecs.register_task_definition(family=family, containerDefinitions=[{**common, **extra}])
+    ecs.register_task_definition(
+        family="eni", networkMode="awsvpc", containerDefinitions=[{**common, "cpu": 4096 // SLOTS}]
+    )
 
 
 class Life:
@@ -144,7 +150,7 @@ class Life:
     def __init__(self, world: World, live: Live, store: MortalStore) -> None:
         self.world = world
         self.store = store
-        self.ecs = live.client("ecs")
+        self.ecs, self.ec2 = live.client("ecs"), live.client("ec2")
 
     def call_all(self) -> None:
         work: list[Callable[[], None]] = [self.make_service]
@@ -170,7 +176,11 @@ class Life:
 
     def run_task(self, token: str) -> None:
         world = self.world
-        answer = self.ecs.run_task(**world.to_do[token], clientToken=token, startedBy=token)
+        asked = world.to_do[token]
+        if asked["taskDefinition"] == "eni":
+            network = {"awsvpcConfiguration": {"subnets": world.subnets}}
+            asked = {**asked, "networkConfiguration": network}
+        answer = self.ecs.run_task(**asked, clientToken=token, startedBy=token)
         arns = tuple(task["taskArn"] for task in answer["tasks"])
         world.told[token] = arns
         del world.to_do[token]
@@ -228,8 +238,8 @@ class Life:
 def new_calls(dice: random.Random, life: int) -> dict[str, dict[str, Any]]:
     calls = {}
     for number in range(CALLS):
-        family = dice.choice(("small", "small", "port", "ends"))
-        stop = family == "small" and dice.random() < 0.3
+        family = dice.choice(("small", "eni", "eni", "port", "ends"))
+        stop = family in ("small", "eni") and dice.random() < 0.3
         calls[f"call-{life}-{number:02}{'-stop' if stop else ''}"] = {
             "taskDefinition": family,
             "count": 1 if stop else dice.choice((1, 1, 2, 5)),
@@ -255,6 +265,7 @@ def check(world: World, life: Life) -> None:
     check_tokens(world, tasks)
     check_room(life.ecs, tasks)
     check_machines(world, tasks)
+    check_interfaces(world, life.ec2, tasks)
 
 
 def check_tokens(world: World, tasks: dict[str, Any]) -> None:
@@ -309,3 +320,21 @@ def check_machines(world: World, tasks: dict[str, Any]) -> None:
         assert max(Counter(name for what, name in node.machine.history if what == "start").values()) == 1
     assert set(starts) <= set(tasks), "a container without a task"
     assert running == {arn for arn, task in tasks.items() if task["lastStatus"] == "RUNNING"}
+
+
+def check_interfaces(world: World, ec2: Any, tasks: dict[str, Any]) -> None:
+    """EC2 has the interfaces of the live tasks, and the machines have networks with their addresses."""
+    held = {}
+    for task in tasks.values():
+        for attachment in task["attachments"]:
+            details = {one["name"]: one["value"] for one in attachment["details"]}
+            if task["lastStatus"] != "STOPPED":
+                held[details["networkInterfaceId"]] = details["privateIPv4Address"]
+    found = ec2.describe_network_interfaces(Filters=[{"Name": "requester-id", "Values": ["amazon-ecs"]}])
+    assert {one["NetworkInterfaceId"]: one["PrivateIpAddress"] for one in found["NetworkInterfaces"]} == held
+    there = []
+    for node in world.nodes:
+        assert node.sandboxes is not None
+        assert node.sandboxes.violations == []
+        there += [one.address for one in node.sandboxes.namespaces.values() if one.spec.interface]
+    assert sorted(there) == sorted(held.values())
