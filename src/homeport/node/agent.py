@@ -44,6 +44,7 @@ from homeport.node.registration import (
 from homeport.node.render import RenderContext
 from homeport.node.reporter import Reporter, send_with
 from homeport.node.responders.dispatch import Responders
+from homeport.node.resume import clear_networks
 from homeport.node.settings import NodeSettings
 from homeport.node.sockets import AgentLink, Endpoints
 from homeport.node.source import EngineSource
@@ -155,6 +156,8 @@ class NodeAgent:
         async with AsyncExitStack() as stack:
             api = self._api or await self._aws(stack)
             self._api = api
+            if not saved.arn:
+                await clear_networks(self._drivers)
             arn = saved.arn or await self._register(api, info, "")
             journal.save_instance(msgspec.structs.replace(saved, arn=arn, cluster=self.settings.cluster))
             await journal.sync()

@@ -6,6 +6,7 @@ means its real exit code, running is left alone. What had not been started yet g
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from homeport.core.log import get_logger
 from homeport.node.admission import Admission, claim_of
 from homeport.node.hostports import HostPorts
 from homeport.node.model import Desired, Preparation, TaskRules, TaskStatus
-from homeport.node.ports import DriverError
+from homeport.node.ports import DriverError, Drivers, DriverUnavailableError
 from homeport.node.progress import task_status
 from homeport.node.rules import MalformedTaskError, task_rules
 from homeport.node.settings import NodeSettings
@@ -23,6 +24,7 @@ from homeport.node.steps.cleanup import remove_orphans
 from homeport.node.steps.tools import Tools
 
 log = get_logger("node.resume")
+NETWORKS_AGAIN_SECONDS = 1.0
 
 
 def rules_of(task: Task, settings: NodeSettings, *, sandboxed: bool) -> TaskRules:
@@ -74,3 +76,22 @@ async def clean_orphans(tools: Tools, owner: str, known: Collection[str]) -> Non
     else:
         if removed:
             log.info("orphans.removed", containers=removed)
+
+
+async def clear_networks(drivers: Drivers) -> None:
+    """Before a node becomes a new instance: networks that an earlier one left here go, whoever is in them.
+
+    Nobody knows those tasks any more, and with the new instance their addresses may be given to others.
+    """
+    if drivers.sandboxes is None:
+        return
+    while True:
+        try:
+            for name in await drivers.sandboxes.names():
+                await drivers.sandboxes.remove(name)
+                log.info("network.left_behind", sandbox=name)
+        except (DriverError, DriverUnavailableError) as error:
+            log.warning("networks.stay", error=str(error))
+        else:
+            return
+        await asyncio.sleep(NETWORKS_AGAIN_SECONDS)

@@ -340,3 +340,26 @@ async def test_half_a_network_of_a_killed_agent_goes_before_its_task_is_said_to_
         await world.plane.until(wanted.arn, "STOPPED")
     assert left == []
     assert not sandboxes.namespaces
+
+
+async def test_a_new_instance_begins_without_the_networks_of_the_one_before(world: World) -> None:
+    """The control plane gives their addresses to others once it has registered."""
+    drivers, sandboxes = with_sandboxes(world.machine)
+    wanted = vpc_task("a", container("app", "exit", "0"))
+    async with world.node(drivers=drivers):
+        world.plane.run_task(vpc_task("b", address="10.99.0.21"))
+        await world.plane.until(vpc_task("b").arn, "RUNNING")
+    world.disk.data = b""
+    for each in world.machine.containers.values():
+        world.machine.end(each, 137)
+    left: list[int] = []
+    world.plane.answers["RegisterContainerInstance"] = lambda request: (
+        left.append(len(sandboxes.namespaces))
+        or {"containerInstance": {"containerInstanceArn": "arn:new", "attributes": request["attributes"]}}
+    )
+    world.plane.tasks.clear()
+    async with world.node(drivers=drivers):
+        world.plane.run_task(wanted)
+        await world.plane.until(wanted.arn, "STOPPED")
+    assert left == [0]
+    assert sandboxes.violations == []
