@@ -46,6 +46,7 @@ class ControlPlane:
     services: tuple[MountedService, ...]
     targets: ecs.TargetController | None = None
     alarms: ecs.AlarmController | None = None
+    registries: ecs.RegistryController | None = None
     balancers: elbv2.BalancerController | None = None
     classic: elb.ClassicController | None = None
     carrier: Carrier | None = None
@@ -60,6 +61,7 @@ class ControlPlane:
                 "zones",
                 "targets",
                 "alarms",
+                "registries",
                 "balancers",
                 "classic",
             )
@@ -84,6 +86,9 @@ class ControlPlane:
             runners["targets"] = targets
         if self.alarms is not None:
             runners["alarms"] = Runner(self.alarms, self.queues["alarms"], self.clock)
+        if self.registries is not None:
+            queue = self.queues["registries"]
+            runners["registries"] = Runner(self.registries, queue, self.clock, workers=REPLICA_WORKERS)
         if self.balancers is not None and self.classic is not None and self.carrier is not None:
             news = HealthNews(self.balancers, self.classic)
             runners["classic"] = Runner(self.classic, self.queues["classic"], self.clock)
@@ -129,6 +134,13 @@ class ControlPlane:
                 queue=self.queues["targets"],
                 list_keys=self.targets.keys,
                 keys_of=self.targets.keys_of,
+            )
+        if self.registries is not None:
+            yield Route(
+                kinds=frozenset({"ecs.service"}),
+                queue=self.queues["registries"],
+                list_keys=self.registries.keys,
+                keys_of=self.registries.keys_of,
             )
         if self.alarms is not None:
             yield Route(

@@ -20,11 +20,12 @@ from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
 from homeport.app.principals import IamRoles
 from homeport.app.role_sessions import TaskRoleSessions
 from homeport.app.service_paths import ServicePaths
+from homeport.app.service_registries import CloudMapRegistries
 from homeport.app.service_targets import ServiceTargets
 from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.settings import TASKS_PER_SERVICE
-from homeport.app.vpc_names import Ec2Vpcs
 from homeport.app.task_networks import TaskNetworks
+from homeport.app.vpc_names import Ec2Vpcs
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError
@@ -194,6 +195,14 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
     if carrier is not None and target_groups is None:
         target_groups = ServiceTargets(elbv2.Registrar(balancing))
         shifter = ServiceTraffic(elbv2.Forwarding(balancing), InfrastructureRoles(service_roles, clock))
+    names = servicediscovery.ServiceDiscovery(
+        store=store,
+        clock=clock,
+        ids=ids,
+        pages=pages,
+        vpcs=Ec2Vpcs(store) if isinstance(ground, NetworkGround) else None,
+    )
+    registries = CloudMapRegistries(servicediscovery.Registrar(names), store)
     contexts: dict[str, Any] = {
         "acm": certificates,
         "ec2": ec2.Ec2(
@@ -214,6 +223,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
             target_groups=target_groups,
             shifter=shifter,
             alarms=alarms,
+            registries=registries,
             networks=networks,
             no_networks=ground.why if isinstance(ground, NoGround) else "",
         ),
@@ -222,13 +232,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         "secretsmanager": secretsmanager.SecretsManager(
             store=store, clock=clock, ids=ids, pages=pages, vault=vault
         ),
-        "servicediscovery": servicediscovery.ServiceDiscovery(
-            store=store,
-            clock=clock,
-            ids=ids,
-            pages=pages,
-            vpcs=Ec2Vpcs(store) if isinstance(ground, NetworkGround) else None,
-        ),
+        "servicediscovery": names,
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
         "sts": sessions,
     }
@@ -263,6 +267,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         service_roles=service_roles,
         explainer=ecs.Explainer(store, clock, roles=roles, paths=ServicePaths()),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
+        registries=ecs.RegistryController(store, registries),
         balancers=balancers,
         classic=classic,
         carrier=carrier,

@@ -31,9 +31,10 @@ from homeport.services.ecs.control.fleet_feed import FleetFeed
 from homeport.services.ecs.control.managed_daemons import DaemonController
 from homeport.services.ecs.control.placer import Placer
 from homeport.services.ecs.control.reaper import Reaper
+from homeport.services.ecs.control.registries import RegistryController
 from homeport.services.ecs.control.replicas import ReplicaController
-from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.spot import SpotInterruptions
+from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
@@ -49,9 +50,13 @@ from homeport.services.ecs.ports import (
     Networks,
     NoInterfaceError,
     RefusedAgentError,
+    RegistryFacts,
+    RegistryInstance,
+    RegistryRefusedError,
     RoleAssumer,
     RoleSession,
     RuleShares,
+    ServiceRegistries,
     TargetGroups,
     TrafficShifter,
 )
@@ -92,6 +97,10 @@ __all__ = [
     "Placer",
     "Reaper",
     "RefusedAgentError",
+    "RegistryController",
+    "RegistryFacts",
+    "RegistryInstance",
+    "RegistryRefusedError",
     "ReplicaController",
     "RoleAssumer",
     "RoleSession",

@@ -430,6 +430,66 @@ class TrafficShifter(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryFacts:
+    """What a service must know of a registry; without record types only API calls find what is in it."""
+
+    record_types: tuple[str, ...]
+    custom_health: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegistryInstance:
+    """A task in a registry, as the registry knows it."""
+
+    attributes: Mapping[str, str]
+    healthy: bool
+
+
+class RegistryRefusedError(Exception):
+    """A registry does not take a task (a quota, other settings than when it was looked up)."""
+
+
+class ServiceRegistries(Protocol):
+    """Cloud Map as ECS uses it: tasks are instances, by their ids. Every call may be repeated.
+
+    What is registered carries the names of its cluster and service, by which its owner finds it.
+    """
+
+    async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, RegistryFacts]:
+        """Those of the registries that exist."""
+        ...
+
+    async def registered(self, arn: str, owner: tuple[str, str]) -> Mapping[str, RegistryInstance]:
+        """The tasks of a cluster's service in a registry; none in one that does not exist."""
+        ...
+
+    async def all_registered(self) -> Collection[tuple[str, str]]:
+        """Every task in every registry, as the registry's ARN and the task's id."""
+        ...
+
+    async def register(
+        self, arn: str, uid: str, attributes: Mapping[str, str], *, still: Callable[[Tx], bool]
+    ) -> None:
+        """Register a task, if it is `still` to be found: that is asked in the transaction that does it.
+
+        Raise `RegistryRefusedError`.
+        """
+        ...
+
+    async def report(self, arn: str, uid: str, *, healthy: bool) -> None:
+        """Tell how a task is. One that is not there does not matter."""
+        ...
+
+    async def deregister(self, arn: str, uid: str) -> None:
+        """Take a task out. One that is not there does not matter."""
+        ...
+
+    async def addresses(self, account_id: str, region: str, ids: Collection[str]) -> Mapping[str, str]:
+        """Where EC2 instances are, by their ids; nobody knows of those that are missing."""
+        ...
+
+
 class LifecycleHookInvoker(Protocol):
     """Calls the functions of deployment lifecycle hooks."""
 

@@ -11,6 +11,7 @@ from homeport.services.servicediscovery.api import (  # noqa: F401  register the
 )
 from homeport.services.servicediscovery.api.context import ServiceDiscovery, ops
 from homeport.services.servicediscovery.api.facts import Facts
+from homeport.services.servicediscovery.api.registrar import Registrar
 from homeport.services.servicediscovery.model import Namespace, Service
 from homeport.services.servicediscovery.plan.instances import NameRecords, name_records
 from homeport.services.servicediscovery.ports import Vpcs
@@ -36,6 +37,7 @@ __all__ = [
     "SERVICE_CHANGED",
     "NameRecords",
     "Namespace",
+    "Registrar",
     "Service",
     "ServiceDiscovery",
     "Vpcs",

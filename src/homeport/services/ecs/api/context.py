@@ -17,7 +17,14 @@ from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import Cluster, TaskDefinition, names_fleet
 from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, cluster_name
 from homeport.services.ecs.plan.launch import Launches
-from homeport.services.ecs.ports import AlarmStates, Networks, TargetGroups, TaskPlacer, TrafficShifter
+from homeport.services.ecs.ports import (
+    AlarmStates,
+    Networks,
+    ServiceRegistries,
+    TargetGroups,
+    TaskPlacer,
+    TrafficShifter,
+)
 from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.base import Store
@@ -46,6 +53,7 @@ class Ecs:
     target_groups: TargetGroups | None = None
     shifter: TrafficShifter | None = None
     alarms: AlarmStates | None = None
+    registries: ServiceRegistries | None = None
     networks: Networks | None = None
     no_networks: str = "it has no network of its own."
     """Why there are no `networks`, for people."""

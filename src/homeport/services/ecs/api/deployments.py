@@ -6,7 +6,7 @@ from homeport.core.call import Call
 from homeport.core.ids import digits
 from homeport.services.ecs.api.context import Ecs, find_task_definition, home
 from homeport.services.ecs.errors import ClientException
-from homeport.services.ecs.model import Deployment, LoadBalancer, TaskDefinition, TaskNetwork
+from homeport.services.ecs.model import Deployment, LoadBalancer, Registry, TaskDefinition, TaskNetwork
 from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.load_balancers import check_places
@@ -27,6 +27,7 @@ def new_deployment(
     compute: Compute,
     balancers: tuple[LoadBalancer, ...],
     network: TaskNetwork | None = None,
+    registries: tuple[Registry, ...] = (),
 ) -> Deployment:
     """A deployment of the definition that begins now, and where its tasks run.
 
@@ -43,6 +44,7 @@ def new_deployment(
         platform_version=compute.platform_version,
         strategy=compute.strategy,
         load_balancers=balancers,
+        registries=registries,
         network=network,
         created_at=now,
         updated_at=now,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.networks import network_of
 from homeport.services.ecs.api.paging import page_of
+from homeport.services.ecs.api.registries import registry_facts
 from homeport.services.ecs.api.resources import resolved_later, services_resource
 from homeport.services.ecs.errors import (
     InvalidParameterException,
@@ -37,6 +39,7 @@ from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.load_balancers import load_balancers
 from homeport.services.ecs.plan.networks import with_network
 from homeport.services.ecs.plan.rebalancing import is_rebalanced
+from homeport.services.ecs.plan.registries import check_registries, registries_of
 from homeport.services.ecs.plan.service_request import (
     check_common,
     check_count,
@@ -50,6 +53,7 @@ from homeport.services.ecs.plan.strategy_request import check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.plan.traffic import check_may_change, check_shiftable, placed
+from homeport.services.ecs.ports import RegistryFacts
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.hosts import daemon_hosts
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -132,6 +136,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     check_count(req, ecs.tasks_per_service)
     tags, token = checked(req.get("tags")), req.get("clientToken")
     groups = await looked_up(call, ecs, req)
+    facts = await registry_facts(call, ecs, req)
     asked = {key: value for key, value in req.items() if key not in ("clientToken", "cluster")}
     digest = request_digest(asked)
 
@@ -147,7 +152,10 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         known = _earlier(tx, cluster, token, digest)
         balancers = load_balancers(req.get("loadBalancers") or (), groups)
+        registries = registries_of(req.get("serviceRegistries") or (), facts)
         deployments = _first_deployments(tx, call, ecs, req, cluster, balancers)
+        deployments = tuple(msgspec.structs.replace(one, registries=registries) for one in deployments)
+        _check_registries(tx, deployments, facts)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
@@ -184,6 +192,15 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         return _view(tx, added, _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
+
+
+def _check_registries(
+    tx: Tx, deployments: tuple[Deployment, ...], facts: Mapping[str, RegistryFacts]
+) -> None:
+    """Raise unless the tasks of the first deployment can be registered."""
+    for one in deployments:
+        found = TaskDefinitionRepo(tx).by_ids([one.task_definition_id])
+        check_registries(one.registries, found[one.task_definition_id], facts)
 
 
 def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Service:
@@ -251,6 +268,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     check_common(req)
     check_count(req, ecs.tasks_per_service)
     groups = await looked_up(call, ecs, req)
+    facts = await registry_facts(call, ecs, req)
 
     def work(tx: Tx) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
@@ -275,10 +293,13 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if req.get("loadBalancers") is not None:
             balancers = load_balancers(req["loadBalancers"], groups)
             changes["has_targets"] = service.has_targets or bool(balancers)
+        registries = service.primary.registries
+        if req.get("serviceRegistries") is not None:
+            registries = registries_of(req["serviceRegistries"], facts)
         check_may_change(service, changes["deployment_strategy"], balancers)
         network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
         is_other = definition.id != service.primary.task_definition_id or compute != now_on
-        is_other |= network != service.primary.network
+        is_other |= network != service.primary.network or registries != service.primary.registries
         if is_other or balancers != held or req.get("forceNewDeployment"):
             check_definition(with_network(req, network), definition, compute)
             now = ecs.clock.now()
@@ -287,8 +308,9 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
                 for deployment in service.deployments
             )
             balancers = placed(balancers, service, changes["deployment_strategy"])
+            check_registries(registries, definition, facts)
             changes["deployments"] = (
-                new_deployment(ecs, definition, compute, balancers, network),
+                new_deployment(ecs, definition, compute, balancers, network, registries),
                 *older,
             )
             changes["launch_type"] = compute.launch_type

@@ -30,6 +30,7 @@ from homeport.services.ecs.model.daemons import (
 from homeport.services.ecs.model.fargate import FARGATE, FARGATE_PROVIDERS, FARGATE_SPOT, FLEET, names_fleet
 from homeport.services.ecs.model.history import OPEN_DEPLOYMENTS, Rollback, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.model.networks import SubnetPlace, TaskInterface, TaskNetwork
+from homeport.services.ecs.model.registries import Registry
 from homeport.services.ecs.model.services import (
     Alarms,
     AlarmWatch,
@@ -87,6 +88,7 @@ __all__ = [
     "Protection",
     "Provider",
     "Rebalancing",
+    "Registry",
     "Rollback",
     "Service",
     "ServiceDeployment",

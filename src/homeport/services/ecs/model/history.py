@@ -8,6 +8,7 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.networks import TaskNetwork
+from homeport.services.ecs.model.registries import Registry
 from homeport.services.ecs.model.strategies import Staging
 from homeport.services.ecs.model.targets import LoadBalancer
 
@@ -29,6 +30,7 @@ class ServiceRevision(Noun, frozen=True, kw_only=True):
     platform_version: str | None = None
     strategy: tuple[Document, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
+    registries: tuple[Registry, ...] = ()
     network: TaskNetwork | None = None
     created_at: datetime
 

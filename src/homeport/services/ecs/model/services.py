@@ -8,6 +8,7 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.networks import TaskNetwork
+from homeport.services.ecs.model.registries import Registry
 from homeport.services.ecs.model.strategies import DeploymentStrategy, Staging
 from homeport.services.ecs.model.targets import LoadBalancer, TargetPlace
 
@@ -65,6 +66,7 @@ class Deployment(Noun, frozen=True, kw_only=True):
     baking_since: datetime | None = None
     """Since when nothing is left to do but to watch its alarms."""
     load_balancers: tuple[LoadBalancer, ...] = ()
+    registries: tuple[Registry, ...] = ()
     network: TaskNetwork | None = None
     """Where in a VPC its tasks are, if they are awsvpc."""
 

@@ -9,8 +9,8 @@ import msgspec
 from homeport.services.ecs.model.base import Document, Noun
 from homeport.services.ecs.model.clusters import DAEMON_TASK_DEFINITION, TASK_DEFINITION
 from homeport.services.ecs.model.networks import TaskInterface
+from homeport.services.ecs.model.registries import Registry
 from homeport.services.ecs.model.targets import TargetPlace
-
 
 _STOPS_AT_ONCE = ("EssentialContainerExited", "TerminationNotice")
 
@@ -110,6 +110,10 @@ class Task(Noun, frozen=True, kw_only=True):
     protection: Protection | None = None
     target_places: tuple[TargetPlace, ...] = ()
     """Where it is registered with load balancers while it runs."""
+    registries: tuple[Registry, ...] = ()
+    """Where others find it by name while it runs."""
+    has_left: bool = False
+    """It is to stop, and nobody finds it there any more."""
     interface: TaskInterface | None = None
     """Of an awsvpc task, from its first moment on; its last status stays with the task."""
     task_role: str | None = None
@@ -136,14 +140,15 @@ class Task(Noun, frozen=True, kw_only=True):
 
     @property
     def is_held(self) -> bool:
-        """Whether it is to stop and its agent must not hear of that yet: its targets are deregistered first.
+        """Whether it is to stop and its agent must not hear of that yet: first nobody finds it any more.
 
         One that crashed has nothing to hold: its agent stops the rest of it by itself. One on Spot has no
         time: its containers are told at once that they have two minutes.
         """
         runs = self.last_status in ("ACTIVATING", "RUNNING", "DEACTIVATING")
         stops = self.desired_status == "STOPPED" and self.stop_code not in _STOPS_AT_ONCE
-        return bool(self.target_places) and runs and stops
+        is_found = bool(self.registries) and not self.has_left
+        return (bool(self.target_places) or is_found) and runs and stops
 
     @property
     def instance_arn(self) -> str | None:

@@ -38,6 +38,7 @@ def revision_of(service: Service, deployment: Deployment) -> ServiceRevision:
         platform_version=deployment.platform_version,
         strategy=deployment.strategy,
         load_balancers=deployment.load_balancers,
+        registries=deployment.registries,
         network=deployment.network,
         created_at=deployment.created_at,
     )

@@ -265,6 +265,7 @@ def service_template(
         service_id=service.id,
         service_name=service.name,
         target_places=service.primary.target_places,
+        registries=service.primary.registries,
     )
 
 

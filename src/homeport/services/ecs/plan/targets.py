@@ -84,9 +84,9 @@ def address_of(task: Task, place: TargetPlace, instances: Mapping[int, str]) -> 
     if container is None:
         return None
     if place.target_type == "ip":
-        addresses = (one.get("privateIpv4Address") for one in container.network_interfaces)
-        address = next(filter(None, addresses), None)
-        return None if address is None else (address, place.port)
+        if task.interface is not None:
+            return task.interface.address, place.port
+        return None if task.interface is None else (task.interface.address, place.port)
     instance = None if task.instance_id is None else instances.get(task.instance_id)
     for binding in container.network_bindings:
         if binding.get("containerPort") == place.port and binding.get("hostPort") and instance:
@@ -254,7 +254,8 @@ class _Step:
     def move_on(self, task: Task) -> None:
         """A task on its way out: DEACTIVATING as long as it has targets, then its agent may stop it."""
         is_served = any(self._is_served(task, target) for target in self._there)
-        status = "DEACTIVATING" if is_served else "STOPPING"
+        is_found = bool(task.registries) and not task.has_left
+        status = "DEACTIVATING" if is_served or is_found else "STOPPING"
         if status != task.last_status:
             self._moved.append(msgspec.structs.replace(task, last_status=status))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
 from homeport.services.ecs.view.load_balancers import load_balancers_view, resolved_view
 from homeport.services.ecs.view.networks import network_view
+from homeport.services.ecs.view.registries import registries_view
 from homeport.services.ecs.view.strategies import stage_view, traffic_shares
 from homeport.services.ecs.view.wire import Standings, Wire, placed_by, present
 
@@ -115,7 +116,7 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         **placed_by(revision.launch_type, revision.strategy, revision.platform_version),
         **network_view(revision.network),
         "loadBalancers": load_balancers_view(revision.load_balancers),
-        "serviceRegistries": [],
+        "serviceRegistries": registries_view(revision.registries),
         "createdAt": revision.created_at,
         "guardDutyEnabled": False,
         **resolved_view(revision.load_balancers),

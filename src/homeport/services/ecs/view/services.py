@@ -5,6 +5,7 @@ from __future__ import annotations
 from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
 from homeport.services.ecs.view.load_balancers import load_balancers_view
 from homeport.services.ecs.view.networks import network_view
+from homeport.services.ecs.view.registries import registries_view
 from homeport.services.ecs.view.strategies import strategy_view
 from homeport.services.ecs.view.task_sets import task_set_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by
@@ -95,7 +96,9 @@ def service_view(
         "serviceName": service.name,
         "clusterArn": f"arn:aws:ecs:{service.region}:{service.account_id}:cluster/{service.cluster_name}",
         "loadBalancers": load_balancers_view(() if service.is_external else service.primary.load_balancers),
-        "serviceRegistries": [],
+        "serviceRegistries": registries_view(
+            service.primary.registries if service.deployments and not service.is_external else ()
+        ),
         "status": service.status,
         "desiredCount": service.desired_count,
         "runningCount": tasks.running(),

@@ -195,3 +195,9 @@ def services_of(tx: Tx, namespace_id: str) -> Iterable[str]:
     """The ids of a namespace's services."""
     query: Any = select(_S.service_id).where(_S.namespace_id == namespace_id).order_by(_S.id)
     return [row[0] for row in tx.execute(query)]
+
+
+def all_instances(tx: Tx) -> list[tuple[str, Instance]]:
+    """Every instance of every account, with its service's ARN."""
+    query = select(_I.id, _I.version, _I.body, _S.body).join(services, _S.service_id == _I.service_id)
+    return [(row[3].arn, noun_of(row)) for row in tx.execute(query.order_by(_I.id))]
