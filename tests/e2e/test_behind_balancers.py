@@ -16,12 +16,15 @@ import pytest
 from tests.kit.behind_balancer import HTTP, TEST_HTTP, BehindBalancer, until
 from tests.kit.load import Told, constant_load
 from tests.kit.up import Up, homeport_up
+from tests.kit.web import PORT
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(900)]
 
 UPDATES = int(os.environ.get("HOMEPORT_TEST_UPDATES", "2"))
 RATE = 500.0
 QUIET_RATE = 50.0
+SLOW_RATE = 20.0
+"""Of requests that take a second: whatever ends, some of them are under way."""
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,10 @@ def test_no_request_fails_over_updates_scaling_draining_and_other_configurations
     web = BehindBalancer(up, "web")
     web.serve("r0", 3, loadBalancers=web.load_balancers)
     instances = web.ecs.list_container_instances()["containerInstanceArns"]
-    with constant_load(web.address, HTTP, rate=RATE) as told:
+    with (
+        constant_load(web.address, HTTP, rate=RATE) as told,
+        constant_load(web.address, HTTP, rate=SLOW_RATE, path="/slow") as slow,
+    ):
         for number in range(1, UPDATES + 1):
             web.update(f"r{number}")
             web.until_steady()
@@ -59,6 +65,7 @@ def test_no_request_fails_over_updates_scaling_draining_and_other_configurations
 
             change_configuration(web, number)
     none_failed(told)
+    none_failed(slow)
     assert told.begun >= RATE * 20 * UPDATES
     assert set(told.bodies) == {f"r{number}" for number in range(UPDATES + 1)}
     print(f"{told.begun} requests over {UPDATES} updates, slowest {told.slowest_seconds:.3f} s")
@@ -168,3 +175,23 @@ def test_a_canary_gets_its_share_survives_a_kill_and_goes_back(up: Up) -> None:
         until(lambda: told.since(seen).total() > 100)
         assert set(told.since(seen)) == {"blue"}
     none_failed(told)
+
+
+def test_tasks_with_addresses_of_their_own_are_targets_by_these(up: Up) -> None:
+    web = BehindBalancer(up, "own", target_type="ip")
+    network = {"awsvpcConfiguration": {"subnets": web.subnets, "securityGroups": [web.members]}}
+    web.definition = {"networkMode": "awsvpc"}
+    web.serve("r0", 2, loadBalancers=web.load_balancers, networkConfiguration=network)
+    with constant_load(web.address, HTTP, rate=RATE / 2) as told:
+        web.update("r1")
+        web.until_steady()
+        web.update(desiredCount=1)
+        web.until_steady()
+    none_failed(told)
+    assert set(told.bodies) == {"r0", "r1"}
+    found = web.elb.describe_target_health(TargetGroupArn=web.groups[0])["TargetHealthDescriptions"]
+    serving = [one["Target"] for one in found if one["TargetHealth"]["State"] == "healthy"]
+    (task,) = web.ecs.describe_tasks(tasks=web.ecs.list_tasks(serviceName=web.name)["taskArns"])["tasks"]
+    (container,) = task["containers"]
+    address = container["networkInterfaces"][0]["privateIpv4Address"]
+    assert [(one["Id"], one["Port"]) for one in serving] == [(address, PORT)]

@@ -52,15 +52,17 @@ class BehindBalancer:
         self.vpc = self.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
         self.subnets = [one["SubnetId"] for one in self.ec2.describe_subnets()["Subnets"]]
         groups = self.ec2.describe_security_groups()["SecurityGroups"]
-        default = next(one["GroupId"] for one in groups if one["GroupName"] == "default")
+        self.members = next(one["GroupId"] for one in groups if one["GroupName"] == "default")
         guests = self.ec2.create_security_group(GroupName=name, Description="all", VpcId=self.vpc)["GroupId"]
         self.ec2.authorize_security_group_ingress(GroupId=guests, IpProtocol="-1", CidrIp="0.0.0.0/0")
         self.balancer = self.elb.create_load_balancer(
-            Name=name, Subnets=self.subnets, SecurityGroups=[default, guests]
+            Name=name, Subnets=self.subnets, SecurityGroups=[self.members, guests]
         )["LoadBalancers"][0]["LoadBalancerArn"]
         self.groups = [self._group(f"{name}-{number}", target_type) for number in (1, 2)]
         self.production, self.test = self._listener(HTTP), self._listener(TEST_HTTP)
         self.role = self._role()
+        self.definition: dict[str, Any] = {}
+        """What goes into its task definitions besides the server."""
 
     def _group(self, name: str, target_type: str) -> str:
         made = self.elb.create_target_group(
@@ -117,9 +119,9 @@ class BehindBalancer:
 
     # ---- the service --------------------------------------------------------------------------
 
-    def define(self, revision: str, **members: Any) -> str:
+    def define(self, revision: str) -> str:
         """A task definition whose server says the revision's name."""
-        made = self.ecs.register_task_definition(**web_definition(self.name, revision, **members))
+        made = self.ecs.register_task_definition(**web_definition(self.name, revision, **self.definition))
         arn: str = made["taskDefinition"]["taskDefinitionArn"]
         return arn
 

@@ -1,7 +1,7 @@
 """A web server for tasks of tests: it answers with its revision's name, and finishes what it has begun.
 
 It runs on this machine's Python, which the container sees through volumes: nothing is pulled. At SIGTERM it
-takes nothing new, answers what it was asked, and ends.
+takes nothing new, answers what it was asked, and ends. `/slow` takes it a second.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.kit.docker import IMAGE
 PORT = 8080
 SERVER = """
 import asyncio, os, signal, sys
-NAME, SLOW = os.environ["REVISION"].encode(), float(os.environ.get("SLOW", "0"))
+NAME = os.environ["REVISION"].encode()
 busy, ending = 0, asyncio.Event()
 
 async def serve(reader, writer):
@@ -26,8 +26,8 @@ async def serve(reader, writer):
             busy += 1
             try:
                 path = head.split(b" ", 2)[1]
-                if SLOW and path != b"/health":
-                    await asyncio.sleep(SLOW)
+                if path == b"/slow":
+                    await asyncio.sleep(1)
                 ends = b"Connection: close\\r\\n" if ending.is_set() else b""
                 size = b"HTTP/1.1 200 OK\\r\\nContent-Length: %d\\r\\n" % len(NAME)
                 writer.write(size + ends + b"\\r\\n" + NAME)
@@ -60,7 +60,7 @@ def _mounts() -> dict[str, str]:
     return found
 
 
-def web_definition(family: str, revision: str, *, host_port: int = 0, **members: Any) -> dict[str, Any]:
+def web_definition(family: str, revision: str, **members: Any) -> dict[str, Any]:
     """RegisterTaskDefinition's input: one container `web` on `PORT`. `members` go to the definition."""
     python = os.path.join(os.path.realpath(sys.base_prefix), "bin", f"python3.{sys.version_info.minor}")
     mounts = _mounts()
@@ -70,7 +70,7 @@ def web_definition(family: str, revision: str, *, host_port: int = 0, **members:
         "memory": 64,
         "entryPoint": [python, "-S", "-E", "-c", SERVER, str(PORT)],
         "environment": [{"name": "REVISION", "value": revision}],
-        "portMappings": [{"containerPort": PORT, "hostPort": host_port}],
+        "portMappings": [{"containerPort": PORT}],
         "stopTimeout": 10,
         "mountPoints": [
             {"sourceVolume": name, "containerPath": path, "readOnly": True} for name, path in mounts.items()

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.kit.rollout import NOW, deployment, service, task
 
-from homeport.services.ecs.model import Target, TargetPlace, Task
+from homeport.services.ecs.model import Target, TargetPlace, Task, TaskInterface
 from homeport.services.ecs.plan.rollout import ServiceSnapshot, plan_service
 from homeport.services.ecs.plan.target_health import target_health
 from homeport.services.ecs.plan.targets import (
@@ -85,10 +85,17 @@ def test_a_task_is_registered_once_it_runs_by_instance_and_host_port() -> None:
 
 def test_a_task_with_its_own_address_is_registered_by_that_and_the_containers_port() -> None:
     place = msgspec.structs.replace(ONE, target_type="ip")
-    made = placed(1, place)
-    interface = {"privateIpv4Address": "10.0.0.7"}
-    container = msgspec.structs.replace(made.containers[0], network_interfaces=(interface,))
-    (new,) = plan(msgspec.structs.replace(made, containers=(container,))).add
+    interface = TaskInterface(
+        uid="a",
+        subnet_id="subnet-1",
+        eni_id="eni-1",
+        mac="0a:00:00:00:00:01",
+        address="10.0.0.7",
+        subnet="10.0.0.0/20",
+        dns_server="10.0.0.2",
+        dns_name="ip-10-0-0-7.ec2.internal",
+    )
+    (new,) = plan(placed(1, place, interface=interface)).add
     assert (new.target, new.port) == ("10.0.0.7", 80)
 
 

@@ -84,8 +84,6 @@ def address_of(task: Task, place: TargetPlace, instances: Mapping[int, str]) -> 
     if container is None:
         return None
     if place.target_type == "ip":
-        if task.interface is not None:
-            return task.interface.address, place.port
         return None if task.interface is None else (task.interface.address, place.port)
     instance = None if task.instance_id is None else instances.get(task.instance_id)
     for binding in container.network_bindings:
