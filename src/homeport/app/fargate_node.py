@@ -6,6 +6,7 @@ limited by its own size, and nothing is kept free for either. No instance metada
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 
 from homeport.core.sigv4 import Credentials
@@ -35,6 +36,7 @@ def fargate_settings(
         cpu_units=info.cpus * 1024,
         memory_mib=info.memory_bytes // _MEBIBYTE - _RESERVED_MIB,
         fargate=True,
+        open_files_max=resource.getrlimit(resource.RLIMIT_NOFILE)[1],
     )
 
 

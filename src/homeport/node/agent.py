@@ -274,6 +274,7 @@ class NodeAgent:
                 host_imds=settings.host_imds,
                 gpu_support=info.gpu_runtime,
                 pause_image=settings.pause_image,
+                open_files_max=settings.open_files_max,
                 labels={**settings.labels, INSTANCE_LABEL: self.instance_arn},
             ),
         )

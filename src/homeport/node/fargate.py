@@ -6,7 +6,9 @@ as an ARN, EphemeralStorageMetrics); "Fargate task ephemeral storage".
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 
 from homeport.agentproto.messages import Task
 from homeport.node.names import endpoint_id, task_id
@@ -15,6 +17,8 @@ EPHEMERAL_STORAGE = "homeport.ephemeral-storage"
 """The attachment that says how much a task's containers may write."""
 _DIGITS = 10
 GIBIBYTE = 1 << 30
+FARGATE_OPEN_FILES = 65_535
+"""Source: developer guide, "Task definition differences for Fargate", resource limits."""
 
 
 def is_fargate(task: Task) -> bool:
@@ -42,3 +46,15 @@ def storage_bytes(task: Task) -> int | None:
             if member.get("name") == "sizeInGiB":
                 return int(member["value"]) * GIBIBYTE
     return None
+
+
+def with_open_files(limits: Iterable[Mapping[str, Any]], most: int) -> list[Mapping[str, Any]]:
+    """Docker's limits with Fargate's default of open files, where nothing else was asked for.
+
+    `most`: what this machine lets anybody have.
+    """
+    given = list(limits)
+    if any(limit.get("Name") == "nofile" for limit in given):
+        return given
+    files = min(FARGATE_OPEN_FILES, most)
+    return [*given, {"Name": "nofile", "Soft": files, "Hard": files}]

@@ -91,11 +91,18 @@ def plan_progress(
 
 
 def task_status(rules: TaskRules, state: TaskState) -> TaskStatus:
-    """STOPPED when all containers are; RUNNING when all run or ran their course."""
-    phases = [_of(state, name).phase for name in rules.containers]
-    if all(phase is Phase.STOPPED for phase in phases):
+    """STOPPED when all containers are; RUNNING when all run or ran their course.
+
+    A task whose essential container never ran is not RUNNING because a network is still held for it.
+    """
+    phases = {name: _of(state, name).phase for name in rules.containers}
+    if all(phase is Phase.STOPPED for phase in phases.values()):
         return TaskStatus.STOPPED
-    if all(phase >= Phase.RUNNING for phase in phases):
+    failed = any(
+        rule.essential and phases[name] is Phase.STOPPED and not _of(state, name).ran
+        for name, rule in rules.containers.items()
+    )
+    if not failed and all(phase >= Phase.RUNNING for phase in phases.values()):
         return TaskStatus.RUNNING
     return TaskStatus.PENDING
 

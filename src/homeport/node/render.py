@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from homeport.agentproto.messages import Container, Task
-from homeport.node.fargate import is_fargate, metadata_id
+from homeport.node.fargate import FARGATE_OPEN_FILES, is_fargate, metadata_id, with_open_files
 from homeport.node.names import (
     NETWORK_PAUSE,
     PAUSE_CONTAINER,
@@ -73,6 +73,7 @@ class RenderContext:
     host_imds: str = ""
     gpu_support: bool = False
     pause_image: str = ""
+    open_files_max: int = FARGATE_OPEN_FILES
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -111,6 +112,8 @@ def render_container(
             "docker health check is nil while container health check type is DOCKER",
         )
     config["Labels"] = {**(config.get("Labels") or {}), **labels_of(task, container.name, context)}
+    if is_fargate(task):
+        host["Ulimits"] = with_open_files(host.get("Ulimits") or (), context.open_files_max)
     host["NetworkMode"] = mode
     if network:
         join_network(config, host, network)

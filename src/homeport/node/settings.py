@@ -78,6 +78,8 @@ class NodeSettings:
     fargate: bool = False
     """It runs Fargate's tasks: what they write is watched."""
     storage_interval_seconds: float = 10.0
+    open_files_max: int = 65_535
+    """The most that this machine lets a process of Fargate's have open."""
     task_roles: bool = True
     """The credentials endpoint is reachable from containers."""
     pull_behavior: PullBehavior = PullBehavior.PREFER_CACHED

@@ -144,3 +144,13 @@ async def test_an_engine_that_is_away_stops_nobody(world: World) -> None:
         assert world.plane.tasks[wanted.arn].status == "RUNNING"
         world.machine.come_up()
         assert "30.0 GiB" in (await until(world, wanted, "STOPPED"))["reason"]
+
+
+async def test_a_task_that_never_ran_is_not_said_to_run_while_its_network_goes(world: World) -> None:
+    drivers, _ = with_sandboxes(world.machine)
+    world.machine.slow = {"sandboxes.remove": 5.0}
+    async with world.node(drivers=drivers, fargate=True):
+        wanted = fargate_task("a", containers=(container("app", "missing"),))
+        record = world.plane.run_task(wanted)
+        await until(world, wanted, "STOPPED")
+        assert [report["status"] for report in record.reports if report["status"] == "RUNNING"] == []

@@ -17,8 +17,6 @@ from homeport.services.ecs.plan.task_definition.settings import Document
 
 MEBIBYTE = 1024 * 1024
 SECOND_NS = 1_000_000_000
-FARGATE_NOFILE = 65_535
-"""Source: developer guide, "Task definition differences for Fargate", resource limits."""
 API_LEAST = "1.24"
 """Health checks need it, and current engines accept nothing older."""
 
@@ -91,24 +89,16 @@ def host_config_of(container: Document, *, mode: str, identity: TaskIdentity) ->
         host["ExtraHosts"] = [
             f"{entry['hostname']}:{entry['ipAddress']}" for entry in container["extraHosts"]
         ]
-    if limits := _ulimits(container, identity):
-        host["Ulimits"] = limits
+    if container.get("ulimits"):
+        host["Ulimits"] = [
+            {"Name": limit["name"], "Soft": limit["softLimit"], "Hard": limit["hardLimit"]}
+            for limit in container["ulimits"]
+        ]
     if container.get("systemControls"):
         host["Sysctls"] = {control["namespace"]: control["value"] for control in container["systemControls"]}
     if "logConfiguration" in container:
         host["LogConfig"] = _log_config(container, identity)
     return host
-
-
-def _ulimits(container: Document, identity: TaskIdentity) -> list[dict[str, Any]]:
-    """What was asked for; Fargate has an own default of one of them."""
-    limits = [
-        {"Name": limit["name"], "Soft": limit["softLimit"], "Hard": limit["hardLimit"]}
-        for limit in container.get("ulimits") or ()
-    ]
-    if identity.launch_type == "FARGATE" and all(limit["Name"] != "nofile" for limit in limits):
-        limits.append({"Name": "nofile", "Soft": FARGATE_NOFILE, "Hard": FARGATE_NOFILE})
-    return limits
 
 
 def _linux(container: Document) -> dict[str, Any]:
