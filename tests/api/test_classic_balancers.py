@@ -237,7 +237,7 @@ def test_attributes_are_set_and_logs_are_refused_by_name(elb: Any) -> None:
     assert set_to(ConnectionSettings={"IdleTimeout": 3600})["CrossZoneLoadBalancing"] == {"Enabled": True}
     mode = [{"Key": "elb.http.desyncmitigationmode", "Value": "defensive"}]
     assert set_to(AdditionalAttributes=mode)["AdditionalAttributes"] == mode
-    strict = [{**mode[0], "Value": "strictest"}]
+    strict = [{"Key": "elb.http.desyncmitigationmode", "Value": "strictest"}]
     assert refused(lambda: set_to(AdditionalAttributes=strict)) == "InvalidConfigurationRequest"
     log = {"Enabled": True, "S3BucketName": "logs"}
     assert refused(lambda: set_to(AccessLog=log)) == "InvalidConfigurationRequest"

@@ -225,13 +225,13 @@ class News:
 
 @asynccontextmanager
 async def data_plane(
-    *, folder: Path | None = None, news: News | None = None, outlives: bool = False
+    *, folder: Path | None = None, news: News | None = None, outlives: bool = False, roots: str = ""
 ) -> AsyncIterator[DataPlane]:
     """A data plane with one worker. Sockets' paths are short, so its folder is not pytest's."""
     with tempfile.TemporaryDirectory(prefix="hp-") as made:
         place = folder or Path(made)
         heard = news or News()
-        async with DataPlane(place, told=heard.told, workers=1, outlives=outlives) as plane:
+        async with DataPlane(place, told=heard.told, workers=1, outlives=outlives, roots=roots) as plane:
             yield plane
 
 

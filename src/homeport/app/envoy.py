@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -29,6 +30,7 @@ from homeport.dataplane.health import (
 )
 from homeport.dataplane.model import Balancer, TargetGroup, TlsMaterial
 from homeport.dataplane.session import Rejection
+from homeport.dataplane.tokens import ROOTS
 from homeport.dataplane.translate import EMPTY, Snapshot, translate
 from homeport.gateway.xds import XdsServer
 from homeport.runtime.supervisor import Supervisor
@@ -41,12 +43,21 @@ RETRY_SECONDS_MAX = 60.0
 """The pause grows while the same is refused again: a port of loopback may be another program's for good."""
 READ_BYTES = 1 << 16
 
+
+
+def trusted_roots() -> str:
+    """The file of the authorities that this machine trusts, as OpenSSL finds it."""
+    known = ssl.get_default_verify_paths()
+    return known.cafile or (ROOTS if Path(ROOTS).exists() else known.openssl_cafile)
+
+
 Told = Callable[[HealthChange], None]
 
 
 class DataPlane:
     """`async with DataPlane(folder, told=...) as plane: plane.serve(balancers, materials)`.
 
+    `roots` is a file of the authorities that are trusted (by default the machine's own).
     `told` hears every change of a target's health. Leaving the block ends the proxy, unless
     `outlives` says that traffic goes on without a control plane.
     """
@@ -59,10 +70,12 @@ class DataPlane:
         node_id: str = "homeport",
         workers: int | None = None,
         outlives: bool = False,
+        roots: str = "",
     ) -> None:
         self._files = Files(folder=folder)
         self._told = told
         self._outlives = outlives
+        self._roots = roots or trusted_roots()
         self._book = HealthBook()
         self._ledger = Ledger()
         self._snapshot: Snapshot = EMPTY
@@ -111,7 +124,9 @@ class DataPlane:
         self._groups = {
             group.id: (group, source_address(one, "")) for one in all_of_them for group in one.groups
         }
-        self._snapshot = translate(all_of_them, materials, health_events_path=str(self._files.health))
+        self._snapshot = translate(
+            all_of_them, materials, health_events_path=str(self._files.health), roots=self._roots
+        )
         for change in self._book.expect(b for b in all_of_them if b.id not in self._snapshot.refused):
             self._told(change)
         self._xds.want(self._snapshot)

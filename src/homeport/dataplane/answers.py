@@ -12,6 +12,7 @@ SERVER = "awselb/2.0"
 
 TITLES = {
     400: "400 Bad Request",
+    401: "401 Authorization Required",
     403: "403 Forbidden",
     405: "405 Not Allowed",
     408: "408 Request Time-out",
@@ -39,6 +40,8 @@ IDLE = ("SI", "DT")
 CLIENT = ("DPE",)
 UNROUTED = ("NR",)
 SLOW = 'response.code_details.contains("timeout")'
+UNSAID = 'response.code_details.startsWith("rbac_access_denied")'
+"""A token does not say what a rule wants."""
 NOT_WRITTEN = '!(response.code_details in ["direct_response", "lua_response"])'
 """The answer is not one that a rule says."""
 
@@ -85,6 +88,7 @@ def local_replies(*, server: bool) -> Body:
     An answer that a rule fixes stays as it is written.
     """
     mappers = [
+        _mapper(401, _cel(UNSAID), server=server),
         _mapper(504, _flags(NOT_CONNECTED), _cel(SLOW), server=server),
         _mapper(502, _flags(BROKEN), server=server),
         _mapper(503, _flags(NOBODY), server=server),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeport.dataplane import answers, scripts
+from homeport.dataplane import answers, scripts, tokens
 from homeport.dataplane.clusters import ADS, cluster_name, zone_of
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.matches import CLIENT_ADDRESS, needs_client_address
@@ -251,7 +251,7 @@ def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
         and group.stickiness.kind is not StickinessKind.SOURCE_IP
         for group in balancer.groups
     )
-    filters: list[Body] = []
+    filters = tokens.filters(balancer, listener)
     redirects = any(isinstance(action, Redirect) for action in actions)
     if sticky or redirects or any(action.sticky_seconds is not None for action in forwards):
         filters.append(scripts.lua_filter())

@@ -17,7 +17,7 @@ from homeport.dataplane.rules import Rule
 
 
 class BalancerKind(StrEnum):
-    """What a balancer understands of its traffic: requests, connections, or (classic) each listener its own."""
+    """What a balancer understands of its traffic: requests, connections, or (classic) both."""
 
     APPLICATION = "application"
     NETWORK = "network"
@@ -119,7 +119,7 @@ class HealthCheck:
 class Stickiness:
     """Requests of one client go to one target. `cookie_name` is the application's (APP_COOKIE).
 
-    `classic`: the balancer's cookie is AWSELB, and is given once. `duration_seconds` 0: until the browser ends.
+    `classic`: the balancer's cookie is AWSELB, given once. `duration_seconds` 0: until the browser ends.
     """
 
     kind: StickinessKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from homeport.dataplane import answers, scripts
+from homeport.dataplane import answers, scripts, tokens
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.matches import header, route_match
 from homeport.dataplane.model import (
@@ -17,7 +17,7 @@ from homeport.dataplane.model import (
     TargetGroup,
     Traffic,
 )
-from homeport.dataplane.rules import FixedResponse, Forward, Redirect, RewriteOf, Rule
+from homeport.dataplane.rules import AuthenticateOidc, FixedResponse, Forward, Redirect, RewriteOf, Rule
 from homeport.dataplane.types import Body, digest, seconds, typed
 
 FORWARDED_FOR_MAX = 30
@@ -98,8 +98,19 @@ def _refusals(*, server: bool) -> list[Body]:
 
 
 def _routes(rule: Rule, place: Place) -> list[Body]:
-    if rule.guard is not None:
-        raise UntranslatableError(f"{type(rule.guard).__name__} is not supported")
+    if isinstance(rule.guard, AuthenticateOidc):
+        raise UntranslatableError("authenticate-oidc is not supported")
+    guard = tokens.of_rule(rule)
+    return [_guarded(route, guard) for route in _unguarded(rule, place)]
+
+
+def _guarded(route: Body, guard: Body) -> Body:
+    if not guard:
+        return route
+    return {**route, "typed_per_filter_config": {**route.get("typed_per_filter_config", {}), **guard}}
+
+
+def _unguarded(rule: Rule, place: Place) -> list[Body]:
     match = route_match(rule.conditions)
     server = place.listener.server_header
     match rule.action:

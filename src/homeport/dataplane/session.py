@@ -229,7 +229,7 @@ class Session:
             return False
         return all(
             targets.has.get(name, PRIMED) != PRIMED or name in clusters.rejected or name in targets.rejected
-            for name in self._resources(Kind.CLUSTER)
+            for name in self._resources(Kind.ENDPOINTS)
         )
 
     def _rules_settled(self) -> bool:

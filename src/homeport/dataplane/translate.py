@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from homeport.dataplane import tokens
 from homeport.dataplane.clusters import cluster, cluster_name, endpoints
 from homeport.dataplane.doors import door_clusters, door_listener, door_routes, doors
 from homeport.dataplane.errors import UntranslatableError
@@ -76,11 +77,16 @@ EMPTY = Snapshot(resources={kind: {} for kind in Kind})
 
 
 def translate(
-    balancers: Iterable[Balancer], materials: Iterable[TlsMaterial] = (), *, health_events_path: str
+    balancers: Iterable[Balancer],
+    materials: Iterable[TlsMaterial] = (),
+    *,
+    health_events_path: str,
+    roots: str = tokens.ROOTS,
 ) -> Snapshot:
     """The configuration of all balancers. One that cannot be made so is left out, and said in `refused`.
 
-    `health_events_path` is where the proxy writes what its health checks find.
+    `health_events_path` is where the proxy writes what its health checks find, `roots` a file of the
+    authorities that it trusts when it fetches the keys of tokens.
     """
     found: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
     refused: dict[str, str] = {}
@@ -92,7 +98,7 @@ def translate(
     served: list[Balancer] = []
     for balancer in sorted(balancers, key=lambda one: one.id):
         try:
-            parts = list(_balancer(balancer, health_events_path))
+            parts = list(_balancer(balancer, health_events_path, roots))
         except UntranslatableError as error:
             refused[balancer.id] = str(error)
             continue
@@ -117,9 +123,11 @@ def _doors(balancers: Iterable[Balancer]) -> Iterator[tuple[Kind, Body]]:
         yield Kind.LISTENER, door_listener(door)
 
 
-def _balancer(balancer: Balancer, events_path: str) -> Iterator[tuple[Kind, Body]]:
+def _balancer(balancer: Balancer, events_path: str, roots: str) -> Iterator[tuple[Kind, Body]]:
     groups = {group.id: group for group in balancer.groups}
     _check(balancer, frozenset(groups))
+    for body in tokens.clusters(balancer, roots):
+        yield Kind.CLUSTER, body
     for address in balancer.addresses:
         for group in balancer.groups:
             yield Kind.CLUSTER, cluster(balancer, group, address.zone, events_path)
