@@ -100,6 +100,11 @@ BINDINGS = [
 ]
 CONTAINER_REPORT = {"runtimeId": "r", "status": "RUNNING", "networkBindings": BINDINGS}
 
+FOUND = {"serviceRegistries": [{"registryArn": "{registry}", "containerName": "app", "containerPort": 80}]}
+FOUND_AT_PORT = {
+    "serviceRegistries": [{"registryArn": "{registry}", "port": 80}],
+    "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["{own_subnet}"]}},
+}
 SHARES = [{"capacityProvider": "own", "weight": 1, "base": 2}]
 GROUP_PROVIDER = {
     "managedScaling": {
@@ -135,6 +140,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 30,
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
+        {"serviceName": "{unique}-found", "taskDefinition": "ported", "desiredCount": 0, **FOUND},
+        {"serviceName": "{unique}-ported", "taskDefinition": "own", "desiredCount": 0, **FOUND_AT_PORT},
         {
             "serviceName": "{unique}-shared", "cluster": "default", "taskDefinition": "app",
             "desiredCount": 0, "capacityProviderStrategy": SHARES,
@@ -358,6 +365,8 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "enableECSManagedTags": False, "propagateTags": "NONE", "deploymentController": {"type": "ECS"},
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
+        {"cluster": "default", "service": "ported", **FOUND},
+        {"cluster": "default", "service": "own", **FOUND_AT_PORT},
         {
             "cluster": "default", "service": "paused",
             "deploymentConfiguration": {
@@ -499,6 +508,26 @@ def waits(live: Live, ecs: Any, name: str) -> dict[str, Any]:
     return look()
 
 
+def _own_network(live: Live, ecs: Any, container: dict[str, Any]) -> str:
+    """A subnet, with services whose tasks have ports to be found at."""
+    subnet = str(live.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
+    ported = {**container, "portMappings": [{"containerPort": 80}]}
+    ecs.register_task_definition(family="ported", containerDefinitions=[ported])
+    ecs.register_task_definition(family="own", networkMode="awsvpc", containerDefinitions=[ported])
+    ecs.create_service(serviceName="ported", taskDefinition="ported", desiredCount=0)
+    network = {"awsvpcConfiguration": {"subnets": [subnet]}}
+    ecs.create_service(serviceName="own", taskDefinition="own", desiredCount=0, networkConfiguration=network)
+    return subnet
+
+
+def _registry(live: Live) -> str:
+    """A Cloud Map service."""
+    sd = live.client("servicediscovery")
+    operation = sd.create_http_namespace(Name="apps")["OperationId"]
+    namespace = sd.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
+    return str(sd.create_service(Name="app", NamespaceId=namespace)["Service"]["Arn"])
+
+
 @pytest.fixture(scope="module")
 def world(live: Live, ecs: Any) -> dict[str, str]:
     """Something of everything, by the names that `REQUESTS` uses."""
@@ -512,6 +541,7 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
     definition = {"name": "app", "image": "app:1", "memory": 64, "command": ["stay"]}
     for family in ("app", "gone"):
         ecs.register_task_definition(family=family, containerDefinitions=[definition])
+    subnet = _own_network(live, ecs, definition)
     for name, count in (("web", 0), ("doomed", 1)):
         ecs.create_service(serviceName=name, taskDefinition="app", desiredCount=count)
     nowhere = [{"type": "memberOf", "expression": "attribute:nowhere exists"}]
@@ -542,6 +572,8 @@ def world(live: Live, ecs: Any) -> dict[str, str]:
     tasks = ecs.run_task(taskDefinition="app", count=3)["tasks"]
     return {
         **daemons(ecs),
+        "own_subnet": subnet,
+        "registry": _registry(live),
         "instance": instance,
         "doomed_instance": ecs.register_container_instance(**extra)["containerInstance"][
             "containerInstanceArn"

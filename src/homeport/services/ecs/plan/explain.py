@@ -118,12 +118,12 @@ def _stopping(task: Task, instance: ContainerInstance | None, now: datetime) -> 
     if task.stopping_at is not None:
         because.append(f"asked to stop {seconds_since(task.stopping_at, now)} s ago")
     if task.is_held:
-        groups = ", ".join(sorted({place.target_group for place in task.target_places}))
+        places = {place.target_group for place in task.target_places} | {one.arn for one in task.registries}
         told = (
             "What is registered where it listens, for it or for a task before it, is deregistered from its "
-            "load balancers first: its agent stops it once that has drained."
+            "load balancers and service registries first: its agent stops it once that has drained."
         )
-        return told, [*because, f"it belongs to {groups}"], ()
+        return told, [*because, f"it belongs to {', '.join(sorted(places))}"], ()
     away = _away(instance)
     if away:
         return "It should stop, but its agent cannot be told.", [*because, away], [_AGENT_REMEDY]
