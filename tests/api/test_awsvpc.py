@@ -10,6 +10,8 @@ from botocore.exceptions import ClientError
 
 from homeport.app.network_ground import NoGround
 from homeport.services.ecs.control.event_bus import EventBus
+from homeport.services.ecs.plan.remedies import stop_remedy
+from tests.api.test_task_sets import until
 from tests.api.test_tasks import described, waiter
 from tests.kit.server import Live, Node, live_server
 
@@ -223,6 +225,7 @@ def test_a_full_subnet_stops_the_task_and_says_so(ecs: Any, ec2: Any) -> None:
     assert len(failed) == 1
     assert failed[0]["stopCode"] == "TaskFailedToStart"
     assert failed[0]["stoppedReason"].endswith(f"in subnet '{subnet_id}': InsufficientFreeAddressesInSubnet")
+    assert stop_remedy("TaskFailedToStart", failed[0]["stoppedReason"]).startswith("Its subnets have no")
     ready = [task for task in tasks if task not in failed]
     waiter(ecs, "tasks_running").wait(tasks=[task["taskArn"] for task in ready])
     stop(ecs, *ready)
@@ -280,7 +283,7 @@ def test_a_daemon_service_is_on_the_instances_of_its_subnets(ecs: Any, subnets: 
     waiter(ecs, "services_inactive").wait(services=["each"])
 
 
-def test_a_task_set_says_where_its_tasks_are(ecs: Any, subnets: dict[str, str]) -> None:
+def test_a_task_set_says_where_its_tasks_are(live: Live, ecs: Any, subnets: dict[str, str]) -> None:
     ecs.create_service(serviceName="ext", desiredCount=1, deploymentController={"type": "EXTERNAL"})
     made = ecs.create_task_set(
         service="ext",
@@ -291,8 +294,12 @@ def test_a_task_set_says_where_its_tasks_are(ecs: Any, subnets: dict[str, str]) 
     )["taskSet"]
     given = made["networkConfiguration"]["awsvpcConfiguration"]
     assert given["subnets"] == [subnets["us-east-1a"]]
+    until(live, lambda: bool(ecs.list_tasks(serviceName="ext")["taskArns"]))
+    (arn,) = ecs.list_tasks(serviceName="ext")["taskArns"]
+    assert attachment(described(ecs, {"taskArn": arn}))["subnetId"] == subnets["us-east-1a"]
     ecs.delete_task_set(service="ext", cluster="default", taskSet=made["id"], force=True)
     ecs.delete_service(service="ext", force=True)
+    waiter(ecs, "tasks_stopped").wait(tasks=[arn])
 
 
 def test_an_instance_that_was_forced_away_keeps_its_interfaces_until_it_begins_anew(

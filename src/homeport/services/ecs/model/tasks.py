@@ -29,7 +29,6 @@ class Container(Noun, frozen=True, kw_only=True):
     exit_code: int | None = None
     reason: str | None = None
     network_bindings: tuple[Document, ...] = ()
-    network_interfaces: tuple[Document, ...] = ()
     health_status: str = "UNKNOWN"
     cpu: str = "0"
     memory: str | None = None

@@ -169,7 +169,6 @@ def as_born(task: Task) -> Task:
                 exit_code=None,
                 reason=None,
                 network_bindings=(),
-                network_interfaces=(),
                 health_status="UNKNOWN",
                 was_running=False,
             )

@@ -17,7 +17,7 @@ _PLACEMENT = {
     Reason.ATTRIBUTE: "The instance cannot do what the task definition asks: use another, or ask for less.",
     Reason.MEMBER_OF: "Relax the memberOf expression, or give an instance the attributes that it names.",
     Reason.DISTINCT_INSTANCE: "distinctInstance needs one instance per task: add one, or lower the count.",
-    Reason.LOCATION: "Add an instance in one of the zones that are allowed.",
+    Reason.LOCATION: "Add an instance in one of the zones that are allowed, or name a subnet in its zone.",
     Reason.PORTS: "Use hostPort 0, stop the task that has the port, or add an instance.",
     Reason.PORTS_UDP: "Use hostPort 0, stop the task that has the port, or add an instance.",
     Reason.CPU: "Ask for less cpu, stop other tasks, or add an instance.",
@@ -83,6 +83,13 @@ _STOPS = {
     "SpotInterruption": "Its capacity was taken back: run it on other capacity.",
     "TerminationNotice": "Its instance went away: a service replaces it by itself.",
 }
+_NO_INTERFACE = "Unexpected EC2 error while attempting to Create Network Interface"
+_INTERFACES = {
+    "InsufficientFreeAddressesInSubnet": "Its subnets have no address left: name others, or stop tasks.",
+    "InvalidSubnetID.NotFound": "Its subnet was deleted: name another in its networkConfiguration.",
+    "InvalidGroup.NotFound": "A security group was deleted: name another in its networkConfiguration.",
+}
+"""By EC2's error."""
 _LOGS = "See what it wrote: homeport logs TASK"
 
 
@@ -109,6 +116,8 @@ def stop_remedy(code: str, reason: str) -> str:
         return "Its health check failed: run it by hand, or allow more startPeriod or grace period."
     if reason.startswith(_FETCHING):
         return _fetch_remedy(reason)
+    if reason.startswith(_NO_INTERFACE):
+        return _INTERFACES.get(reason.rpartition(": ")[2], "")
     return _STOPS.get(code, "")
 
 
