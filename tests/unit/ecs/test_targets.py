@@ -99,6 +99,14 @@ def test_a_task_with_its_own_address_is_registered_by_that_and_the_containers_po
     assert (new.target, new.port) == ("10.0.0.7", 80)
 
 
+def test_a_task_on_its_instances_own_ports_is_registered_by_the_containers_port() -> None:
+    """No agent reports bindings in network mode host: nothing is published."""
+    bare = placed(1, msgspec.structs.replace(ONE, on_host=True))
+    bare = msgspec.structs.replace(bare, containers=task(1).containers)
+    (new,) = plan(bare).add
+    assert (new.target, new.port) == ("i-1", 80)
+
+
 def test_a_task_without_a_known_port_waits() -> None:
     bare = msgspec.structs.replace(placed(1), containers=task(1).containers)
     assert plan(bare).is_empty

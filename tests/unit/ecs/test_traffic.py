@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.kit.rollout import NOW, deployment, service
+from tests.repo.nouns import definition
 
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import (
@@ -20,6 +21,7 @@ from homeport.services.ecs.model import (
     TargetPlace,
 )
 from homeport.services.ecs.plan.explain_stages import traffic_remedies, traffic_told
+from homeport.services.ecs.plan.load_balancers import balancers_of
 from homeport.services.ecs.plan.strategy_begin import begun
 from homeport.services.ecs.plan.traffic import (
     check_may_change,
@@ -125,6 +127,16 @@ def test_traffic_that_blue_cannot_take_back_stays_where_it_is() -> None:
     made, staging = staged(0.0, 100.0, holds=True)
     test, production = rule_shares(made, staging)
     assert (dict(test.shares), dict(production.shares)) == ({ONE: 0.0, TWO: 100.0}, {TWO: 0.0})
+
+
+def test_what_the_network_mode_makes_of_a_balancer_is_not_what_was_asked_for() -> None:
+    body = {
+        "networkMode": "host",
+        "containerDefinitions": [{"name": "app", "portMappings": [{"containerPort": 80}]}],
+    }
+    (found,) = balancers_of((balancer().using(TWO),), definition("web", 1, body=body))
+    assert found.place.on_host
+    assert found.as_asked() == balancer()
 
 
 def test_two_ports_behind_one_rule_are_one_change() -> None:

@@ -9,7 +9,7 @@ from homeport.services.ecs.errors import ClientException
 from homeport.services.ecs.model import Deployment, LoadBalancer, Registry, TaskDefinition, TaskNetwork
 from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.identifiers import task_definition_name
-from homeport.services.ecs.plan.load_balancers import check_places
+from homeport.services.ecs.plan.load_balancers import balancers_of
 from homeport.store.tx import Tx
 
 
@@ -33,7 +33,7 @@ def new_deployment(
 
     Raise when its tasks cannot be registered with the load balancers.
     """
-    check_places(balancers, definition)
+    balancers = balancers_of(balancers, definition)
     now, name = ecs.clock.now(), f"ecs-svc/{digits(ecs.ids, 19)}"
     return Deployment(
         id=name,

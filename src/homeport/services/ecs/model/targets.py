@@ -10,12 +10,16 @@ from homeport.services.ecs.model.base import Document, Noun
 
 
 class TargetPlace(Noun, frozen=True, kw_only=True):
-    """A target group that a task belongs to. `target_type`: `instance` or `ip`; `port`: the container's."""
+    """A target group that a task belongs to. `target_type`: `instance` or `ip`; `port`: the container's.
+
+    `on_host`: the container has no other ports than its instance's (network mode host).
+    """
 
     target_group: str
     target_type: str = "instance"
     container: str
     port: int
+    on_host: bool = False
 
 
 class LoadBalancer(Noun, frozen=True, kw_only=True):
@@ -42,7 +46,8 @@ class LoadBalancer(Noun, frozen=True, kw_only=True):
 
     def as_asked(self) -> LoadBalancer:
         """Without what one deployment has made of it."""
-        return self.using(self.target_group)
+        found = self.using(self.target_group)
+        return msgspec.structs.replace(found, place=msgspec.structs.replace(found.place, on_host=False))
 
     def using(self, group: str) -> LoadBalancer:
         """The same for a deployment whose tasks are registered in that group."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import LoadBalancer, TargetPlace, TaskDefinition
 from homeport.services.ecs.ports import TargetGroup
@@ -84,9 +86,17 @@ def _usable(arn: str, groups: Mapping[str, TargetGroup], *, listened: bool = Tru
     return group
 
 
-def check_places(balancers: Iterable[LoadBalancer], definition: TaskDefinition) -> None:
-    """Raise unless tasks of the definition can be registered there."""
+def balancers_of(balancers: Sequence[LoadBalancer], definition: TaskDefinition) -> tuple[LoadBalancer, ...]:
+    """The load balancers as tasks of the definition are registered there. Raise unless they can be."""
     mode = definition.body.get("networkMode", "bridge")
+    _check_places(balancers, definition, mode)
+    return tuple(
+        msgspec.structs.replace(one, place=msgspec.structs.replace(one.place, on_host=mode == "host"))
+        for one in balancers
+    )
+
+
+def _check_places(balancers: Iterable[LoadBalancer], definition: TaskDefinition, mode: str) -> None:
     for balancer in balancers:
         place = balancer.place
         if place.target_type != ("ip" if mode == "awsvpc" else "instance"):

@@ -86,6 +86,8 @@ def address_of(task: Task, place: TargetPlace, instances: Mapping[int, str]) -> 
     if place.target_type == "ip":
         return None if task.interface is None else (task.interface.address, place.port)
     instance = None if task.instance_id is None else instances.get(task.instance_id)
+    if place.on_host:  # agents report no bindings of what they did not publish
+        return None if instance is None else (instance, place.port)
     for binding in container.network_bindings:
         if binding.get("containerPort") == place.port and binding.get("hostPort") and instance:
             return instance, int(binding["hostPort"])
