@@ -323,3 +323,19 @@ def test_the_nodes_own_user_may_be_such_a_machine(live: Live) -> None:
         aws_secret_access_key=nodes.secret_access_key,
     )
     assert own.discover_poll_endpoint(cluster=".fargate")["endpoint"]
+
+
+def test_a_public_address_is_one_that_this_machine_reaches(ecs: Any, ec2: Any, subnets: list[str]) -> None:
+    """Whoever is outside the VPC here is on this machine, which routes to the interface itself."""
+    asked = {"networkConfiguration": network(subnets[0], assignPublicIp="ENABLED")}
+    (public,) = run(ecs, subnets, **asked)["tasks"]
+    (private,) = run(ecs, subnets[:1])["tasks"]
+    found = interfaces(ec2)
+    shown = found[attachment(public)["networkInterfaceId"]]
+    assert shown["Association"]["PublicIp"] == shown["PrivateIpAddress"]
+    assert "InstanceId" not in shown["Attachment"]
+    assert "Association" not in found[attachment(private)["networkInterfaceId"]]
+    asked_for = [{"Name": "association.public-ip", "Values": [shown["PrivateIpAddress"]]}]
+    (named,) = ec2.describe_network_interfaces(Filters=asked_for)["NetworkInterfaces"]
+    assert named["NetworkInterfaceId"] == shown["NetworkInterfaceId"]
+    stop(ecs, public, private)

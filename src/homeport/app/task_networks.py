@@ -87,6 +87,7 @@ class TaskNetworks:
             groups=network.groups,
             description=f"arn:aws:ecs:{task.region}:{task.account_id}:attachment/{uid}",
             requester_id=REQUESTER,
+            is_public=network.public,
             attachment=ec2.Attachment(
                 attachment_id=f"eni-attach-0{self._ids.token(8).hex()}",
                 attached_at=self._clock.now(),

@@ -150,7 +150,8 @@ class Attachment(msgspec.Struct, frozen=True, kw_only=True):
 class NetworkInterface(Resource, frozen=True, kw_only=True, tag="network-interface"):
     """An address in a subnet, with security groups.
 
-    `requester_id`: the service whose it is, empty for customers'.
+    `requester_id`: the service whose it is, empty for customers'. `is_public`: whoever is not in the VPC may
+    reach it, and does so at its own address: what is outside here is this machine, which routes the VPC.
     """
 
     type = "network-interface"
@@ -161,7 +162,13 @@ class NetworkInterface(Resource, frozen=True, kw_only=True, tag="network-interfa
     description: str = ""
     groups: tuple[str, ...] = ()
     requester_id: str = ""
+    is_public: bool = False
     attachment: Attachment | None = None
+
+    @property
+    def public_address(self) -> str:
+        """What is shown as its public address; empty: it has none."""
+        return self.address if self.is_public else ""
 
     @property
     def parent_id(self) -> str:

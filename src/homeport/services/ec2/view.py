@@ -242,6 +242,10 @@ def acl_view(acl: NetworkAcl, subnets: Iterable[Subnet]) -> View:
     }
 
 
+PUBLIC_OWNER = "amazon"
+"""Whose public addresses are that nobody has allocated."""
+
+
 def interface_view(one: NetworkInterface, names: Mapping[str, str]) -> View:
     """A network interface; `names`: of its groups."""
     name = private_name(one.address, one.region)
@@ -265,6 +269,10 @@ def interface_view(one: NetworkInterface, names: Mapping[str, str]) -> View:
         "Groups": [{"GroupId": group, "GroupName": names.get(group, "")} for group in one.groups],
         "TagSet": tag_list(one.tags),
     }
+    if one.public_address:
+        public = {"IpOwnerId": PUBLIC_OWNER, "PublicIp": one.public_address, "PublicDnsName": ""}
+        view["Association"] = public
+        view["PrivateIpAddresses"][0]["Association"] = public
     if one.requester_id:
         view["RequesterId"] = one.requester_id
     if one.attachment is not None:
@@ -284,7 +292,8 @@ def attachment_view(one: NetworkInterface) -> View:
         "DeviceIndex": held.device_index,
         "InstanceOwnerId": one.requester_id or one.account_id,
         "Status": "attached",
-        **({"InstanceId": held.instance_id} if held.instance_id else {}),
+        # What is plugged into a machine of Fargate's shows none.
+        **({"InstanceId": held.instance_id} if held.instance_id.startswith("i-") else {}),
     }
 
 

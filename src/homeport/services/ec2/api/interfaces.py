@@ -31,15 +31,12 @@ from homeport.services.ec2.plan.filters import Fields, always, flag, predicate
 from homeport.services.ec2.plan.tags import specified
 from homeport.services.ec2.repo.interfaces import add_interface, groups_for, remove_interface
 from homeport.services.ec2.repo.shelf import Shelf
-from homeport.services.ec2.view import View, attachment_view, interface_view
+from homeport.services.ec2.view import PUBLIC_OWNER, View, attachment_view, interface_view
 
 _NEVER = (
     "association.allocation-id",
     "association.association-id",
     "addresses.association.owner-id",
-    "addresses.association.public-ip",
-    "association.ip-owner-id",
-    "association.public-ip",
     "association.public-dns-name",
     "ipv6-addresses.ipv6-address",
     "operator.principal",
@@ -57,6 +54,9 @@ _FIELDS: Fields[NetworkInterface] = {
     **dict.fromkeys(_NEVER, always()),
     "addresses.primary": always("true"),
     "addresses.private-ip-address": lambda one: (one.address,),
+    "addresses.association.public-ip": lambda one: filter(None, (one.public_address,)),
+    "association.public-ip": lambda one: filter(None, (one.public_address,)),
+    "association.ip-owner-id": lambda one: (PUBLIC_OWNER,) if one.is_public else (),
     "attachment.attach-time": lambda one: (
         (one.attachment.attached_at.strftime("%Y-%m-%dT%H:%M:%S.000Z"),) if one.attachment else ()
     ),

@@ -40,7 +40,7 @@ def groups_for(shelf: Shelf, vpc_id: str, wanted: Sequence[str]) -> tuple[str, .
     return ids
 
 
-def add_interface(
+def add_interface(  # noqa: PLR0913 - what an interface is made of
     shelf: Shelf,
     ids: Ids,
     subnet: Subnet,
@@ -50,6 +50,7 @@ def add_interface(
     tags: dict[str, str] | None = None,
     address: str = "",
     requester_id: str = "",
+    is_public: bool = False,
     attachment: Attachment | None = None,
 ) -> NetworkInterface:
     """An interface with an address of the subnet. Raise AWS's error when that cannot be."""
@@ -68,6 +69,7 @@ def add_interface(
             description=description,
             groups=guards,
             requester_id=requester_id,
+            is_public=is_public,
             attachment=attachment,
             tags=tags or {},
         )
