@@ -171,12 +171,13 @@ class Builder:
             raise DriverError(agent.START, f"{holder.name} takes no new namespace: {error}") from error
 
     async def is_whole(self, holder: Holder) -> bool:
-        """Whether it runs, and its link is as it was made."""
+        """Whether it runs and is wired as those in stock are: with its inner address."""
+        plain = self.wire_of(self.number(holder), SandboxSpec(name=holder.name))
 
         def look() -> bool:
             try:
                 with wire.namespace_of(holder.pid, holder.program):
-                    return wire.look(holder.veth) is not None
+                    return wire.look(holder.veth) == plain
             except (NoNamespaceError, OSError):
                 return False
 

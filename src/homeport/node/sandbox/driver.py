@@ -19,7 +19,7 @@ from homeport.node.ports import Counters, DriverError, DriverUnavailableError, S
 from homeport.node.sandbox import layout, wire
 from homeport.node.sandbox.build import Builder, SandboxSettings
 from homeport.node.sandbox.ground import SandboxGround
-from homeport.node.sandbox.holder import Holders
+from homeport.node.sandbox.holder import Holder, Holders
 from homeport.node.sandbox.stock import AGAIN_SECONDS, Stock
 
 __all__ = ["DockerSandboxes", "SandboxSettings"]
@@ -56,16 +56,20 @@ class DockerSandboxes:
         builder = self._builder
         self._stock.asked()
         async with self._alone(spec.name):
-            holder = await self._holders.inspect(spec.name) or await self._stock.take(spec)
+            holder = None if spec.name in builder.given else await self._stock.take(spec)
             if holder is None:
-                holder = await builder.make(spec)
-            elif not holder.is_running:
-                holder = await builder.start(spec.name)
+                holder = await self._found_or_made(spec)
+                await builder.furnish(holder, builder.wire_of(builder.number(holder), spec), spec)
             made = builder.wire_of(builder.number(holder), spec)
-            await builder.furnish(holder, made, spec)
             await builder.publish(holder, made, spec)
         self._stock.asked()
         return Sandbox(name=spec.name, docker_id=holder.docker_id, address=made.address, mac=made.mac)
+
+    async def _found_or_made(self, spec: SandboxSpec) -> Holder:
+        holder = await self._holders.inspect(spec.name)
+        if holder is None:
+            return await self._builder.make(spec)
+        return holder if holder.is_running else await self._builder.start(spec.name)
 
     async def find(self, name: str) -> Sandbox | None:
         """As the protocol says."""

@@ -58,20 +58,39 @@ class Stock:
             await self._discard(holder)
 
     async def take(self, spec: SandboxSpec) -> Holder | None:
-        """One under the name that is asked for; `None`: there is none that fits."""
+        """One under the name that is asked for, furnished as asked; `None`: there is none that fits.
+
+        The name is given while the rest is done. Until it has that name it counts as in stock: cut off in
+        between, it is a stray.
+        """
         while self._ready and not spec.hostname and not spec.holds_more:
             self._woken.set()
             holder = self._ready.pop(0)
             self._taking.add(holder.docker_id)
             try:
-                whole = await self._builder.is_whole(holder)
-                if whole and await self._builder.holders.rename(holder.docker_id, spec.name):
+                if await self._is_taken(holder, spec):
                     self._builder.given[spec.name] = self._builder.number(holder)
                     return replace(holder, name=spec.name)
             finally:
                 self._taking.discard(holder.docker_id)
             await self._discard(holder)
         return None
+
+    async def _is_taken(self, holder: Holder, spec: SandboxSpec) -> bool:
+        builder = self._builder
+        made = builder.wire_of(builder.number(holder), spec)
+        results = await asyncio.gather(
+            builder.holders.rename(holder.docker_id, spec.name),
+            builder.furnish(holder, made, spec),
+            return_exceptions=True,
+        )
+        for each in results:
+            if isinstance(each, DriverError):
+                log.info("sandbox.not_taken", sandbox=holder.name, error=str(each))
+                return False  # it is dead, as all are after the engine began again
+            if isinstance(each, BaseException):
+                raise each
+        return bool(results[0])
 
     async def put_back(self, holder: Holder) -> bool:
         """Whether it came back, bare; no: it is to be removed. Raise `DriverError`."""
