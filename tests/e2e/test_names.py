@@ -101,6 +101,33 @@ def test_a_registered_instance_is_found_by_containers(up: Up, vpc: Any) -> None:
     assert stopped["containers"][0].get("exitCode") == 0, stopped["containers"]
 
 
+def test_a_services_tasks_are_found_while_they_run(up: Up, vpc: Any) -> None:
+    registered(up, vpc)
+    sd, ecs = up.client("servicediscovery"), up.client()
+    (namespace,) = sd.list_namespaces()["Namespaces"]
+    made = sd.create_service(Name="web", NamespaceId=namespace["Id"], DnsConfig=RECORDS)["Service"]
+    subnets = [one["SubnetId"] for one in up.client("ec2").describe_subnets()["Subnets"]]
+    container = {"name": "app", "image": IMAGE, "memory": 32, "command": ["sleep", "1000"]}
+    ecs.register_task_definition(family="web", networkMode="awsvpc", containerDefinitions=[container])
+    ecs.create_service(
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=2,
+        networkConfiguration={"awsvpcConfiguration": {"subnets": subnets}},
+        serviceRegistries=[{"registryArn": made["Arn"]}],
+    )
+    assert until(lambda: len(values(ask(vpc, "web.corp.test"))) == 2)
+    running = ecs.describe_tasks(tasks=ecs.list_tasks(serviceName="web")["taskArns"])["tasks"]
+    own = [one["containers"][0]["networkInterfaces"][0]["privateIpv4Address"] for one in running]
+    assert values(ask(vpc, "web.corp.test")) == sorted(own)
+    up.kill()
+    up.start()
+    ecs.delete_service(service="web", force=True)
+    assert until(lambda: not values(ask(vpc, "web.corp.test")))
+    assert until(lambda: not sd.list_instances(ServiceId=made["Id"])["Instances"])
+    sd.delete_service(Id=made["Id"])
+
+
 def test_names_are_answered_again_after_a_crash(up: Up, vpc: Any) -> None:
     sd = registered(up, vpc)
     up.kill()
