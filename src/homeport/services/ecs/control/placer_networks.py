@@ -9,7 +9,7 @@ import msgspec
 from homeport.services.ecs.control.placer_state import Plan
 from homeport.services.ecs.model import Task, TaskNetwork
 from homeport.services.ecs.plan.lifecycle import never_began
-from homeport.services.ecs.plan.networks import no_interface, subnets_for, with_interface
+from homeport.services.ecs.plan.networks import is_awsvpc, no_interface, subnets_for, with_interface
 from homeport.services.ecs.ports import Networks, NoInterfaceError
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -23,6 +23,7 @@ def add_tasks(tx: Tx, plan: Plan, networks: Networks | None, now: datetime) -> t
     """
     network = plan.waiting.request.network
     if network is None:
+        assert not is_awsvpc(plan.waiting.request.definition), "its agent would be told of no interface"
         return TaskRepo(tx).add_all(plan.tasks)
     assert networks is not None, "no request has a network where there are none"
     instances = InstanceRepo(tx)

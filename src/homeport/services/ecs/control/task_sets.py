@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from homeport.core.clock import Clock
@@ -192,7 +192,10 @@ class TaskSetSteps:
         launch = launch_of(definition, {})
         owner = as_service(service, step.task_set)
         template = service_template(owner, cluster, definition, launch, log_mode=mode, now=self._clock.now())
-        request = service_placement(service, cluster, definition, launch, template, count=count, shares=parts)
+        request = replace(
+            service_placement(service, cluster, definition, launch, template, count=count, shares=parts),
+            network=step.task_set.deployment.network,
+        )
         try:
             return await self._placer.place(request), count
         except UnassumableRoleError as error:
