@@ -65,7 +65,6 @@ async def test_a_target_hears_who_asked_and_how(plane: DataPlane, port: int) -> 
         client.close()
 
 
-@pytest.mark.parametrize(
 @pytest.mark.root
 @pytest.mark.parametrize(("preserves", "host"), [(True, "shop.example.com:80"), (False, "shop.example.com")])
 async def test_a_default_port_in_the_host_header_is_preserved_or_goes(
@@ -81,6 +80,7 @@ async def test_a_default_port_in_the_host_header_is_preserved_or_goes(
         client.close()
 
 
+@pytest.mark.parametrize(
     ("traffic", "expected"),
     [
         (Traffic(forwarded_for=ForwardedFor.PRESERVE), "1.2.3.4"),

@@ -44,7 +44,6 @@ RETRY_SECONDS_MAX = 60.0
 READ_BYTES = 1 << 16
 
 
-
 def trusted_roots() -> str:
     """The file of the authorities that this machine trusts, as OpenSSL finds it."""
     known = ssl.get_default_verify_paths()
@@ -99,7 +98,9 @@ class DataPlane:
             begun.callback(os.close, news)
             await begun.enter_async_context(self._xds)
             await begun.enter_async_context(self.admin)
-            if not self._outlives:
+            if self._outlives:
+                begun.callback(self.process.leave)
+            else:
                 begun.push_async_callback(self.process.end)
             loops = await begun.enter_async_context(Supervisor())
             loops.start("proxy.process", self.process.run)
