@@ -31,12 +31,12 @@ _LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def inside(namespace: str, work: Callable[[], T]) -> T:
-    """Do something in a network namespace; sockets made there stay there."""
+    """Do something in a network namespace, by its name or its file; sockets made there stay there."""
     found: list[T] = []
     failed: list[BaseException] = []
 
     def run() -> None:
-        descriptor = os.open(f"/run/netns/{namespace}", os.O_RDONLY)
+        descriptor = os.open(Path("/run/netns") / namespace, os.O_RDONLY)
         try:
             assert _LIBC.setns(descriptor, CLONE_NEWNET) == 0, os.strerror(ctypes.get_errno())
             found.append(work())
