@@ -16,6 +16,7 @@ ON_BOTH = {
     "test_agent_reports",
     "test_auth",
     "test_certificates",
+    "test_cloud_map",
     "test_clusters",
     "test_iam_members",
     "test_iam_races",
