@@ -17,7 +17,6 @@ from datetime import datetime
 import msgspec
 
 from homeport.agentproto.messages import (
-    AttachTaskNetworkInterfacesMessage,
     Frame,
     PayloadMessage,
     TaskIdentifier,
@@ -35,9 +34,8 @@ from homeport.services.ecs.control.agent_credentials import RENEWAL_AGAIN, SentC
 from homeport.services.ecs.control.agent_telemetry import TcsSession
 from homeport.services.ecs.control.task_roles import NoRoles, TaskRoles, roles_of
 from homeport.services.ecs.model import Cluster, ContainerInstance, Task, TaskDefinition, names_fleet
-from homeport.services.ecs.plan.dispatch import task_payload
+from homeport.services.ecs.plan.dispatch import interface_announced, task_payload
 from homeport.services.ecs.plan.identifiers import Home, cluster_name, instance_uid, or_none
-from homeport.services.ecs.plan.networks import WAIT_FOR_ATTACHMENT_MS, interface_payload
 from homeport.services.ecs.ports import (
     TASK_APPLICATION,
     TASK_EXECUTION,
@@ -275,26 +273,11 @@ class AgentHub:
             ),
         )
         session.stops_sent |= {task.id for task in tasks if task.desired_status == "STOPPED"}
-        self._announce_interfaces(session, tasks)
-        session.outbox.send(payload)
-        log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
-
-    def _announce_interfaces(self, session: _Session, tasks: Iterable[Task]) -> None:
-        """What agents are told of interfaces before their tasks, in the order of AWS."""
         for task in tasks:
             if task.interface is not None and task.desired_status == "RUNNING":
-                session.outbox.send(
-                    AttachTaskNetworkInterfacesMessage(
-                        message_id=uuid(self._ids),
-                        cluster_arn=session.cluster_arn,
-                        container_instance_arn=session.instance_arn,
-                        task_arn=task.arn,
-                        task_cluster_arn=task.cluster_arn,
-                        generated_at=int(self._clock.now().timestamp() * 1000),
-                        wait_timeout_ms=WAIT_FOR_ATTACHMENT_MS,
-                        elastic_network_interfaces=interface_payload(task),
-                    )
-                )
+                session.outbox.send(interface_announced(task, payload, message_id=uuid(self._ids)))
+        session.outbox.send(payload)
+        log.debug("payload.sent", instance=session.instance_arn, tasks=len(tasks), seq_num=number)
 
     # ---- credentials of roles ---------------------------------------------------------------
 

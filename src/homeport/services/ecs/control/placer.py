@@ -46,7 +46,6 @@ from homeport.services.ecs.plan.placing import (
     Decision,
     Seat,
     decide,
-    failures,
     fleet_demand,
     fleet_key,
     hold,
@@ -256,7 +255,7 @@ class Placer:
                 raise
             state.cluster = msgspec.structs.replace(cluster, placement_epoch=cluster.placement_epoch + 1)
             for plan in plans:
-                _answer(plan)
+                plan.tell()
             return
         raise ServerException("The cluster changes faster than tasks can be placed; try again.")
 
@@ -382,21 +381,6 @@ def _seat(fleet: Fleet, instance_id: int) -> Seat:
     row = fleet.row(instance_id)
     assert row is not None, "a decision chooses among the fleet's instances"
     return seat_on(fleet.view(row))
-
-
-def _answer(plan: Plan) -> None:
-    if plan.waiting.answer.done():
-        return
-    plan.waiting.answer.set_result(
-        PlacementOutcome(
-            tasks=plan.added,
-            failures=failures(plan.decision, plan.waiting.request),
-            no_instances=plan.decision.no_instances,
-            explanation=plan.decision.explanation,
-            empty_providers=plan.decision.empty_providers,
-            capacity=plan.decision.capacity,
-        )
-    )
 
 
 def _fail(batch: list[Waiting], error: Exception) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from homeport.services.ecs.model import Cluster, Task
 from homeport.services.ecs.plan.fleet import Fleet
-from homeport.services.ecs.plan.placing import Decision
+from homeport.services.ecs.plan.placing import Decision, failures
 from homeport.services.ecs.plan.reservations import Reservations
 from homeport.services.ecs.ports import PlacementOutcome, PlacementRequest
 
@@ -35,6 +35,21 @@ class Plan:
     def is_short(self) -> bool:
         """Whether some of what was asked for found no place."""
         return bool(self.decision.refusals) or len(self.tasks) < self.waiting.request.count
+
+    def tell(self) -> None:
+        """Answer who waits, unless that was done."""
+        if self.waiting.answer.done():
+            return
+        self.waiting.answer.set_result(
+            PlacementOutcome(
+                tasks=self.added,
+                failures=failures(self.decision, self.waiting.request),
+                no_instances=self.decision.no_instances,
+                explanation=self.decision.explanation,
+                empty_providers=self.decision.empty_providers,
+                capacity=self.decision.capacity,
+            )
+        )
 
 
 @dataclass(slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from homeport.agentproto import messages
 from homeport.services.ecs.model import ContainerInstance, Task, TaskDefinition
-from homeport.services.ecs.plan.networks import interface_payload
+from homeport.services.ecs.plan.networks import WAIT_FOR_ATTACHMENT_MS, interface_payload
 from homeport.services.ecs.plan.payload import TaskIdentity, render_stop, render_task
 from homeport.services.ecs.ports import RoleSession
 
@@ -41,4 +41,20 @@ def task_payload(
             storage_gib=task.storage_gib,
             gpu_ids={c.name: c.gpu_ids for c in task.containers if c.gpu_ids},
         ),
+    )
+
+
+def interface_announced(
+    task: Task, payload: messages.PayloadMessage, *, message_id: str
+) -> messages.AttachTaskNetworkInterfacesMessage:
+    """What an agent is told of a task's interface before it gets the task in that payload, as AWS does."""
+    return messages.AttachTaskNetworkInterfacesMessage(
+        message_id=message_id,
+        cluster_arn=payload.cluster_arn,
+        container_instance_arn=payload.container_instance_arn,
+        task_arn=task.arn,
+        task_cluster_arn=task.cluster_arn,
+        generated_at=payload.generated_at,
+        wait_timeout_ms=WAIT_FOR_ATTACHMENT_MS,
+        elastic_network_interfaces=interface_payload(task),
     )
