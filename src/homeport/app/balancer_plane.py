@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from homeport.app.envoy_process import end_leftover
+from homeport.app.settings import settle_grpc
 from homeport.core.log import get_logger
 from homeport.dataplane.doors import port_of
 from homeport.dataplane.model import Balancer, TlsMaterial
@@ -53,7 +54,8 @@ class EnvoyPlane:
         if why := self._snapshot.refused.get(balancer_id):
             return BalancerState(code="failed", reason=why)
         if self._plane.is_settled:
-            self._lived = self._wanted
+            fresh = {one for one in self._wanted - self._lived if not self._against(one)}
+            self._lived = (self._lived & self._wanted) | fresh
         has_lived = balancer_id in self._lived
         if why := self._against(balancer_id):
             return BalancerState(code="active_impaired" if has_lived else "failed", reason=why)
@@ -73,7 +75,7 @@ class EnvoyPlane:
         shows = self._shows.get(balancer_id, frozenset())
         for one in self._plane.rejections:
             if one.balancer_id == balancer_id or (not one.balancer_id and one.name in shows):
-                return one.message
+                return one.message.strip()
         lost = sorted(shows - self._shown)
         return f"the certificate {lost[0]} is not there" if lost else ""
 
@@ -149,6 +151,7 @@ class LocalPlane:
 
     async def _carry(self) -> None:
         # What speaks to the proxy takes a second to import and memory that idle machines do not need.
+        settle_grpc()
         envoy: Any = await asyncio.to_thread(importlib.import_module, "homeport.app.envoy")
         async with envoy.DataPlane(
             self._folder, told=lambda change: self._told(change.group_id), outlives=self._outlives

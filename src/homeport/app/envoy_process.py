@@ -37,6 +37,8 @@ FLUSH_MILLISECONDS = 50
 """How long news of a health check may lie in the proxy."""
 CONFIGURATION = "--service-zone"
 """The option that carries the digest of what a proxy was started with."""
+LOG_BYTES_MAX = 1 << 20
+"""A log that is longer begins anew with the next proxy."""
 DRAIN_SECONDS = 30
 """How long connections of a listener that is gone may go on."""
 
@@ -148,6 +150,8 @@ async def end(running: Running, *, patience_seconds: float = TERM_SECONDS) -> No
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 await until_gone(running.pid)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(running.pid, os.WNOHANG)  # noqa: ASYNC222 - it does not wait, it buries
 
 
 async def end_leftover(folder: Path) -> bool:
@@ -210,6 +214,12 @@ class EnvoyProcess:
             if self._child is not None:
                 self._child.wait()
 
+    def leave(self) -> None:
+        """Let it run: nobody waits for it any more."""
+        if self._child is not None:
+            self._child.returncode = 0  # else Python complains that it was left
+        self.running = self._child = None
+
     def _bound(self) -> list[str]:
         """What a command begins with that is to die with this process."""
         found = None if self._outlives else shutil.which("setpriv")
@@ -234,12 +244,14 @@ class EnvoyProcess:
             "--config-path": str(files.config),
             CONFIGURATION: self._configuration,
             "--log-level": "warning",
+            "--component-log-level": "misc:error",
             "--concurrency": str(self._workers),
             "--file-flush-interval-msec": str(FLUSH_MILLISECONDS),
             "--drain-time-s": str(DRAIN_SECONDS),
         }
         words = [word for option in options.items() for word in option]
-        with files.log.open("ab") as output:
+        is_long = files.log.exists() and files.log.stat().st_size > LOG_BYTES_MAX
+        with files.log.open("wb" if is_long else "ab") as output:
             self._child = subprocess.Popen(
                 [*self._bound(), str(envoy_path()), *words, "--disable-hot-restart"],
                 stdin=subprocess.DEVNULL,

@@ -171,6 +171,8 @@ class AgentSettings:
     cluster: str = DEFAULT_CLUSTER
     attributes: Mapping[str, str] = field(default_factory=dict)
     """Custom attributes of the container instance."""
+    fargate: bool = False
+    """Whether it runs Fargate's tasks, and is nobody's container instance."""
     docker_host: str = "unix:///var/run/docker.sock"
     log_level: str = "info"
 
@@ -246,6 +248,14 @@ def is_loopback(host: str) -> bool:
 def environment() -> dict[str, str]:
     """The process's environment: the one place where it is read."""
     return dict(os.environ)
+
+
+def settle_grpc() -> None:
+    """What gRPC reads of the environment when it is imported: starting programs is none of its business.
+
+    It would say so, on our standard error, whenever one is. Source: gRPC, "Environment Variables".
+    """
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 def refuse_unknown(environ: Mapping[str, str]) -> None:
