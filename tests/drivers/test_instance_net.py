@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
+from homeport.app.addresses import NoAddressesError, settle_ground
 from homeport.core.ids import SystemIds
 from homeport.node.commands import CommandError, Run, run_command
 from homeport.node.instance_net import (
@@ -134,6 +137,45 @@ class TestOnLinux:
     async def test_a_range_that_a_route_uses_is_left_alone(self, inside: Run) -> None:
         await inside("ip", "route", "add", "unreachable", "172.31.240.0/24")
         assert (await InstanceNet(inside, "one").up(1))[0].ip == "10.31.0.4"
+
+
+@pytest.mark.root
+class TestTheInstallationsOwnRange:
+    """It is settled once, and its VPC keeps it."""
+
+    async def settle(self, inside: Run, homeport: str, folder: Path) -> str:
+        await asyncio.to_thread(folder.mkdir, exist_ok=True)
+        found = await settle_ground(inside, homeport, folder, account_id="000000000000", region="us-east-1")
+        assert found.home("000000000000", "us-east-1") == found.home_range
+        assert found.home("000000000000", "eu-west-1") == found.home("111111111111", "us-east-1") == ""
+        return found.home_range
+
+    async def test_it_is_kept_over_a_restart_of_the_machine(self, inside: Run, tmp_path: Path) -> None:
+        await inside("ip", "route", "add", "unreachable", "172.31.0.0/16")
+        first = await self.settle(inside, "one", tmp_path)
+        assert first == await self.settle(inside, "one", tmp_path) == "10.31.0.0/16"
+        await InstanceNet(inside, "one").down()
+        await inside("ip", "route", "delete", "unreachable", "172.31.0.0/16")
+        assert await self.settle(inside, "one", tmp_path) == first
+
+    async def test_who_has_it_meanwhile_is_told_and_nothing_is_left(
+        self, inside: Run, tmp_path: Path
+    ) -> None:
+        await self.settle(inside, "one", tmp_path / "one")
+        await InstanceNet(inside, "one").down()
+        assert await self.settle(inside, "two", tmp_path / "two") == "172.31.0.0/16"
+        with pytest.raises(NoAddressesError, match=r"is 172\.31\.0\.0/16, and something else") as refused:
+            await self.settle(inside, "one", tmp_path / "one")
+        assert "homeport down --purge" in refused.value.remedy
+        assert bridge_name("one") not in await inside("ip", "link")
+        await InstanceNet(inside, "two").down()
+        assert await self.settle(inside, "one", tmp_path / "one") == "172.31.0.0/16"
+
+    async def test_what_is_routed_is_read_anew_each_time(self, inside: Run, tmp_path: Path) -> None:
+        ground = await settle_ground(inside, "one", tmp_path, account_id="000000000000", region="us-east-1")
+        assert "10.99.0.0/16" not in await ground.routed()
+        await inside("ip", "route", "add", "unreachable", "10.99.0.0/16")
+        assert {"10.99.0.0/16", ground.home_range} <= set(await ground.routed())
 
 
 async def test_a_program_that_fails_or_is_missing_is_said() -> None:
