@@ -10,6 +10,7 @@ import pytest
 from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.metadata.callers import TASK_LABEL, Caller, DockerCallers, UnknowableCallerError
 from homeport.node.ports import DriverUnavailableError
+from homeport.node.sandbox.holder import SANDBOX_LABEL
 from homeport.node.steps.cleanup import INSTANCE_LABEL
 
 BRIDGED, HOSTED = "b" * 64, "c" * 64
@@ -122,3 +123,34 @@ async def test_hidden_processes_are_told_from_nobody(tmp_path: Path, monkeypatch
     callers = DockerCallers(TellingClient([container(HOSTED)]), {}, proc=processes(tmp_path))
     with pytest.raises(UnknowableCallerError):
         await callers.of("127.0.0.1", 0x1234)
+
+
+async def test_in_a_sandbox_the_newest_container_asks(tmp_path: Path) -> None:
+    """Its holder may have held another task's before, whose containers are still there, ended."""
+    holder, joined = "e" * 64, {"NetworkMode": f"container:{'e' * 64}"}
+    listed: list[dict[str, Any]] = [
+        {"Id": holder, "State": "running", "Labels": {SANDBOX_LABEL: "habc"}},
+        {
+            "Id": "1" * 64,
+            "State": "exited",
+            "Created": 5,
+            "HostConfig": joined,
+            "Labels": {**LABELS, TASK_LABEL: "old"},
+        },
+        {"Id": "2" * 64, "State": "created", "Created": 9, "HostConfig": joined, "Labels": LABELS},
+        {
+            "Id": "3" * 64,
+            "State": "running",
+            "Created": 11,
+            "HostConfig": {},
+            "Labels": {**LABELS, TASK_LABEL: "b"},
+        },
+    ]
+    callers = DockerCallers(TellingClient(listed), {}, proc=processes(tmp_path))
+
+    async def at(address: str) -> str | None:
+        return {"10.0.0.9": "habc", "10.0.0.8": "hnobody"}.get(address)
+
+    callers.sandbox_at = at
+    assert await callers.of("10.0.0.9", 1) == Caller(instance="instance-1", task="task-1")
+    assert await callers.of("10.0.0.8", 1) is None

@@ -272,6 +272,23 @@ class TestPauseProgram:
         assert words[6] == 0xD2800928
         assert words[-1] == 0x17FFFFFA
 
+    def test_arms_jumps_lead_where_the_program_goes_on(self) -> None:
+        """Source: Arm Architecture Reference Manual, ADR, CBZ, B.cond, B: offsets are in words from themselves."""
+        code = pause_program("aarch64", leaving=True)[120:]
+        words = [int.from_bytes(code[i : i + 4], "little") for i in range(0, len(code) - 40, 4)]
+        leave, wait = words.index(0xD2800C28), words.index(0xD2801128)  # movz x8, 97 and 137
+        (refused,) = [i for i, word in enumerate(words) if word >> 24 == 0xB4]
+        assert refused + (words[refused] >> 5 & 0x7FFFF) == wait
+        (again,) = [i for i, word in enumerate(words) if word >> 24 == 0x54]
+        assert again + (words[again] >> 5 & 0x7FFFF) - (1 << 19) == wait
+        (back,) = [i for i, word in enumerate(words) if word >> 26 == 0b000101]
+        assert back + (words[back] & 0x3FFFFFF) - (1 << 26) == leave
+        addresses = [i for i, word in enumerate(words) if word & 0x9F000000 == 0x10000000]
+        told = [4 * i + ((words[i] >> 5 & 0x7FFFF) << 2 | words[i] >> 29 & 3) for i in addresses]
+        action, signals = len(code) - 40, len(code) - 8
+        assert told == [action, signals, signals]
+        assert code[signals:] == (1 << 9).to_bytes(8, "little"), "SIGUSR1"
+
     def test_another_architecture_is_refused(self) -> None:
         with pytest.raises(DriverError, match="riscv64"):
             pause_program("riscv64")

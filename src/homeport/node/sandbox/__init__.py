@@ -1,1 +1,1 @@
-"""Network sandboxes: namespaces of our own for containers, routed on the host (see docs/adr)."""
+"""Network sandboxes: namespaces of our own for containers, routed on the host (docs/adr/0033)."""
