@@ -1,4 +1,4 @@
-"""Balancers of a real `homeport up`: HTTPS by a certificate of its own authority; a classic one with a task."""
+"""Balancers of a real `homeport up`: HTTPS by its own authority; a classic one with a task on an instance."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from collections.abc import Callable, Iterator
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Any
 
+import dns.message
+import dns.query
 import pytest
 
+from homeport.app.vpc_dns import dns_address
 from tests.kit.behind_balancer import until
 from tests.kit.docker import IMAGE
 from tests.kit.up import Up, homeport_up
@@ -52,6 +55,13 @@ def addresses(up: Up, description: str) -> list[str]:
         Filters=[{"Name": "description", "Values": [description]}]
     )["NetworkInterfaces"]
     return [one["PrivateIpAddress"] for one in found]
+
+
+def named(up: Up, name: str) -> list[str]:
+    """What the VPC's DNS server says to a name."""
+    server = dns_address(up.client("ec2").describe_vpcs()["Vpcs"][0]["CidrBlock"])
+    reply = dns.query.udp_with_fallback(dns.message.make_query(name, "A"), server, timeout=5)[0]
+    return sorted(record.to_text() for one in reply.answer for record in one)
 
 
 def quietly(work: Callable[[], Any]) -> Any:
@@ -136,9 +146,9 @@ def test_a_classic_balancer_sends_requests_to_a_task_on_its_instance(
     )
     zones = [one["AvailabilityZone"] for one in ec2.describe_subnets()["Subnets"]]
     listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": 8080}
-    elb.create_load_balancer(
+    dns_name = elb.create_load_balancer(
         LoadBalancerName="old", Listeners=[listener], AvailabilityZones=zones, SecurityGroups=[open_group]
-    )
+    )["DNSName"]
     check = {
         "Target": "HTTP:8080/",
         "Interval": 5,
@@ -169,6 +179,7 @@ def test_a_classic_balancer_sends_requests_to_a_task_on_its_instance(
         return None
 
     assert until(lambda: quietly(ask), 30) == b"classic\n"
+    assert until(lambda: named(up, dns_name) == sorted(addresses(up, "ELB old")), 30)
     ecs.stop_task(task=task)
     elb.delete_load_balancer(LoadBalancerName="old")
     assert until(lambda: not addresses(up, "ELB old"), 30)

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from ipaddress import IPv4Network
 
 from homeport.app.balancer_network import REQUESTER, description
+from homeport.app.classic_balancers import is_classic
 from homeport.core.call import Call
 from homeport.core.log import get_logger
 from homeport.gateway.dns_answers import is_sound
@@ -25,6 +26,7 @@ from homeport.gateway.dns_names import (
 from homeport.runtime.changes import Change
 from homeport.runtime.runner import Next
 from homeport.services.ec2 import manifest as ec2
+from homeport.services.elb import manifest as elb
 from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.servicediscovery import manifest as cloud_map
 from homeport.store.base import Store
@@ -39,6 +41,7 @@ _KINDS = {
     "ec2.vpc": VPC,
     "ec2.network-interface": INTERFACE,
     elbv2.BALANCERS_CHANGED: BALANCER,
+    elb.CHANGED: BALANCER,
     cloud_map.NAMESPACE_CHANGED: NAMESPACE,
     cloud_map.SERVICE_CHANGED: SERVICE,
 }
@@ -55,6 +58,14 @@ class Ec2Vpcs:
         account_id, region = call.account_id, call.region
         found = await self._store.read(lambda tx: ec2.Shelf(tx, account_id, region).find(ec2.Vpc, vpc_id))
         return found is not None
+
+
+def _balancer(tx: Tx, arn: str) -> elb.LoadBalancer | elbv2.LoadBalancer | None:
+    """A balancer of whichever kind."""
+    if is_classic(arn):
+        return elb.find_anywhere(tx, arn)
+    whole = elbv2.find_whole(tx, arn)
+    return None if whole is None else whole.balancer
 
 
 class NameKeeper:
@@ -77,6 +88,7 @@ class NameKeeper:
                 *(f"{VPC}/{one.resource_id}" for one in ec2.vpcs_everywhere(tx)),
                 *(f"{INTERFACE}/{one.resource_id}" for one in ec2.interfaces_everywhere(tx)),
                 *(f"{BALANCER}/{arn}" for arn in elbv2.every_balancer(tx)),
+                *(f"{BALANCER}/{one.arn}" for one in elb.every_balancer(tx)),
                 *(f"{NAMESPACE}/{one}" for one in namespaces),
                 *(f"{SERVICE}/{one}" for one in services),
             ]
@@ -145,10 +157,10 @@ class NameKeeper:
 
     async def _balancer(self, key: str, arn: str) -> None:
         def work(tx: Tx) -> tuple[str, tuple[str, ...]] | None:
-            whole = elbv2.find_whole(tx, arn)
-            if whole is None:
+            balancer = _balancer(tx, arn)
+            if balancer is None:
                 return None
-            mark, balancer = description(arn), whole.balancer
+            mark = description(arn)
             shelf = ec2.Shelf(tx, balancer.account_id, balancer.region)
             held = shelf.all(ec2.NetworkInterface, vpc_id=balancer.vpc_id)
             mine = (one.address for one in held if (one.requester_id, one.description) == (REQUESTER, mark))

@@ -10,7 +10,7 @@ from homeport.services.elb.control.balancers import ClassicController
 from homeport.services.elb.model import LoadBalancer, Seen
 from homeport.services.elb.ports import CHANGED, Certificates, DataPlane, Network
 from homeport.services.elb.repo import tables  # noqa: F401  defines the tables
-from homeport.services.elb.repo.balancers import certificate_users, every_balancer
+from homeport.services.elb.repo.balancers import certificate_users, every_balancer, find_anywhere
 
 name = "elb"
 operations = ops
@@ -33,6 +33,7 @@ __all__ = [
     "certificate_users",
     "every_balancer",
     "facts",
+    "find_anywhere",
     "invalid_input",
     "name",
     "operations",
