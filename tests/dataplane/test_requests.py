@@ -15,6 +15,7 @@ from homeport.dataplane.model import ForwardedFor, Stickiness, StickinessKind, T
 from homeport.dataplane.rules import (
     FixedResponse,
     Forward,
+    HostIs,
     PathIs,
     Redirect,
     Rewrite,
@@ -364,6 +365,34 @@ async def test_a_group_without_targets_gets_its_share_all_the_same(plane: DataPl
         client = Client(port)
         assert {(await client.ask()).status for _ in range(40)} == {200, 503}
         client.close()
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("shop.example.com", "shop.internal.test"),
+        ("shop.example.com:8080", "shop.internal.test:8080"),
+        ("example.com", "example.com"),
+    ],
+)
+async def test_a_host_is_rewritten_after_the_rule_matched(
+    plane: DataPlane, port: int, asked: str, told: str
+) -> None:
+    change = Rewrite(of=RewriteOf.HOST, regex=r"^([a-z]+)\.example\.com", replacement="$1.internal.test")
+    path = Rewrite(of=RewriteOf.URL, regex="^/api/(.*)$", replacement="/v2/$1")
+    async with Upstream(name="a").serving() as a:
+        own = group("g", a)
+        forward = Forward(groups=(WeightedGroup(group_id=own.id),))
+        rule = Rule(
+            id="r", priority=1, conditions=(HostIs(patterns=("*example.com",)),), action=forward,
+            rewrites=(change, path),
+        )  # fmt: skip
+        plane.serve([balancer(port, own, rules=(rule,))])
+        assert await plane.until_live() == ()
+        client = Client(port)
+        assert (await client.ask("/api/x?q=1", host=asked)).body == b"a"
+        client.close()
+    assert (a.asked[-1].header("host"), a.asked[-1].path) == (told, "/v2/x?q=1")
 
 
 async def test_a_path_is_rewritten_after_the_rule_matched(plane: DataPlane, port: int) -> None:

@@ -15,7 +15,7 @@ from homeport.dataplane.model import (
     Protocol,
     StickinessKind,
 )
-from homeport.dataplane.routes import SESSION_FILTER
+from homeport.dataplane.routes import HOST_FILTER, SESSION_FILTER, rewrites_host
 from homeport.dataplane.rules import Forward, Redirect
 from homeport.dataplane.types import Body, seconds, typed
 
@@ -252,6 +252,9 @@ def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
         for group in balancer.groups
     )
     filters = tokens.filters(balancer, listener)
+    if any(rewrites_host(rule) for rule in listener.rules):
+        config = typed("envoy.extensions.filters.http.header_to_metadata.v3.Config")
+        filters.append({"name": HOST_FILTER, "typed_config": config})
     redirects = any(isinstance(action, Redirect) for action in actions)
     if sticky or redirects or any(action.sticky_seconds is not None for action in forwards):
         filters.append(scripts.lua_filter())

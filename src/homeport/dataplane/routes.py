@@ -23,6 +23,9 @@ from homeport.dataplane.types import Body, digest, seconds, typed
 FORWARDED_FOR_MAX = 30
 """Addresses in X-Forwarded-For; with more a request is answered with 463."""
 WEIGHT_MAX = 999
+OURS, HOST = "homeport", "host"
+"""Where a rewritten Host header lies on its way."""
+HOST_FILTER = "envoy.filters.http.header_to_metadata"
 SESSION_FILTER = "envoy.filters.http.stateful_session"
 
 
@@ -191,6 +194,7 @@ def _route(
                 part["typed_per_filter_config"] = per_group
             parts.append(part)
         action["weighted_clusters"] = {"clusters": parts}
+    filters |= _host(rule)
     body: Body = {"name": rule.id, "match": match, "route": action}
     return {**body, "typed_per_filter_config": filters} if filters else body
 
@@ -211,8 +215,25 @@ def _rewrites(rule: Rule) -> Body:
             case RewriteOf.URL:
                 found["regex_rewrite"] = change
             case RewriteOf.HOST:
-                raise UntranslatableError("rewriting the Host header is not supported")
+                found["host_rewrite"] = f"%DYNAMIC_METADATA({OURS}:{HOST})%"
     return found
+
+
+def rewrites_host(rule: Rule) -> bool:
+    """Whether the rule's targets are told another Host."""
+    return any(rewrite.of is RewriteOf.HOST for rewrite in rule.rewrites)
+
+
+def _host(rule: Rule) -> Body:
+    """What a filter is to read of the Host header, for the route to write: routes have no expressions."""
+    for rewrite in rule.rewrites:
+        if rewrite.of is RewriteOf.HOST:
+            change = {"pattern": {"regex": rewrite.regex}, "substitution": _groups_of(rewrite.replacement)}
+            kept = {"metadata_namespace": OURS, "key": HOST, "regex_value_rewrite": change}
+            rules = [{"header": ":authority", "on_header_present": kept}]
+            kind = "envoy.extensions.filters.http.header_to_metadata.v3.Config"
+            return {HOST_FILTER: typed(kind, request_rules=rules)}
+    return {}
 
 
 def _groups_of(replacement: str) -> str:
