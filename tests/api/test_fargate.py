@@ -186,6 +186,13 @@ def test_no_room_is_said_with_numbers(ecs: Any, subnets: list[str]) -> None:
     assert [failure["reason"] for failure in answer["failures"]] == ["RESOURCE:FARGATE"]
 
 
+def test_another_processor_is_another_machine(ecs: Any, subnets: list[str]) -> None:
+    register(ecs, "arm", runtimePlatform={"cpuArchitecture": "ARM64"})
+    code, text = refusal(run, ecs, subnets, taskDefinition="arm")
+    assert (code, text[:23]) == ("ClientException", "Capacity is unavailable")
+    assert "cpu-architecture == arm64" in text
+
+
 def test_some_of_what_was_asked_for_is_started(ecs: Any, subnets: list[str]) -> None:
     register(ecs, "whole", cpu="1024", memory="2048")
     answer = run(ecs, subnets, taskDefinition="whole", count=3)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import resource
+import subprocess
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.kit.docker import IMAGE
-from tests.kit.up import Up, homeport_up
+from tests.kit.up import Process, Up, clean_environment, homeport_up
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(400)]
 PATIENCE_SECONDS = 120.0
@@ -152,3 +157,57 @@ def test_nothing_is_left_of_it(up: Up) -> None:
 
     assert until(gone)
     assert not any(word in up.log.read_text() for word in TROUBLE)
+
+
+def test_an_agent_of_its_own_runs_fargates_tasks(tmp_path: Path) -> None:
+    """`up` leaves them to `homeport agent --fargate`, which nobody sees either."""
+    (tmp_path / "up").mkdir()
+    with homeport_up(tmp_path / "up", "--no-fargate") as up:
+        subnets = [one["SubnetId"] for one in up.client("ec2").describe_subnets()["Subnets"]]
+        asked = {"awsvpcConfiguration": {"subnets": subnets}}
+        register(up, "short", "exit 7")
+        with pytest.raises(ClientError, match="No machine runs Fargate tasks here"):
+            run(up, "short", asked)
+        agent = joining(up, tmp_path / "agent")
+        agent.start(until=None)
+        try:
+
+            def started() -> Any:
+                try:
+                    return run(up, "short", asked)
+                except ClientError:
+                    return None
+
+            task = stopped(up, until(started))
+            assert task["containers"][0]["exitCode"] == 7
+            instances = up.client().list_container_instances()["containerInstanceArns"]
+            assert len(instances) == 1
+        finally:
+            agent.terminate()
+            homeport("down", "--purge", "--grace-seconds", "0", "--data-dir", str(agent.folder / "data"))
+
+
+def homeport(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "homeport", *words],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=PATIENCE_SECONDS,
+    )
+    return done.stdout
+
+
+def joining(up: Up, folder: Path) -> Process:
+    """An agent with the key that `node add` makes for one."""
+    folder.mkdir()
+    told = json.loads(
+        homeport("node", "add", "runner", "--fargate", "--json", "--data-dir", str(up.data_dir))
+    )
+    environment = clean_environment(
+        AWS_ACCESS_KEY_ID=told["accessKeyId"],
+        AWS_SECRET_ACCESS_KEY=told["secretAccessKey"],
+        AWS_REGION=told["region"],
+    )
+    return Process(folder, "agent", "--endpoint", told["endpoint"], "--fargate", environment=environment)

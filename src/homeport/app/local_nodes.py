@@ -138,7 +138,7 @@ class NodeHost:
                 aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
             )
             self.info = await self._ask_engine()
-            if self._instances:
+            if self._instances is not None:
                 self._sandboxes = await open_sandboxes(
                     self._client,
                     installation_id=self.installation_id,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from cyclopts import Parameter
 
@@ -17,6 +20,7 @@ from homeport.app.settings import (
     DEFAULT_REGION,
     AgentSettings,
     environment,
+    is_loopback,
     parse_attributes,
 )
 from homeport.cli.client import STS_VERSION, ApiError, AwsClient, UnreachableError
@@ -41,6 +45,10 @@ def agent(
             "instance of the capacity provider on that group.",
         ),
     ] = None,
+    fargate: Annotated[
+        bool,
+        Parameter(negative="", help="Run Fargate's tasks, unseen, on the machine where Homeport runs."),
+    ] = False,
     data_dir: DataDir = None,
 ) -> int:
     """Make this machine a container instance of a Homeport elsewhere, until Ctrl-C or SIGTERM.
@@ -62,6 +70,8 @@ def agent(
             "Run `homeport node add NAME` where Homeport runs: it prints the line to run here.",
         )
     where = where.rstrip("/")
+    if fargate:
+        check_fargate(where, attributes, is_root=os.geteuid() == 0)
     there = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
     token = environ.get("AWS_SESSION_TOKEN")
     with owned(place), ProgressView() as view:
@@ -81,12 +91,27 @@ def agent(
             region=there,
             cluster=cluster,
             attributes=attributes,
+            fargate=fargate,
             docker_host=ensure_docker(data_dir=place, environ=environ, report=view),
             log_level=environ.get("HOMEPORT_LOG_LEVEL", "warning"),
         )
         _run(settings, view)
     print("homeport: the agent has stopped; its containers run on", file=sys.stderr)
     return 0
+
+
+def check_fargate(endpoint: str, attributes: Mapping[str, str], *, is_root: bool) -> None:
+    """Raise `CliError` where Fargate's tasks could not have addresses in the VPC."""
+    if not is_loopback(urlsplit(endpoint).hostname or ""):
+        raise CliError(
+            f"Fargate's tasks have addresses in the VPC, which is not on this machine but at {endpoint}",
+            "Run this where Homeport runs, with --endpoint http://127.0.0.1:4566; other machines can be "
+            "container instances.",
+        )
+    if not is_root:
+        raise CliError("Fargate's tasks need networks and limits of their own", "Run this with sudo.")
+    if attributes:
+        raise CliError("nobody sees the attributes of a machine of Fargate's", "Leave --attribute out.")
 
 
 def introduce(connection: Connection) -> None:

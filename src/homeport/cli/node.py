@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json as json_module
 import re
 import shlex
 from typing import Annotated
@@ -22,14 +23,34 @@ AGENT_POLICY = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServicefo
 app = App(name="node", help="Let other machines join.", help_format="plaintext")
 
 
-def make_key(api: AwsClient, name: str) -> tuple[str, str]:
+FARGATE_POLICY = "fargate"
+FARGATE_DOCUMENT = json_module.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "homeport:RunFargateTasks", "Resource": "*"}],
+    }
+)
+
+
+def make_key(api: AwsClient, name: str, *, fargate: bool = False) -> tuple[str, str]:
     """A user that may do what an agent needs, and nothing else; its key id and secret."""
     api.query("iam", "CreateUser", UserName=name)
     try:
         api.query("iam", "AttachUserPolicy", UserName=name, PolicyArn=AGENT_POLICY)
+        if fargate:
+            api.query(
+                "iam",
+                "PutUserPolicy",
+                UserName=name,
+                PolicyName=FARGATE_POLICY,
+                PolicyDocument=FARGATE_DOCUMENT,
+            )
         answer = api.query("iam", "CreateAccessKey", UserName=name)
     except ApiError:
         # Half a user would stand in the way of the next try.
+        if fargate:
+            with contextlib.suppress(ApiError):
+                api.query("iam", "DeleteUserPolicy", UserName=name, PolicyName=FARGATE_POLICY)
         with contextlib.suppress(ApiError):
             api.query("iam", "DetachUserPolicy", UserName=name, PolicyArn=AGENT_POLICY)
         with contextlib.suppress(ApiError):
@@ -38,7 +59,9 @@ def make_key(api: AwsClient, name: str) -> tuple[str, str]:
     return answer.findtext(".//AccessKeyId", ""), answer.findtext(".//SecretAccessKey", "")
 
 
-def line_for(connection: Connection, key: tuple[str, str], *, endpoint: str, cluster: str) -> str:
+def line_for(
+    connection: Connection, key: tuple[str, str], *, endpoint: str, cluster: str, fargate: bool = False
+) -> str:
     """The one line to run on the other machine, in its own checkout of Homeport."""
     values = {
         "AWS_ACCESS_KEY_ID": key[0],
@@ -50,6 +73,7 @@ def line_for(connection: Connection, key: tuple[str, str], *, endpoint: str, clu
     return " ".join(
         ["sudo env", *words, "bin/homeport agent --endpoint", shlex.quote(endpoint)]
         + (["--cluster", shlex.quote(cluster)] if cluster != DEFAULT_CLUSTER else [])
+        + (["--fargate", "--data-dir", "/var/lib/homeport-fargate"] if fargate else [])
     )
 
 
@@ -60,6 +84,9 @@ def add(
     *,
     endpoint: Annotated[str, Parameter(help="How the other machine reaches this one.")] = "",
     cluster: Cluster = DEFAULT_CLUSTER,
+    fargate: Annotated[
+        bool, Parameter(negative="", help="It runs Fargate's tasks, on the machine where Homeport runs.")
+    ] = False,
     data_dir: DataDir = None,
     json: AsJson = False,
 ) -> int:
@@ -71,7 +98,7 @@ def add(
         raise CliError(f"{name!r} cannot be a user's name", "Use letters, digits and +=,.@-_ (at most 64).")
     connection = connection_for(data_dir)
     where = endpoint or connection.endpoint
-    if not endpoint and is_loopback(urlsplit(where).hostname or ""):
+    if not endpoint and not fargate and is_loopback(urlsplit(where).hostname or ""):
         raise CliError(
             f"{where} reaches only this machine",
             "Start Homeport with --host 0.0.0.0 and say how others reach it: "
@@ -79,7 +106,7 @@ def add(
         )
     try:
         with AwsClient(connection) as api:
-            key = make_key(api, name)
+            key = make_key(api, name, fargate=fargate)
     except ApiError as error:
         if error.code != "EntityAlreadyExists":
             raise
@@ -95,5 +122,5 @@ def add(
             }
         )  # fmt: skip
     else:
-        print(line_for(connection, key, endpoint=where, cluster=cluster))
+        print(line_for(connection, key, endpoint=where, cluster=cluster, fargate=fargate))
     return 0

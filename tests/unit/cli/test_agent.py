@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from homeport.cli.agent import introduce
+from homeport.cli.agent import check_fargate, introduce
 from homeport.cli.output import CliError
 from tests.kit.aws_http import fake_aws
 
@@ -46,3 +46,17 @@ def test_where_nothing_answers_yet_the_agent_is_patient_and_says_so(
         server.close()
         introduce(nowhere)
     assert "trying on" in capsys.readouterr().err
+
+
+def test_fargates_tasks_run_where_their_vpc_is_and_by_root_alone() -> None:
+    check_fargate("http://127.0.0.1:4566", {}, is_root=True)
+    cases = (
+        ({"endpoint": "http://10.0.0.1:4566"}, "not on this machine"),
+        ({"is_root": False}, "sudo"),
+        ({"attributes": {"a": "b"}}, "--attribute"),
+    )
+    for changes, text in cases:
+        asked = {"endpoint": "http://127.0.0.1:4566", "attributes": {}, "is_root": True, **changes}
+        with pytest.raises(CliError) as refused:
+            check_fargate(asked["endpoint"], asked["attributes"], is_root=asked["is_root"])  # type: ignore[arg-type]
+        assert text in f"{refused.value.message} {refused.value.remedy}"

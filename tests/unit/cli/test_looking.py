@@ -150,6 +150,21 @@ def test_a_machines_key_may_do_what_an_agent_does_and_its_line_can_be_pasted() -
     )
 
 
+def test_a_machine_of_fargates_has_a_permission_of_its_own() -> None:
+    with fake_aws(
+        CreateUser=(200, EMPTY),
+        AttachUserPolicy=(200, EMPTY),
+        PutUserPolicy=(200, EMPTY),
+        CreateAccessKey=(200, KEY_XML),
+    ) as aws:
+        with AwsClient(aws.connection) as api:
+            key = make_key(api, "edge-1", fargate=True)
+        line = line_for(aws.connection, key, endpoint="http://127.0.0.1:1", cluster="default", fargate=True)
+    (put,) = [asked for asked in aws.asked if asked.operation == "PutUserPolicy"]
+    assert "homeport:RunFargateTasks" in put.members["PolicyDocument"]
+    assert line.endswith(" --fargate --data-dir /var/lib/homeport-fargate")
+
+
 def test_a_machines_user_is_not_left_without_a_key(tmp_path: Path) -> None:
     with fake_aws(
         CreateUser=(200, EMPTY), AttachUserPolicy=(200, EMPTY), CreateAccessKey=(409, REFUSED),

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from tests.kit.task_definitions import SETTINGS, fargate
+from tests.kit.task_definitions import SETTINGS, request
 
 from homeport.core.clock import SystemClock
 from homeport.core.errors import AwsError
@@ -37,7 +37,8 @@ from homeport.store.tx import Tx
 
 HOME = ("000000000000", "us-east-1")
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
-BODY = normalise(fargate(cpu="512", memory="1024"), settings=SETTINGS)
+BODY = normalise(request(cpu="512", memory="1024"), settings=SETTINGS)
+"""Without a network of its own: interfaces are another matter."""
 COMPUTE = Compute(launch_type="FARGATE", platform_version="LATEST")
 
 

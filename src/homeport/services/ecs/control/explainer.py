@@ -12,7 +12,7 @@ from homeport.services.ecs.control.daemons import daemon_snapshot
 from homeport.services.ecs.control.service_steps import counted_until, log_mode, target_facts
 from homeport.services.ecs.control.task_roles import NoRoles, refused_role
 from homeport.services.ecs.errors import InvalidParameterException
-from homeport.services.ecs.model import Cluster, Service, TaskDefinition
+from homeport.services.ecs.model import FARGATE, FLEET, Cluster, Service, TaskDefinition
 from homeport.services.ecs.plan.explain import Explanation, explain_task
 from homeport.services.ecs.plan.explain_room import Around
 from homeport.services.ecs.plan.explain_service import ServiceCase, explain_deployment, explain_service
@@ -182,14 +182,16 @@ def _case(look: _Look, cluster: Cluster, service: Service) -> ServiceCase:
     )
     if service.is_daemon and definition is not None:
         snapshot = daemon_snapshot(tx, snapshot, definition)
-    fleet, around = _fleet(tx, cluster)
+    is_fargate = service.primary.launch_type == FARGATE
+    machines = ClusterRepo(tx).fleet(cluster.account_id, cluster.region) if is_fargate else cluster
+    fleet, around = _fleet(tx, machines)
     asked = None if definition is None else _asked(look, cluster, service, definition)
     demand = None if asked is None else fleet_demand(asked)
     providers = [item["capacityProvider"] for item in service.primary.strategy]
     groups = CapacityProviderRepo(tx).groups(service.account_id, service.region, providers)
-    if len(providers) == 1 and demand is not None:
+    if len(providers) == 1 and demand is not None and not is_fargate:
         demand = replace(demand, pool=pool_of(groups.get(providers[0], "")))
-    if service.az_rebalancing and demand is not None:
+    if service.az_rebalancing and demand is not None and not is_fargate:
         snapshot = replace(snapshot, zones=zones_of(fleet, demand))
     history = tuple(reversed(HistoryRepo(tx).open_of(service.id)))
     return ServiceCase(
@@ -225,10 +227,13 @@ def _asked(
     return service_placement(service, cluster, definition, launch, template)
 
 
-def _fleet(tx: Tx, cluster: Cluster) -> tuple[Fleet, Around]:
+def _fleet(tx: Tx, cluster: Cluster | None) -> tuple[Fleet, Around]:
+    """A cluster's instances, or Fargate's machines; `None`: there are none."""
     fleet = Fleet()
-    instances = InstanceRepo(tx).of_cluster(cluster.id)
-    tasks = TaskRepo(tx).placed_after(cluster.id, 0)
+    if cluster is None:
+        return fleet, Around.of((), ())
+    instances, repo = InstanceRepo(tx).of_cluster(cluster.id), TaskRepo(tx)
+    tasks = (repo.placed_in_fleet if cluster.name == FLEET else repo.placed_after)(cluster.id, 0)
     for instance in instances:
         fleet.upsert_instance(instance_state(instance))
     for task in tasks:

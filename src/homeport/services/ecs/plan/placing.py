@@ -76,6 +76,8 @@ def fleet_demand(request: PlacementRequest, share: Share | None = None) -> Deman
             cpu=request.demand.cpu,
             memory=request.demand.memory,
             attributes=request.required_attributes,
+            # Nobody may ask for any: these are the definition's, for what its images run on.
+            constraints=tuple(Constraint(c["type"], c.get("expression") or "") for c in request.constraints),
             group=request.template.group,
             enis=_enis(request),
         )
