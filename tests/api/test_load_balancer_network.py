@@ -99,6 +99,41 @@ def test_a_balancer_has_an_interface_in_each_of_its_subnets_until_it_is_gone(liv
     assert interfaces(live) == []
 
 
+class FakeLink:
+    """Remembers what it was told to hold."""
+
+    def __init__(self) -> None:
+        self.told: list[frozenset[str]] = []
+
+    async def hold(self, addresses: Collection[str]) -> None:
+        """Exactly these."""
+        self.told.append(frozenset(addresses))
+
+
+def test_a_fresh_process_holds_what_the_rows_say_and_gives_back_what_nobody_has_any_more(live: Live) -> None:
+    elb, plane = live.client("elbv2"), live.plane
+    subnets = [one["SubnetId"] for one in live.client("ec2").describe_subnets()["Subnets"]]
+    arns = [application(elb, name, Subnets=subnets[:2])["LoadBalancerArn"] for name in ("stays", "goes")]
+    controller: Any = mounted(plane).balancing
+    for arn in arns:
+        live.run(controller.reconcile(arn))
+    held = {one["Description"].split("/")[1]: set[str]() for one in interfaces(live)}
+    for one in interfaces(live):
+        held[one["Description"].split("/")[1]].add(one["PrivateIpAddress"])
+    elb.delete_load_balancer(LoadBalancerArn=arns[1])
+
+    link = FakeLink()
+    fresh = Ec2Addresses(plane.store, plane.clock, plane.ids, link)
+    assert set(live.run(fresh.holders())) == set(arns)  # type: ignore[arg-type]
+    assert link.told == [held["stays"] | held["goes"]]
+    live.run(fresh.release(arns[1]))
+    assert link.told[-1] == held["stays"]
+    assert live.run(fresh.holders()) == (arns[0],)  # type: ignore[arg-type]
+    elb.delete_load_balancer(LoadBalancerArn=arns[0])
+    live.run(fresh.release(arns[0]))
+    assert link.told[-1] == frozenset()
+
+
 def test_what_ec2_does_not_have_is_refused(live: Live) -> None:
     elb = live.client("elbv2")
     with pytest.raises(ClientError, match="SubnetNotFound"):

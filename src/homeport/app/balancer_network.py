@@ -11,6 +11,7 @@ from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
+from homeport.node.commands import CommandError
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ec2.repo.everywhere import interfaces_everywhere
 from homeport.services.elbv2 import manifest as elbv2
@@ -185,8 +186,15 @@ class Ec2Addresses:
         return {subnet_id: one.address for subnet_id, one in held.items()}
 
     async def holders(self) -> Collection[str]:
-        """The ARNs of all that have interfaces."""
-        return tuple(await self._store.read(_everybodys))
+        """The ARNs of all that have interfaces. The first look takes strays off the link."""
+        found = await self._store.read(_everybodys)
+        if self._held is None:
+            self._held = found
+            try:
+                await self._link.hold(frozenset[str]().union(*found.values()))
+            except CommandError as error:  # each balancer says so by itself
+                log.warning("balancer.addresses_unsettled", why=str(error))
+        return tuple(found)
 
     async def _hold(self, balancer_arn: str, addresses: frozenset[str]) -> None:
         """The addresses of all others stay: at the start they are what the rows say."""
