@@ -176,6 +176,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             placement_strategy=tuple(req.get("placementStrategy") or ()),
             controller=controller_of(req),
             has_targets=bool(req.get("loadBalancers")),
+            has_registries=bool(registries),
             explicit_controller=bool(req.get("deploymentController")),
             enable_managed_tags=req.get("enableECSManagedTags", False),
             propagate_tags=req.get("propagateTags") or "NONE",
@@ -296,6 +297,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         registries = service.primary.registries
         if req.get("serviceRegistries") is not None:
             registries = registries_of(req["serviceRegistries"], facts)
+            changes["has_registries"] = service.has_registries or bool(registries)
         check_may_change(service, changes["deployment_strategy"], balancers)
         network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
         is_other = definition.id != service.primary.task_definition_id or compute != now_on

@@ -71,9 +71,6 @@ class RegistryController:
         used = self._used.setdefault(key, set())
         used |= {one.arn for task in live for one in task.registries}
         used |= {one.arn for deployment in service.deployments for one in deployment.registries}
-        if not used:
-            del self._used[key]
-            return Next()
         snapshot = RegistrySnapshot(
             service=service,
             live=live,
@@ -129,9 +126,9 @@ def _owner(service: Service) -> tuple[str, str]:
 
 
 def _load(tx: Tx, service_id: int) -> tuple[Service, tuple[Task, ...], Mapping[int, str]] | None:
-    """A service, its live tasks, and the EC2 ids of their instances by row."""
+    """A service, its live tasks, and the EC2 ids of their instances by row; `None`: it has no registries."""
     service = ServiceRepo(tx).get(service_id)
-    if service is None:
+    if service is None or not service.has_registries:
         return None
     live = tuple(task for task in TaskRepo(tx).live_of_service(service_id) if task.registries)
     rows = sorted({task.instance_id for task in live if task.instance_id is not None and is_wanted(task)})

@@ -164,6 +164,8 @@ class Service(Noun, frozen=True, kw_only=True):
     """Who conducts its deployments: ECS, or EXTERNAL (it has task sets then, and no deployments)."""
     has_targets: bool = False
     """Whether it was ever given a load balancer: its tasks may be registered somewhere."""
+    has_registries: bool = False
+    """The same of service registries."""
     explicit_controller: bool = False
     enable_managed_tags: bool = False
     propagate_tags: str = "NONE"
