@@ -189,22 +189,37 @@ def test_nobody_authenticates_over_plain_http(elb: Any, arn: str, guard: Any) ->
     assert refused(lambda: rule(elb, arn, Actions=actions)) == "InvalidLoadBalancerAction"
 
 
-def test_what_the_data_plane_cannot_do_is_refused_and_nothing_of_it_stays(elb: Any, arn: str) -> None:
-    """Rewriting the Host header waits for the data plane; the URL is rewritten."""
+def test_the_path_and_the_host_are_rewritten_until_somebody_resets_it(elb: Any, arn: str) -> None:
     url = {
         "Type": "url-rewrite",
         "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/a/(.*)$", "Replace": "/$1"}]},
     }
-    target = group(elb)["TargetGroupArn"]
-    forward = [{"Type": "forward", "TargetGroupArn": target}]
-    made = rule(elb, arn, Actions=forward, Transforms=[url])
-    assert made["Transforms"] == [url]
-    (plain,) = elb.modify_rule(RuleArn=made["RuleArn"], ResetTransforms=True)["Rules"]
-    assert "Transforms" not in plain
     host = {
         "Type": "host-header-rewrite",
         "HostHeaderRewriteConfig": {"Rewrites": [{"Regex": "^a$", "Replace": "b"}]},
     }
-    work = lambda: rule(elb, arn, 2, Actions=forward, Transforms=[host])  # noqa: E731
-    assert refused(work) == "InvalidConfigurationRequest"
-    assert len(elb.describe_rules(ListenerArn=arn)["Rules"]) == 2
+    forward = [{"Type": "forward", "TargetGroupArn": group(elb)["TargetGroupArn"]}]
+    made = rule(elb, arn, Actions=forward, Transforms=[url, host])
+    assert made["Transforms"] == [url, host]
+    (plain,) = elb.modify_rule(RuleArn=made["RuleArn"], ResetTransforms=True)["Rules"]
+    assert "Transforms" not in plain
+
+
+def test_what_the_data_plane_cannot_do_is_refused_and_nothing_of_it_stays(elb: Any, arn: str) -> None:
+    """Nobody can log in with a provider yet; a token is verified."""
+    (held,) = elb.describe_listeners(ListenerArns=[arn])["Listeners"]
+    secure = listener(
+        elb,
+        held,
+        FIXED,
+        Protocol="HTTPS",
+        Port=443,
+        Certificates=[{"CertificateArn": CERTIFICATE.format("good")}],
+    )["ListenerArn"]
+    last = {**FIXED[0], "Order": 2}
+    oidc = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": OIDC}
+    assert refused(lambda: rule(elb, secure, Actions=[oidc, last])) == "InvalidConfigurationRequest"
+    assert len(elb.describe_rules(ListenerArn=secure)["Rules"]) == 1
+    keys = {"JwksEndpoint": "https://id.example.com/keys", "Issuer": "me"}
+    token = {"Type": "jwt-validation", "Order": 1, "JwtValidationConfig": keys}
+    assert len(rule(elb, secure, Actions=[token, last])["Actions"]) == 2
