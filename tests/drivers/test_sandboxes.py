@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import socket
 import struct
+import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -58,17 +59,20 @@ def eni(here: Stage, number: int = 77) -> TaskInterface:
 def listening(here: Stage, name: str, port: int = PORT) -> socket.socket:
     """A server in a sandbox."""
     made = here.socket_in(name)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(("0.0.0.0", port))
     made.listen()
     made.settimeout(PATIENCE)
     return made
 
 
-async def reaches(client: socket.socket, server: socket.socket, address: str, port: int) -> str | None:
+async def reaches(
+    client: socket.socket, server: socket.socket, address: str, port: int, *, within: float = PATIENCE
+) -> str | None:
     """The address that the server sees; `None`: nothing comes through."""
 
     def connect() -> str | None:
-        client.settimeout(UNHEARD)
+        client.settimeout(within)
         with client:
             try:
                 client.connect((address, port))
@@ -116,8 +120,8 @@ async def test_an_inner_address_is_reached_from_its_own_instance_alone(here: Sta
     task = await one.ensure(SandboxSpec(name=here.named("task"), interface=eni(here)))
     with listening(here, made.name) as server:
         assert await reaches(here.socket_in(same.name), server, made.address, PORT) == same.address
-        assert await reaches(here.socket_in(other.name), server, made.address, PORT) is None
-        assert await reaches(here.socket_in(task.name), server, made.address, PORT) is None
+        assert await reaches(here.socket_in(other.name), server, made.address, PORT, within=UNHEARD) is None
+        assert await reaches(here.socket_in(task.name), server, made.address, PORT, within=UNHEARD) is None
         assert await reaches(socket.socket(), server, made.address, PORT) is not None
 
 
@@ -217,7 +221,7 @@ async def test_metadata_hears_who_asks_and_nobody_else_may(here: Stage) -> None:
             assert await reaches(here.socket_in(asking.name), server, "169.254.170.2", 80) == asking.address
             assert await reaches(here.socket_in(asking.name), imds, "169.254.169.254", 80) == asking.address
         await here.ground.point(replace(endpoints, imds=0))
-        assert await reaches(here.socket_in(made.name), imds, "169.254.169.254", 80) is None
+        assert await reaches(here.socket_in(made.name), imds, "169.254.169.254", 80, within=UNHEARD) is None
         assert await reaches(here.socket_in(made.name), server, "169.254.170.2", 80) == made.address
 
 
@@ -230,7 +234,7 @@ async def test_an_instance_can_be_kept_from_the_instance_metadata_service(here: 
         server.settimeout(PATIENCE)
         await here.ground.point(Endpoints(metadata=1, imds=server.getsockname()[1]))
         assert await reaches(here.socket_in(hearing.name), server, "169.254.169.254", 80) == hearing.address
-        assert await reaches(here.socket_in(deaf.name), server, "169.254.169.254", 80) is None
+        assert await reaches(here.socket_in(deaf.name), server, "169.254.169.254", 80, within=UNHEARD) is None
 
 
 async def test_a_container_that_joins_finds_names_addresses_and_routes(here: Stage) -> None:
@@ -322,6 +326,36 @@ async def test_a_warm_one_is_taken_and_another_made(here: Stage) -> None:
     await driver.refill()
     assert len(await here.holders.all()) == 5
     assert len(await driver.names()) == 3
+
+
+async def test_rules_that_somebody_takes_away_come_back(here: Stage) -> None:
+    """All of them, with the ports that were published: as `nft flush ruleset` would, in our table alone."""
+    made = await here.driver().ensure(web(here))
+    before = here.published()
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(here.ground.watch())
+        await asyncio.sleep(0)
+        for harm in ("delete table inet {}", "flush map inet {} published", "flush chain inet {} prerouting"):
+            await asyncio.to_thread(machine, "nft", *harm.format(layout.table_name(here.homeport)).split())
+            async with asyncio.timeout(PATIENCE):
+                while PREROUTING not in _rules(here) or here.published() != before:  # noqa: ASYNC110
+                    await asyncio.sleep(0.01)
+            with listening(here, made.name) as server:
+                assert await reaches(socket.socket(), server, here.addresses[0].ip, PUBLISHED) is not None
+        watching.cancel()
+
+
+PREROUTING = "dnat ip to ip daddr . meta l4proto . th dport map @published"
+
+
+def _rules(here: Stage) -> str:
+    """The table's rules; empty: there is no such table."""
+    name = layout.table_name(here.homeport)
+    if f"table inet {name}\n" not in machine("nft", "list", "tables"):
+        return ""
+    with contextlib.suppress(subprocess.CalledProcessError):
+        return machine("nft", "list", "chain", "inet", name, "prerouting")
+    return ""
 
 
 async def test_a_holder_whose_task_is_over_holds_the_next_sandbox(here: Stage) -> None:

@@ -25,7 +25,7 @@ from homeport.app.fargate_node import (
     registered_event,
 )
 from homeport.app.local_metadata import LocalMetadata, Metadata
-from homeport.app.local_sandboxes import LocalSandboxes, kept_warm, open_sandboxes
+from homeport.app.local_sandboxes import LocalSandboxes, kept_warm, kept_whole, open_sandboxes
 from homeport.app.node_keeper import keep_running, pass_on
 from homeport.app.reported_images import ReportedImages
 from homeport.app.settings import (
@@ -307,7 +307,7 @@ class LocalNodes:
             instances={address.index: address.ip for address in self._addresses},
             dns=self._dns,
         )
-        async with host, asyncio.TaskGroup() as group:
+        async with host, kept_whole(host.ground), asyncio.TaskGroup() as group:
             self._stands_on(host.ground)
             for address in self._addresses:
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")

@@ -113,3 +113,13 @@ async def kept_warm(sandboxes: DockerSandboxes | None) -> AsyncIterator[None]:
         yield
         if keeping is not None:
             keeping.cancel()
+
+
+@asynccontextmanager
+async def kept_whole(ground: SandboxGround | None) -> AsyncIterator[None]:
+    """While the block runs, rules that somebody else takes away come back."""
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(ground.watch()) if ground is not None else None
+        yield
+        if watching is not None:
+            watching.cancel()

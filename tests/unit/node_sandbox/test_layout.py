@@ -236,6 +236,17 @@ class TestPublishedPorts:
         assert await ports.keep(lambda inner: inner == "100.64.0.5") == (("172.31.0.4", "udp", 53),)
         assert kernel.map == published(50_000)
 
+    async def test_what_somebody_took_away_comes_back(self) -> None:
+        kernel = Kernel()
+        ports = PublishedPorts(kernel.run, kernel, "t")
+        await ports.publish("100.64.0.9", published(50_000, 50_001))
+        kernel.map = {
+            ("172.31.0.4", "tcp", 50_001): ("100.64.0.66", 1),
+            ("172.31.0.4", "tcp", 7): ("1.2.3.4", 1),
+        }
+        await ports.restore()
+        assert kernel.map == published(50_000, 50_001)
+
     async def test_many_at_once_do_not_lose_each_others(self) -> None:
         kernel = Kernel()
         ports = PublishedPorts(kernel.run, kernel, "t")

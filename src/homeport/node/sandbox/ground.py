@@ -14,8 +14,9 @@ from pathlib import Path
 
 from homeport.core.log import get_logger
 from homeport.node.commands import CommandError, Run
+from homeport.node.firewall.watch import watch
 from homeport.node.instance_net import routed_ranges
-from homeport.node.nft import Nft
+from homeport.node.nft import Nft, NftLibrary
 from homeport.node.sandbox import layout, wire
 from homeport.node.sandbox.layout import Block
 from homeport.node.sandbox.published import PublishedPorts
@@ -23,6 +24,7 @@ from homeport.node.sandbox.rules import Endpoints, Table, ruleset
 
 log = get_logger("node.sandbox")
 
+AGAIN_SECONDS = 1.0
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -93,6 +95,31 @@ class SandboxGround:
         """Where metadata is served. Raise `CommandError`."""
         self._endpoints = endpoints
         await self._apply()
+
+    async def restore(self) -> None:
+        """All rules and published ports, as they are meant to be. Raise `CommandError`."""
+        await self._apply()
+        await self.published.restore()
+        await self._past_docker()
+
+    async def watch(self) -> None:
+        """Restore them whenever somebody else touched them, until cancelled."""
+        if not isinstance(self._nft, NftLibrary):
+            return  # a program's changes cannot be told from those of others
+        touched = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(watch(layout.table_name(self.homeport), touched.set))
+            while True:
+                await touched.wait()
+                touched.clear()
+                try:
+                    await self.restore()
+                except CommandError as error:
+                    log.warning("rules.not_restored", error=str(error))
+                    await asyncio.sleep(AGAIN_SECONDS)
+                    touched.set()
+                else:
+                    log.info("rules.restored")
 
     async def down(self) -> None:
         """Remove everything. Call it when no holder is left. Raise `CommandError`, `OSError`."""

@@ -23,6 +23,8 @@ class PublishedPorts:
         self._table = table
         self._lock = asyncio.Lock()
         self._known: dict[Outside, Inside] | None = None
+        self._meant: dict[Outside, Inside] = {}
+        """What is to be there, should somebody else take it away."""
 
     async def publish(self, inner: str, wanted: Mapping[Outside, Inside]) -> None:
         """These ports lead to an inner address, and no others do. Raise `CommandError`."""
@@ -40,7 +42,15 @@ class PublishedPorts:
             known = await self._load()
             strays = [key for key, (inner, _) in known.items() if is_stray(inner)]
             await self._apply(strays, {})
+            self._meant = dict(self._known or {})
             return tuple(strays)
+
+    async def restore(self) -> None:
+        """Somebody else touched the map: what was published is published. Raise `CommandError`."""
+        async with self._lock:
+            known = await self._load()
+            gone = [key for key, value in known.items() if self._meant.get(key) != value]
+            await self._apply(gone, {k: v for k, v in self._meant.items() if known.get(k) != v})
 
     async def _change(self, inner: str, wanted: Mapping[Outside, Inside]) -> None:
         known = self._known if self._known is not None else await self._load()
@@ -57,6 +67,7 @@ class PublishedPorts:
         known, self._known = await self._load() if self._known is None else self._known, None
         await self._nft(commands)  # should this be cut off, what is there is read again
         self._known = {key: value for key, value in known.items() if key not in gone} | dict(new)
+        self._meant = dict(self._known)
 
     async def _load(self) -> dict[Outside, Inside]:
         listed = await self._run("nft", "-j", "list", "map", "inet", self._table, "published")
