@@ -20,6 +20,7 @@ from homeport.app.connection import serving_pid
 from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError, socket_path
 from homeport.app.docker_plan import lost_runtime, may_exceed_limits
 from homeport.app.docker_setup import docker_host_of
+from homeport.app.network_ground import TOOLS
 from homeport.app.runtime_wrapper import SYSTEM_PATH
 from homeport.app.settings import DEFAULT_PORT, environment
 from homeport.cli.common import AsJson, DataDir, data_dir_for
@@ -169,6 +170,21 @@ def check_privileges(machine: Machine) -> Finding:
     return Finding(check="privileges", verdict=Verdict.OK, found="root")
 
 
+def check_network(machine: Machine) -> Finding:
+    """VPCs, tasks' own addresses, security groups and load balancers are made of iproute2 and nftables."""
+    lost = [tool for tool in TOOLS if tool not in machine.tools]
+    if lost:
+        packages = " ".join(TOOLS[tool] for tool in lost)
+        return Finding(
+            check="network",
+            verdict=Verdict.ADVICE,
+            found=f"no {' and no '.join(lost)}: no awsvpc, no security groups, no load balancers",
+            remedy=f"Run: sudo apt-get install {packages}",
+        )
+    found = "ip, nft" if machine.is_root else "ip, nft; root is needed to use them"
+    return Finding(check="network", verdict=Verdict.OK, found=found)
+
+
 def check_cgroups(machine: Machine) -> Finding:
     """Task-level CPU and memory limits."""
     lacking = sorted({"cpu", "memory"} - machine.cgroup_controllers)
@@ -222,7 +238,7 @@ def check_aws_cli(machine: Machine) -> Finding:
 
 CHECKS: tuple[Callable[[Machine], Finding], ...] = (
     check_system, check_python, check_docker, check_port, check_privileges, check_cgroups,
-    check_forwarding, check_disk, check_memory, check_aws_cli,
+    check_network, check_forwarding, check_disk, check_memory, check_aws_cli,
 )  # fmt: skip
 
 
@@ -248,7 +264,7 @@ def look(data_dir: Path, environ: Mapping[str, str]) -> Machine:
         lost_runtime=runtime,
         dockerd=shutil.which("dockerd", path=path) is not None,
         apt_get=shutil.which("apt-get", path=path) is not None,
-        tools=frozenset(tool for tool in ("aws",) if shutil.which(tool, path=path)),
+        tools=frozenset(tool for tool in ("aws", *TOOLS) if shutil.which(tool, path=path)),
         may_exceed_limits=may_exceed_limits(Path("/proc/self/status").read_text()),
         port_taken=_answers("127.0.0.1", DEFAULT_PORT),
         serving_pid=serving_pid(data_dir),

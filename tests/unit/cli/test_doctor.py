@@ -12,7 +12,7 @@ from homeport.cli.doctor import GIB, Finding, Machine, Verdict, examine
 GOOD = Machine(
     system="Linux", python=(3, 11, 2), is_root=True, docker_answers=True, docker_because="",
     docker_version="24.0.5", docker_api=(1, 43), lost_runtime="", dockerd=True, apt_get=True,
-    tools=frozenset({"aws"}), may_exceed_limits=True, port_taken=False, serving_pid=None,
+    tools=frozenset({"aws", "ip", "nft"}), may_exceed_limits=True, port_taken=False, serving_pid=None,
     disk_free_bytes=50 * GIB, memory_bytes=8 * GIB, cgroup_controllers=frozenset({"cpu", "memory", "pids"}),
     ip_forward=True,
 )  # fmt: skip
@@ -45,6 +45,7 @@ def test_a_good_machine_lacks_nothing() -> None:
         ("cgroups", {"cgroup_controllers": frozenset({"cpu"})}, Verdict.MISSING, "cgroup_enable=memory"),
         ("disk", {"disk_free_bytes": GIB}, Verdict.ADVICE, "space"),
         ("forwarding", {"ip_forward": False}, Verdict.ADVICE, "sysctl"),
+        ("network", {"tools": frozenset({"ip"})}, Verdict.ADVICE, "nftables"),
         ("aws cli", {"tools": frozenset()}, Verdict.ADVICE, "awscli"),
     ],
 )
