@@ -57,7 +57,8 @@ def second_front() -> BindAddress:
 async def test_a_port_that_another_program_has_stays_its_own_and_hurts_nobody(
     plane: DataPlane, port: int
 ) -> None:
-    with socket.create_server((LOOPBACK, port)):
+    """Not even with a program that would share it, as another Homeport's proxy might."""
+    with socket.create_server((LOOPBACK, port), reuse_port=True):
         async with Upstream(name="a").serving() as a:
             known = replace(balancer(port, group("a", a)), hosts=("web-1.elb.localhost",))
             plane.serve([known])
