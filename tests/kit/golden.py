@@ -104,6 +104,9 @@ def static(found: Snapshot, secrets: dict[str, Any]) -> dict[str, Any]:
     resources = found.resources
     clusters = []
     for name, one in resources[Kind.CLUSTER].items():
+        if name not in resources[Kind.ENDPOINTS]:
+            clusters.append(one.body)
+            continue
         body = {key: value for key, value in one.body.items() if key != "eds_cluster_config"}
         body["load_assignment"] = resources[Kind.ENDPOINTS][name].body
         clusters.append({**body, "type": "STATIC"})
