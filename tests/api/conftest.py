@@ -18,6 +18,7 @@ ON_BOTH = {
     "test_certificates",
     "test_cloud_map",
     "test_clusters",
+    "test_fargate",
     "test_iam_members",
     "test_iam_races",
     "test_nothing_is_ignored",

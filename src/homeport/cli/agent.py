@@ -60,16 +60,7 @@ def agent(
     """
     place, attributes = data_dir_for(data_dir), parse_attributes(attribute or ())
     environ = environment()
-    where = endpoint or environ.get("AWS_ENDPOINT_URL", "")
-    key, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
-    if not where:
-        raise CliError("no endpoint given", "Name it: --endpoint http://HOST:4566 (or AWS_ENDPOINT_URL).")
-    if not key or not secret:
-        raise CliError(
-            "no credentials: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
-            "Run `homeport node add NAME` where Homeport runs: it prints the line to run here.",
-        )
-    where = where.rstrip("/")
+    where, key, secret = _told(endpoint, environ)
     if fargate:
         check_fargate(where, attributes, is_root=os.geteuid() == 0)
     there = region or environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or DEFAULT_REGION
@@ -98,6 +89,20 @@ def agent(
         _run(settings, view)
     print("homeport: the agent has stopped; its containers run on", file=sys.stderr)
     return 0
+
+
+def _told(endpoint: str, environ: Mapping[str, str]) -> tuple[str, str, str]:
+    """The endpoint, and the key's id and secret. Raise `CliError` where one is missing."""
+    where = endpoint or environ.get("AWS_ENDPOINT_URL", "")
+    key, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
+    if not where:
+        raise CliError("no endpoint given", "Name it: --endpoint http://HOST:4566 (or AWS_ENDPOINT_URL).")
+    if not key or not secret:
+        raise CliError(
+            "no credentials: AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
+            "Run `homeport node add NAME` where Homeport runs: it prints the line to run here.",
+        )
+    return where.rstrip("/"), key, secret
 
 
 def check_fargate(endpoint: str, attributes: Mapping[str, str], *, is_root: bool) -> None:
