@@ -268,3 +268,11 @@ def test_what_no_task_could_be_registered_in_is_refused(ecs: Any, sd: Any, named
     closed = {"registryArn": ported["Arn"], "containerName": "app", "containerPort": 81}
     assert "did not have a container port 81" in refused(ecs, "own", [closed], **own)
     assert "none" in refused(ecs, "none", ported)
+    assert "at most 1000 tasks" in refused(ecs, "own", registry, 1001, **own)
+
+
+def test_no_service_is_in_a_namespace_and_which_there_are_is_known(ecs: Any, namespace: str) -> None:
+    assert ecs.list_services_by_namespace(namespace="corp.test")["serviceArns"] == []
+    with pytest.raises(ClientError) as caught:
+        ecs.list_services_by_namespace(namespace="nowhere.test")
+    assert caught.value.response["Error"]["Code"] == "NamespaceNotFoundException"

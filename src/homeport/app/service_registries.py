@@ -30,6 +30,10 @@ class CloudMapRegistries:
                 found[arn] = RegistryFacts(record_types=types, custom_health=one.custom_health)
         return found
 
+    async def has_namespace(self, account_id: str, region: str, namespace: str) -> bool:
+        """Whether there is a namespace of that name or ARN."""
+        return await self._registrar.has_namespace(account_id, region, namespace)
+
     async def registered(self, arn: str, owner: tuple[str, str]) -> Mapping[str, RegistryInstance]:
         """The tasks of a cluster's service in a registry."""
         return {

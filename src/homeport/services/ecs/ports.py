@@ -460,6 +460,10 @@ class ServiceRegistries(Protocol):
         """Those of the registries that exist."""
         ...
 
+    async def has_namespace(self, account_id: str, region: str, namespace: str) -> bool:
+        """Whether there is a namespace of that name or ARN."""
+        ...
+
     async def registered(self, arn: str, owner: tuple[str, str]) -> Mapping[str, RegistryInstance]:
         """The tasks of a cluster's service in a registry; none in one that does not exist."""
         ...

@@ -164,6 +164,9 @@ async def list_gateway_cluster_associations(call: Call, ecs: Ecs, req: Request) 
 
 @ops.operation("ListServicesByNamespace")
 async def list_services_by_namespace(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """Not found: there is no namespace, and no service in one (serviceConnectConfiguration is refused)."""
+    """None in any namespace: `serviceConnectConfiguration` is refused. Raise for one that is not there."""
     page_of(call, ecs, req, default=10)
-    raise NamespaceNotFoundException(f"The specified namespace wasn't found: {req['namespace']}")
+    named, known = req["namespace"], ecs.registries
+    if known is None or not await known.has_namespace(call.account_id, call.region, named):
+        raise NamespaceNotFoundException(f"The specified namespace wasn't found: {named}")
+    return {"serviceArns": []}

@@ -39,7 +39,7 @@ from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.load_balancers import load_balancers
 from homeport.services.ecs.plan.networks import with_network
 from homeport.services.ecs.plan.rebalancing import is_rebalanced
-from homeport.services.ecs.plan.registries import check_registries, registries_of
+from homeport.services.ecs.plan.registries import check_registries, check_room, registries_of
 from homeport.services.ecs.plan.service_request import (
     check_common,
     check_count,
@@ -155,6 +155,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         registries = registries_of(req.get("serviceRegistries") or (), facts)
         deployments = _first_deployments(tx, call, ecs, req, cluster, balancers)
         deployments = tuple(msgspec.structs.replace(one, registries=registries) for one in deployments)
+        check_room(registries, req.get("desiredCount") or 0)
         _check_registries(tx, deployments, facts)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
@@ -298,6 +299,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if req.get("serviceRegistries") is not None:
             registries = registries_of(req["serviceRegistries"], facts)
             changes["has_registries"] = service.has_registries or bool(registries)
+        check_room(registries, changes.get("desired_count", service.desired_count))
         check_may_change(service, changes["deployment_strategy"], balancers)
         network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
         is_other = definition.id != service.primary.task_definition_id or compute != now_on

@@ -17,6 +17,8 @@ from homeport.services.ecs.model import Registry, Service, Task, TaskDefinition
 from homeport.services.ecs.ports import RegistryFacts, RegistryInstance
 
 MOST = 1
+TASKS_MOST = 1000
+"""Tasks of a service with a registry. Source: developer guide, "Amazon ECS service quotas"."""
 HEALTHY, UNHEALTHY = "HEALTHY", "UNHEALTHY"
 
 
@@ -106,6 +108,14 @@ def _check_container(one: Registry, definition: TaskDefinition) -> None:
     if one.container_port not in ports:
         raise InvalidParameterException(
             f"The container {one.container} did not have a container port {one.container_port} defined."
+        )
+
+
+def check_room(registries: Sequence[Registry], desired_count: int) -> None:
+    """Raise for more tasks than a registry takes."""
+    if registries and desired_count > TASKS_MOST:
+        raise InvalidParameterException(
+            f"A service with a service registry has at most {TASKS_MOST} tasks, not {desired_count}."
         )
 
 

@@ -12,7 +12,7 @@ from homeport.services.servicediscovery.api.context import ServiceDiscovery, don
 from homeport.services.servicediscovery.api.instances import drop_instance, put_instance, set_health
 from homeport.services.servicediscovery.errors import CustomHealthNotFound, InstanceNotFound
 from homeport.services.servicediscovery.model import Instance, Service
-from homeport.services.servicediscovery.repo.registry import all_instances
+from homeport.services.servicediscovery.repo.registry import Registry, all_instances
 from homeport.store.tx import Tx
 
 
@@ -37,6 +37,11 @@ class Registrar:
     async def find(self, arn: str) -> Service | None:
         """The service of that ARN."""
         return await self._sd.store.read(lambda tx: _find(tx, arn))
+
+    async def has_namespace(self, account_id: str, region: str, namespace: str) -> bool:
+        """Whether the account has a namespace of that name or ARN."""
+        found = await self._sd.store.read(lambda tx: Registry(tx, account_id, region).namespaces())
+        return any(namespace in (one.arn, one.name) for one in found)
 
     async def instances(self, arn: str) -> list[Instance]:
         """What is registered there."""
