@@ -33,6 +33,7 @@ LONG_FUNCTIONS: Mapping[str, str] = {
 }
 
 REAL_CLOCK: Mapping[str, str] = {
+    "tests/kit/behind_balancer.py": "a real balancer and its containers are asked until they are so far",
     "tests/sim/test_crash.py": "its callers are threads that ask a control plane which dies under them",
 }
 
