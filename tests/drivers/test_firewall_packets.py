@@ -14,14 +14,17 @@ from dataclasses import dataclass, replace
 import pytest
 
 from homeport.app.vpc_firewall import _allows
-from homeport.node.firewall.kernel import Firewall
+from homeport.node.commands import run_command
+from homeport.node.firewall.kernel import Firewall, table_name
 from homeport.node.firewall.model import Allow, Interface, Rules, State
+from homeport.node.firewall.orphans import remove_orphans
 from homeport.node.firewall.table import whole
 from homeport.node.firewall.translate import translate
 from homeport.node.firewall.watch import watch
+from homeport.node.instance_net import bridge_name
 from homeport.services.ec2.model import Rule
 from homeport.services.ec2.plan.effective_rules import effective_rules
-from tests.kit.packets import WAIT_SECONDS, Flow, Machine, Wire, inside, machine
+from tests.kit.packets import WAIT_SECONDS, Flow, Machine, Wire, inside, ip, machine
 from tests.kit.security_groups import CLIENT, OTHER, SERVER, TRUTH, Case, RuleText
 
 pytestmark = pytest.mark.root
@@ -315,6 +318,23 @@ async def test_a_change_by_the_difference_is_obeyed_as_the_whole_is(town: Town) 
     await firewall.remove()
     await firewall.remove()
     assert town.passes("world", "task", WEB, expected=True)
+
+
+async def test_a_table_without_its_installation_is_removed(town: Town) -> None:
+    host = town.machine.host
+
+    async def run(*command: str, stdin: str = "") -> str:
+        return await run_command("ip", "netns", "exec", host, *command, stdin=stdin)
+
+    names = [table_name(one) for one in ("here", "gone")]
+    ip("-n", host, "link", "add", bridge_name("here"), "type", "bridge")
+    for name in (*names, "somebodys"):
+        town.machine.nft(f"add table ip {name}\n")
+    await remove_orphans(run)
+    await remove_orphans(run)
+    left = await run("nft", "list", "tables")
+    assert [name in left for name in (*names, "somebodys")] == [True, False, True]
+    town.machine.nft(f"delete table ip {names[0]}\n")
 
 
 def test_a_table_that_somebody_else_changes_is_noticed(town: Town) -> None:

@@ -15,13 +15,17 @@ from homeport.app.network_ground import NetworkGround, NoGround, missing_means
 from homeport.app.settings import UpSettings
 from homeport.app.vpc_dns import VpcDns, dns_address, local_dns
 from homeport.app.vpc_firewall import KEY, VpcFirewall
+from homeport.core.log import get_logger
 from homeport.node.commands import CommandError, run_command
 from homeport.node.firewall.kernel import Firewall
+from homeport.node.firewall.orphans import remove_orphans
 from homeport.node.instance_net import InstanceAddress
 from homeport.node.nft import nft_of
 from homeport.node.sandbox.ground import SandboxGround
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.ec2 import manifest as ec2
+
+log = get_logger("app.network")
 
 Report = Callable[[str, Mapping[str, Any]], None]
 
@@ -80,6 +84,10 @@ async def open_local_network(
     addresses = await place_instances(settings, report, plane, ground)
     if isinstance(ground, NoGround):
         return LocalNetwork(addresses=addresses)
+    try:
+        await remove_orphans(run_command)
+    except CommandError as error:  # somebody else may have removed it meanwhile
+        log.info("firewall.orphans_left", error=str(error))
     kernel = Firewall(nft_of(run_command), settings.installation_id)
     firewall = VpcFirewall(plane.store, plane.clock, kernel, home_range=ground.home_range)
     if not addresses:

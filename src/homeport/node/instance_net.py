@@ -27,6 +27,10 @@ CANDIDATES = tuple(
 )
 
 
+LINK = "hp-"
+"""What the name of every installation's link begins with."""
+
+
 class NoFreeRangeError(Exception):
     """Every range that could be used is routed somewhere on this machine."""
 
@@ -67,7 +71,7 @@ def address_of(network: IPv4Network, index: int) -> InstanceAddress:
 
 def bridge_name(homeport: str) -> str:
     """The link's name, at most 15 characters."""
-    return f"hp-{sha256(homeport.encode()).hexdigest()[:10]}"
+    return f"{LINK}{sha256(homeport.encode()).hexdigest()[:10]}"
 
 
 async def routed_ranges(run: Run) -> set[IPv4Network]:

@@ -11,10 +11,13 @@ from homeport.node.firewall.table import Table, change, whole
 from homeport.node.firewall.watch import watch
 from homeport.node.nft import Nft, NftLibrary
 
+TABLE = "homeport-firewall-"
+"""Behind it comes what stands behind `hp-` in the name of the installation's link."""
+
 
 def table_name(homeport: str) -> str:
     """Of one installation."""
-    return f"homeport-firewall-{sha256(homeport.encode()).hexdigest()[:10]}"
+    return f"{TABLE}{sha256(homeport.encode()).hexdigest()[:10]}"
 
 
 class Firewall:
