@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from homeport.app.network_ground import NoGround
 from homeport.services.ecs.control.event_bus import EventBus
 from homeport.services.ecs.plan.remedies import stop_remedy
+from tests.api.test_explain import explained
 from tests.api.test_task_sets import until
 from tests.api.test_tasks import described, waiter
 from tests.kit.server import Live, Node, live_server
@@ -133,6 +134,23 @@ def test_where_no_instance_is_nothing_is_placed(ecs: Any, subnets: dict[str, str
     answer = ecs.run_task(taskDefinition="eni", networkConfiguration=network(subnets["us-east-1c"]))
     assert answer["tasks"] == []
     assert {failure["reason"] for failure in answer["failures"]} == {"LOCATION", "ATTRIBUTE"}
+
+
+def test_explain_says_which_zones_and_which_capability_are_missing(
+    live: Live, ecs: Any, subnets: dict[str, str], nodes: dict[str, Node]
+) -> None:
+    made = ecs.create_service(
+        serviceName="lost",
+        taskDefinition="eni",
+        desiredCount=1,
+        networkConfiguration=network(subnets["us-east-1c"]),
+    )["service"]
+    told = {one["containerInstance"]: one for one in explained(live, made["serviceArn"])["instances"]}
+    uid = nodes["a"].agent.instance_arn.rpartition("/")[2]
+    assert "us-east-1a; allowed are us-east-1c" in str(told[uid])
+    old = nodes["old"].agent.instance_arn.rpartition("/")[2]
+    assert "ecs.capability.task-eni" in str(told[old])
+    ecs.delete_service(service="lost", force=True)
 
 
 def test_an_instance_that_makes_no_networks_takes_none(
