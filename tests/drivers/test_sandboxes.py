@@ -163,6 +163,30 @@ async def test_datagrams_are_published_too(here: Stage) -> None:
         assert (asked, await asyncio.to_thread(client.recv, 100)) == (b"ask", b"answer")
 
 
+@pytest.mark.parametrize("is_kept", [False, True], ids=["removed", "used again"])
+async def test_who_goes_on_sending_reaches_the_next_task(here: Stage, *, is_kept: bool) -> None:
+    """With a socket that it has, to a port that another task publishes now."""
+    publication = Publication(container_port=PORT, protocol="udp", host_port=PUBLISHED)
+    driver = here.driver()
+    with socket.socket(type=socket.SOCK_DGRAM) as client:
+        client.settimeout(PATIENCE)
+        client.connect((here.addresses[0].ip, PUBLISHED))
+        async with asyncio.TaskGroup() as group:
+            keeping = group.create_task(driver.run()) if is_kept else None
+            for short in ("first", "second"):
+                made = await driver.ensure(SandboxSpec(name=here.named(short), published=(publication,)))
+                with here.socket_in(made.name, socket.SOCK_DGRAM) as server:
+                    server.bind(("0.0.0.0", PORT))
+                    server.settimeout(PATIENCE)
+                    await asyncio.to_thread(client.send, short.encode())
+                    asked, whence = await asyncio.to_thread(server.recvfrom, 100)
+                    server.sendto(b"answer", whence)
+                    assert (asked.decode(), await asyncio.to_thread(client.recv, 100)) == (short, b"answer")
+                await driver.remove(made.name)
+            if keeping is not None:
+                keeping.cancel()
+
+
 async def test_beyond_the_machine_everyone_is_the_machine(here: Stage) -> None:
     """Beyond: a network behind a link that is not ours."""
     task = await here.driver().ensure(SandboxSpec(name=here.named("task"), interface=eni(here)))

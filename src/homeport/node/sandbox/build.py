@@ -19,7 +19,7 @@ from homeport.node.commands import CommandError
 from homeport.node.drivers import agent_errors as agent
 from homeport.node.drivers.pause_image import LEAVE_SIGNAL, SANDBOX_PROGRAM
 from homeport.node.ports import DriverError, SandboxSpec
-from homeport.node.sandbox import layout, wire
+from homeport.node.sandbox import flows, layout, wire
 from homeport.node.sandbox.files import Resolver, hosts_text, resolv_text, write_in_place
 from homeport.node.sandbox.ground import SandboxGround
 from homeport.node.sandbox.holder import Holder, Holders, Listed
@@ -145,9 +145,9 @@ class Builder:
         try:
             if number is not None:
                 await self.ground.published.publish(self.inner(number), {})
+                await asyncio.to_thread(_end, self.veth(number), self.inner(number))
             await self.holders.remove(name)
             if number is not None:
-                await asyncio.to_thread(wire.cut, [self.veth(number)])
                 self.numbers.give_back(number)
         except (CommandError, OSError) as error:
             raise DriverError(agent.REMOVE, str(error)) from error
@@ -155,8 +155,9 @@ class Builder:
     async def bare(self, holder: Holder) -> None:
         """Nobody reaches it any more, and it nobody. Raise `DriverError`."""
         try:
-            await self.ground.published.publish(self.inner(self.number(holder)), {})
-            await asyncio.to_thread(wire.cut, [holder.veth])
+            inner = self.inner(self.number(holder))
+            await self.ground.published.publish(inner, {})
+            await asyncio.to_thread(_end, holder.veth, inner)
         except (CommandError, OSError) as error:
             raise DriverError(agent.REMOVE, str(error)) from error
 
@@ -224,6 +225,13 @@ class Builder:
         if number is None:
             raise DriverError(agent.CREATE, f"{veth!r} is no network of this instance")
         return number
+
+
+def _end(veth: str, inner: str) -> None:
+    """No link any more, and no flow of its addresses. Blocks."""
+    was = wire.look(veth)
+    wire.cut([veth])
+    flows.forget({inner, was.address} if was is not None else {inner})
 
 
 def _signalled(holder: Holder) -> int:

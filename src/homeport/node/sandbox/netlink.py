@@ -161,8 +161,8 @@ def add_neighbour(address: str, mac: str, index: int) -> Message:
 class Netlink:
     """A socket of one network namespace: that of the thread which makes it. Blocks; use it in a thread."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    def __init__(self, family: int = socket.NETLINK_ROUTE) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, family)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
         self._socket.settimeout(_SECONDS_MAX)
         self._socket.bind((0, 0))
@@ -277,9 +277,9 @@ def _link(body: bytes) -> Link:
 
 
 @contextlib.contextmanager
-def netlink() -> Iterator[Netlink]:
+def netlink(family: int = socket.NETLINK_ROUTE) -> Iterator[Netlink]:
     """A socket of this thread's namespace, for a while."""
-    made = Netlink()
+    made = Netlink(family)
     try:
         yield made
     finally:
