@@ -153,11 +153,6 @@ class BalancerController:
                 found[arn] = state
         return found
 
-    def addresses(self, balancer_arn: str) -> tuple[str, ...]:
-        """What a balancer listens on now."""
-        served = self._served.get(balancer_arn)
-        return () if served is None else tuple(one.address for one in served.addresses)
-
     async def health(self, group_arn: str) -> Mapping[str, TargetHealth]:
         """What the health checks of a group found, by `address:port`."""
         return self._plane.health(group_arn.split(":", 5)[5])
