@@ -6,10 +6,12 @@ import asyncio
 import ssl
 from dataclasses import replace
 
+import grpc
+import grpc.aio
 import pytest
 from cryptography import x509
 
-from homeport.dataplane.model import Balancer, Certificate, Protocol, TlsMaterial, TlsPolicy
+from homeport.dataplane.model import Balancer, Certificate, Protocol, ProtocolVersion, TlsMaterial, TlsPolicy
 from tests.kit.certificates import self_signed
 from tests.kit.dataplane import FRONT, Upstream, balancer, data_plane, free_port, group, read_answer
 
@@ -87,6 +89,28 @@ async def test_a_target_hears_that_the_client_came_encrypted() -> None:
         assert (await read_answer(reader)).body == b"a"
         assert a.asked[-1].header("x-forwarded-proto") == "https"
         writer.close()
+
+
+async def test_a_group_of_http_2_takes_no_requests_of_http_1() -> None:
+    """It has no targets: whoever may come in is told so (503). Source: guide, "Troubleshoot", HTTP 464."""
+    port, known = free_port(), materials()
+    async with asyncio.timeout(60), Upstream(name="a").serving() as a, data_plane() as plane:
+        one = encrypted(port, a)
+        empty = replace(one.groups[0], targets=(), version=ProtocolVersion.HTTP2)
+        plane.serve([replace(one, groups=(empty,))], known.values())
+        assert await plane.until_live() == ()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        reader, writer = await asyncio.open_connection(FRONT, port, ssl=context)
+        writer.write(b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n")
+        assert (await read_answer(reader)).status == 464
+        writer.close()
+        options = (("grpc.ssl_target_name_override", "example.com"),)
+        trust = grpc.ssl_channel_credentials(known["default"].chain)
+        async with grpc.aio.secure_channel(f"{FRONT}:{port}", trust, options=options) as channel:
+            with pytest.raises(grpc.aio.AioRpcError) as refused:
+                await channel.unary_unary("/a.B/C")(b"")
+        assert refused.value.code() is grpc.StatusCode.UNAVAILABLE
 
 
 async def test_a_policy_decides_which_versions_are_spoken() -> None:

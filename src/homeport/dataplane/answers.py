@@ -40,6 +40,8 @@ IDLE = ("SI", "DT")
 CLIENT = ("DPE",)
 UNROUTED = ("NR",)
 SLOW = 'response.code_details.contains("timeout")'
+OTHER_VERSION = 'response.code_details.contains("matched_policy[version]")'
+"""The request is of a version of HTTP that its group does not speak (see `routes`)."""
 UNSAID = 'response.code_details.startsWith("rbac_access_denied")'
 """A token does not say what a rule wants."""
 NOT_WRITTEN = '!(response.code_details in ["direct_response", "lua_response"])'
@@ -88,6 +90,7 @@ def local_replies(*, server: bool) -> Body:
     An answer that a rule fixes stays as it is written.
     """
     mappers = [
+        _mapper(464, _cel(OTHER_VERSION), server=server),
         _mapper(401, _cel(UNSAID), server=server),
         _mapper(504, _flags(NOT_CONNECTED), _cel(SLOW), server=server),
         _mapper(502, _flags(BROKEN), server=server),

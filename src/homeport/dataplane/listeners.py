@@ -15,7 +15,13 @@ from homeport.dataplane.model import (
     Protocol,
     StickinessKind,
 )
-from homeport.dataplane.routes import HOST_FILTER, SESSION_FILTER, rewrites_host
+from homeport.dataplane.routes import (
+    HOST_FILTER,
+    SESSION_FILTER,
+    VERSION_FILTER,
+    rewrites_host,
+    wants_version,
+)
 from homeport.dataplane.rules import Forward, Redirect
 from homeport.dataplane.types import Body, seconds, typed
 
@@ -252,6 +258,10 @@ def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
         for group in balancer.groups
     )
     filters = tokens.filters(balancer, listener)
+    groups = {group.id: group for group in balancer.groups}
+    if any(wants_version(rule, groups) for rule in listener.rules):
+        config = typed("envoy.extensions.filters.http.rbac.v3.RBAC")
+        filters.append({"name": VERSION_FILTER, "typed_config": config})
     if any(rewrites_host(rule) for rule in listener.rules):
         config = typed("envoy.extensions.filters.http.header_to_metadata.v3.Config")
         filters.append({"name": HOST_FILTER, "typed_config": config})

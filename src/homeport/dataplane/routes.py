@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from homeport.dataplane import answers, scripts, tokens
@@ -23,6 +23,7 @@ from homeport.dataplane.types import Body, digest, seconds, typed
 FORWARDED_FOR_MAX = 30
 """Addresses in X-Forwarded-For; with more a request is answered with 463."""
 WEIGHT_MAX = 999
+VERSION_FILTER = "homeport.version"
 OURS, HOST = "homeport", "host"
 """Where a rewritten Host header lies on its way."""
 HOST_FILTER = "envoy.filters.http.header_to_metadata"
@@ -195,6 +196,8 @@ def _route(
             parts.append(part)
         action["weighted_clusters"] = {"clusters": parts}
     filters |= _host(rule)
+    if any(group.version is ProtocolVersion.HTTP2 for group, _ in weights):
+        filters |= _only_http2()
     body: Body = {"name": rule.id, "match": match, "route": action}
     return {**body, "typed_per_filter_config": filters} if filters else body
 
@@ -217,6 +220,40 @@ def _rewrites(rule: Rule) -> Body:
             case RewriteOf.HOST:
                 found["host_rewrite"] = f"%DYNAMIC_METADATA({OURS}:{HOST})%"
     return found
+
+
+def wants_version(rule: Rule, groups: Mapping[str, TargetGroup]) -> bool:
+    """Whether one of the rule's groups takes requests of HTTP/2 only."""
+    named = rule.action.groups if isinstance(rule.action, Forward) else ()
+    return any(
+        groups[one.group_id].version is ProtocolVersion.HTTP2 for one in named if one.group_id in groups
+    )
+
+
+def _only_http2() -> Body:
+    """Requests of HTTP/1 are refused. Source: Application Load Balancer guide, "Troubleshoot", HTTP 464."""
+    of_request = {"select_expr": {"operand": {"ident_expr": {"name": "request"}}, "field": "protocol"}}
+    spoken = {
+        "call_expr": {"function": "_!=_", "args": [of_request, {"const_expr": {"string_value": "HTTP/2"}}]}
+    }
+    policy = {"permissions": [{"any": True}], "principals": [{"any": True}], "condition": spoken}
+    config = {"rules": {"action": "DENY", "policies": {"version": policy}}}
+    return {VERSION_FILTER: typed("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac=config)}
+
+
+def wants_version(rule: Rule, groups: Mapping[str, TargetGroup]) -> bool:
+    """Whether one of the rule's groups takes requests of HTTP/2 only."""
+    named = rule.action.groups if isinstance(rule.action, Forward) else ()
+    return any(groups[one.group_id].version is ProtocolVersion.HTTP2 for one in named if one.group_id in groups)
+
+
+def _only_http2() -> Body:
+    """Requests of HTTP/1 are refused. Source: Application Load Balancer guide, "Troubleshoot", HTTP 464."""
+    of_request = {"select_expr": {"operand": {"ident_expr": {"name": "request"}}, "field": "protocol"}}
+    spoken = {"call_expr": {"function": "_!=_", "args": [of_request, {"const_expr": {"string_value": "HTTP/2"}}]}}
+    policy = {"permissions": [{"any": True}], "principals": [{"any": True}], "condition": spoken}
+    config = {"rules": {"action": "DENY", "policies": {"version": policy}}}
+    return {VERSION_FILTER: typed("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac=config)}
 
 
 def rewrites_host(rule: Rule) -> bool:
