@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,9 +25,10 @@ MOMENT = 0.02
 
 
 @pytest.fixture
-def folder() -> Iterator[Path]:
+async def folder() -> AsyncIterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hp-") as made:
         yield Path(made) / "proxy"
+        await end_leftover(Path(made) / "proxy")
 
 
 @asynccontextmanager
@@ -80,7 +81,6 @@ async def test_there_is_no_proxy_before_the_first_balancer_nor_long_after_the_la
         await until(lambda: find_running(Files(folder=folder)) is None)
         plane.serve([one])
         await until(lambda: is_active(plane, one))
-    await end_leftover(folder)
 
 
 async def test_the_next_control_plane_takes_the_proxy_over(folder: Path, upstream: Upstream) -> None:
@@ -129,7 +129,6 @@ async def test_what_is_refused_later_impairs_and_what_never_was_served_has_faile
             assert impaired is not None
             assert impaired.code == "active_impaired"
             assert plane.doors() == {}
-    await end_leftover(folder)
 
 
 async def test_a_door_says_why_it_is_closed(folder: Path, upstream: Upstream) -> None:
@@ -145,4 +144,3 @@ async def test_a_door_says_why_it_is_closed(folder: Path, upstream: Upstream) ->
             await until(lambda: is_active(plane, one))
             await until(lambda: "in use" in plane.doors().get(port, ""))
             assert is_active(plane, one)
-    await end_leftover(folder)
