@@ -11,13 +11,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from tests.kit.rollout import service
 from tests.kit.task_definitions import SETTINGS, request
 
 from homeport.core.clock import SystemClock
 from homeport.core.errors import AwsError
 from homeport.core.ids import SeededIds
+from homeport.runtime.changes import Change
 from homeport.services.ecs.control.fleet_feed import FleetFeed
 from homeport.services.ecs.control.placer import Placer
+from homeport.services.ecs.control.waits import Waits
 from homeport.services.ecs.errors import ClusterNotFoundException
 from homeport.services.ecs.model import FLEET, Attribute, Cluster, ContainerInstance, Task, TaskDefinition
 from homeport.services.ecs.plan.compute import Compute
@@ -30,7 +33,7 @@ from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
-from homeport.services.ecs.repo.tasks import TaskRepo
+from homeport.services.ecs.repo.tasks import FARGATE_CHANGED, TaskRepo
 from homeport.store.base import Store
 from homeport.store.opening import open_memory_store
 from homeport.store.tx import Tx
@@ -248,3 +251,35 @@ async def test_no_room_is_no_error_of_the_placer() -> None:
             raise AssertionError(error.message) from error
         assert outcome.tasks == ()
         assert not outcome.no_instances
+
+
+async def test_a_task_that_ends_is_news_for_whoever_waits_for_room_in_any_cluster() -> None:
+    async with world() as it:
+        await it.machine()
+        (task,) = (await it.place()).tasks
+        news: list[Change] = []
+        async with asyncio.timeout(20):
+            async for batch in it.store.feed.subscribe(frozenset({FARGATE_CHANGED})):
+                news += batch.changes
+                if batch.resync:
+                    await it.stop(task)
+                elif news:
+                    break
+        assert {change.key for change in news} == {"/".join(HOME)}
+
+
+def test_services_of_fargate_wait_for_room_of_their_account() -> None:
+    waits, here = Waits(), service(2)
+    there = msgspec.structs.replace(
+        here,
+        id=here.id + 1,
+        deployments=(msgspec.structs.replace(here.primary, launch_type="FARGATE"),),
+    )
+    for one in (here, there):
+        waits.for_room(one)
+    room = Change(kind=FARGATE_CHANGED, key=f"{there.account_id}/{there.region}")
+    assert set(waits.concerned(room)) == {str(there.id)}
+    assert set(waits.concerned(room)) == set()
+    waits.for_room(there)
+    waits.has_room(there)
+    assert set(waits.concerned(room)) == set()
