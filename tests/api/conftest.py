@@ -15,6 +15,7 @@ from tests.kit.stores import fresh_database
 ON_BOTH = {
     "test_agent_reports",
     "test_auth",
+    "test_awsvpc",
     "test_certificates",
     "test_cloud_map",
     "test_clusters",
