@@ -241,21 +241,6 @@ def _only_http2() -> Body:
     return {VERSION_FILTER: typed("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac=config)}
 
 
-def wants_version(rule: Rule, groups: Mapping[str, TargetGroup]) -> bool:
-    """Whether one of the rule's groups takes requests of HTTP/2 only."""
-    named = rule.action.groups if isinstance(rule.action, Forward) else ()
-    return any(groups[one.group_id].version is ProtocolVersion.HTTP2 for one in named if one.group_id in groups)
-
-
-def _only_http2() -> Body:
-    """Requests of HTTP/1 are refused. Source: Application Load Balancer guide, "Troubleshoot", HTTP 464."""
-    of_request = {"select_expr": {"operand": {"ident_expr": {"name": "request"}}, "field": "protocol"}}
-    spoken = {"call_expr": {"function": "_!=_", "args": [of_request, {"const_expr": {"string_value": "HTTP/2"}}]}}
-    policy = {"permissions": [{"any": True}], "principals": [{"any": True}], "condition": spoken}
-    config = {"rules": {"action": "DENY", "policies": {"version": policy}}}
-    return {VERSION_FILTER: typed("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac=config)}
-
-
 def rewrites_host(rule: Rule) -> bool:
     """Whether the rule's targets are told another Host."""
     return any(rewrite.of is RewriteOf.HOST for rewrite in rule.rewrites)
