@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.app import balancer_plane
+from homeport.app import balancer_plane, envoy_process
 from homeport.app.balancer_plane import LocalPlane
 from homeport.app.envoy_process import Files, end_leftover, find_running
 from homeport.dataplane.doors import LOOPBACK
@@ -129,6 +129,31 @@ async def test_what_is_refused_later_impairs_and_what_never_was_served_has_faile
             assert impaired is not None
             assert impaired.code == "active_impaired"
             assert plane.doors() == {}
+
+
+async def test_a_proxy_that_cannot_be_started_is_the_balancers_trouble(
+    folder: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = balancer(free_port(), group("g", upstream))
+    monkeypatch.setattr(envoy_process, "envoy_path", lambda: Path("/nowhere/envoy"))
+    async with running(LocalPlane(folder, told=lambda _: None)) as plane:
+        plane.serve([one])
+        await until(lambda: plane.state(one.id) is not None)
+        failed = plane.state(one.id)
+        assert failed is not None
+        assert (failed.code, "/nowhere/envoy" in failed.reason) == ("failed", True)
+        monkeypatch.undo()
+        await until(lambda: is_active(plane, one))
+
+
+async def test_a_proxy_that_dies_at_once_is_the_balancers_trouble(
+    folder: Path, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = balancer(free_port(), group("g", upstream))
+    monkeypatch.setattr(envoy_process, "envoy_path", lambda: Path("/bin/false"))
+    async with running(LocalPlane(folder, told=lambda _: None)) as plane:
+        plane.serve([one])
+        await until(lambda: (state := plane.state(one.id)) is not None and "dies" in state.reason)
 
 
 async def test_a_door_says_why_it_is_closed(folder: Path, upstream: Upstream) -> None:

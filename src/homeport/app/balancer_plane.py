@@ -59,11 +59,9 @@ class EnvoyPlane:
         has_lived = balancer_id in self._lived
         if why := self._against(balancer_id):
             return BalancerState(code="active_impaired" if has_lived else "failed", reason=why)
-        if not has_lived:
-            return None
-        if not self._plane.is_connected:
-            return BalancerState(code="failed", reason=self._plane.last_words or AWAY)
-        return BalancerState(code="active")
+        if not self._plane.is_connected and (has_lived or self._plane.trouble):
+            return BalancerState(code="failed", reason=self._plane.trouble or AWAY)
+        return BalancerState(code="active") if has_lived else None
 
     @property
     def is_settled(self) -> bool:

@@ -16,7 +16,7 @@ import msgspec
 
 from homeport.app.envoy_admin import EnvoyAdmin
 from homeport.app.envoy_probe import Probe
-from homeport.app.envoy_process import EnvoyProcess, Files, last_line
+from homeport.app.envoy_process import EnvoyProcess, Files
 from homeport.core.log import get_logger
 from homeport.dataplane.clusters import source_address
 from homeport.dataplane.counters import Counter, Ledger, read_counters
@@ -154,9 +154,9 @@ class DataPlane:
         return self._xds.settled
 
     @property
-    def last_words(self) -> str:
-        """The last thing that a proxy said on its standard output."""
-        return last_line(self._files.log)
+    def trouble(self) -> str:
+        """Why no proxy stays; empty when nothing is known against it."""
+        return self.process.trouble
 
     def retry(self) -> None:
         """Try again what was refused, now."""

@@ -183,6 +183,8 @@ class EnvoyProcess:
         self._child: subprocess.Popen[bytes] | None = None
         self.running: Running | None = None
         self.starts = 0
+        self.trouble = ""
+        """Why it does not stay, when it dies again and again or cannot be started."""
 
     @property
     def _configuration(self) -> str:
@@ -196,7 +198,11 @@ class EnvoyProcess:
         short_lives = 0
         while True:
             if self.running is None:
-                self._start()
+                try:
+                    self._start()
+                except (OSError, importlib.metadata.PackageNotFoundError) as error:
+                    self.trouble = f"the proxy cannot be started: {error}"
+                    raise
             assert self.running is not None
             since = loop.time()
             await until_gone(self.running.pid)
@@ -204,6 +210,7 @@ class EnvoyProcess:
             log.error("proxy.died", pid=self.running.pid, status=status, last=last_line(self._files.log))
             self.running = self._child = None
             short_lives = 0 if loop.time() - since >= STEADY_SECONDS else short_lives + 1
+            self.trouble = f"the proxy dies: {last_line(self._files.log)}" if short_lives > 1 else ""
             if short_lives > 1:
                 await asyncio.sleep(self._backoff.delay_seconds(short_lives - 1))
 
