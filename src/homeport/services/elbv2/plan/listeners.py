@@ -146,7 +146,7 @@ def _alpn(given: str | Sequence[str], protocol: str) -> str:
 
 
 def check_certificates(arns: Collection[str], unusable: Mapping[str, str]) -> None:
-    """Raise unless all certificates are there and can be shown. `unusable`: why not, of those that are there."""
+    """Raise unless all certificates are there and can be shown. `unusable`: why not, of those there are."""
     if missing := [arn for arn in arns if arn not in unusable]:
         raise CertificateNotFound(f"Certificate '{missing[0]}' not found")
     for arn in arns:
