@@ -80,11 +80,28 @@ def namespace_of(pid: int, program: str) -> Iterator[int]:
     except (FileNotFoundError, ProcessLookupError) as error:
         raise HolderEndedError(f"process {pid} has ended") from error
     try:
-        if os.fstat(descriptor).st_ino == os.stat("/proc/self/ns/net").st_ino:
+        # The engine's host is another one than ours where the engine has a network namespace of its own.
+        if os.fstat(descriptor).st_ino in {_namespace("self"), _namespace(_parent(pid))}:
             raise NoNamespaceError(f"process {pid} is in the host's network namespace")
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _namespace(process: str) -> int:
+    """The number of a process's network namespace; 0: it has ended."""
+    try:
+        return os.stat(f"/proc/{process}/ns/net").st_ino
+    except FileNotFoundError:
+        return 0
+
+
+def _parent(pid: int) -> str:
+    """Of a holder: what the engine runs it with, which stays in the engine's own namespace."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]
+    except (FileNotFoundError, ProcessLookupError) as error:
+        raise HolderEndedError(f"process {pid} has ended") from error
 
 
 def lay(name: str, wire: Wire, namespace: int) -> None:
