@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.networks import network_of
 from homeport.services.ecs.api.paging import page_of
-from homeport.services.ecs.api.registries import registry_facts
+from homeport.services.ecs.api.registries import next_registries, registry_facts, with_registries
 from homeport.services.ecs.api.resources import resolved_later, services_resource
 from homeport.services.ecs.errors import (
     InvalidParameterException,
@@ -39,7 +38,7 @@ from homeport.services.ecs.plan.launch import check_network, request_digest
 from homeport.services.ecs.plan.load_balancers import load_balancers
 from homeport.services.ecs.plan.networks import with_network
 from homeport.services.ecs.plan.rebalancing import is_rebalanced
-from homeport.services.ecs.plan.registries import check_registries, check_room, registries_of
+from homeport.services.ecs.plan.registries import check_registries
 from homeport.services.ecs.plan.service_request import (
     check_common,
     check_count,
@@ -53,7 +52,6 @@ from homeport.services.ecs.plan.strategy_request import check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.plan.traffic import check_may_change, check_shiftable, placed
-from homeport.services.ecs.ports import RegistryFacts
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.hosts import daemon_hosts
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -144,19 +142,12 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
         repo = ServiceRepo(tx)
         old = repo.find(cluster.id, req["serviceName"])
-        if old is not None and old.status == "ACTIVE":
-            if old.request != asked:
-                raise InvalidParameterException("Creation of service was not idempotent.")
+        if old is not None and _is_repeated(old, asked):
             return _view(tx, old, _TAGS, created=True)
-        if old is not None and old.status == "DRAINING":
-            raise InvalidParameterException("Unable to Start a service that is still Draining.")
         known = _earlier(tx, cluster, token, digest)
         balancers = load_balancers(req.get("loadBalancers") or (), groups)
-        registries = registries_of(req.get("serviceRegistries") or (), facts)
         deployments = _first_deployments(tx, call, ecs, req, cluster, balancers)
-        deployments = tuple(msgspec.structs.replace(one, registries=registries) for one in deployments)
-        check_room(registries, req.get("desiredCount") or 0)
-        _check_registries(tx, deployments, facts)
+        deployments = with_registries(tx, req, deployments, facts)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
@@ -177,7 +168,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             placement_strategy=tuple(req.get("placementStrategy") or ()),
             controller=controller_of(req),
             has_targets=bool(req.get("loadBalancers")),
-            has_registries=bool(registries),
+            has_registries=any(one.registries for one in deployments),
             explicit_controller=bool(req.get("deploymentController")),
             enable_managed_tags=req.get("enableECSManagedTags", False),
             propagate_tags=req.get("propagateTags") or "NONE",
@@ -196,13 +187,13 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     return {"service": await ecs.store.write(work)}
 
 
-def _check_registries(
-    tx: Tx, deployments: tuple[Deployment, ...], facts: Mapping[str, RegistryFacts]
-) -> None:
-    """Raise unless the tasks of the first deployment can be registered."""
-    for one in deployments:
-        found = TaskDefinitionRepo(tx).by_ids([one.task_definition_id])
-        check_registries(one.registries, found[one.task_definition_id], facts)
+def _is_repeated(old: Service, asked: Request) -> bool:
+    """Whether the same service is there already. Raise when another one has its name."""
+    if old.status == "ACTIVE" and old.request != asked:
+        raise InvalidParameterException("Creation of service was not idempotent.")
+    if old.status == "DRAINING":
+        raise InvalidParameterException("Unable to Start a service that is still Draining.")
+    return old.status == "ACTIVE"
 
 
 def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Service:
@@ -295,11 +286,8 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if req.get("loadBalancers") is not None:
             balancers = load_balancers(req["loadBalancers"], groups)
             changes["has_targets"] = service.has_targets or bool(balancers)
-        registries = service.primary.registries
-        if req.get("serviceRegistries") is not None:
-            registries = registries_of(req["serviceRegistries"], facts)
-            changes["has_registries"] = service.has_registries or bool(registries)
-        check_room(registries, changes.get("desired_count", service.desired_count))
+        registries = next_registries(req, service, facts)
+        changes["has_registries"] = service.has_registries or bool(registries)
         check_may_change(service, changes["deployment_strategy"], balancers)
         network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
         is_other = definition.id != service.primary.task_definition_id or compute != now_on
