@@ -16,6 +16,7 @@ import grpc.aio
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from homeport.core.log import get_logger
+from homeport.dataplane.doors import port_of
 from homeport.dataplane.session import Rejection, Session, Update
 from homeport.dataplane.translate import Kind, Snapshot
 from homeport.gateway.xds_codec import load_types, pack
@@ -70,7 +71,9 @@ class _Stream:
     def _tell(self) -> None:
         now = frozenset(self.session.rejections)
         for one in now - self._told:
-            log.warning(
+            # A port of loopback that is another program's hurts nobody.
+            tell = log.warning if port_of(one.name) is None else log.info
+            tell(
                 "proxy.rejected",
                 kind=one.kind.rpartition(".")[2],
                 resource=one.name,
