@@ -346,3 +346,32 @@ def test_a_public_address_is_one_that_this_machine_reaches(ecs: Any, ec2: Any, s
     (named,) = ec2.describe_network_interfaces(Filters=asked_for)["NetworkInterfaces"]
     assert named["NetworkInterfaceId"] == shown["NetworkInterfaceId"]
     stop(ecs, public, private)
+
+
+def test_a_machine_that_begins_anew_takes_the_place_of_what_it_was(
+    live: Live, ecs: Any, ec2: Any, subnets: list[str]
+) -> None:
+    """Its tasks and their interfaces end: nobody could deregister it."""
+    register(ecs, "huge", cpu="4096", memory="8192")
+    same = {
+        "networks": True,
+        "cluster": ".fargate",
+        "fargate": True,
+        "ec2_instance_id": "fargate-same",
+        "cpu_units": 4096,
+        "memory_mib": 16384,
+    }
+    first = live.add_node(**same)
+    (task,) = run(ecs, subnets[:1], taskDefinition="huge")["tasks"]
+    waiter(ecs, "tasks_running").wait(tasks=[task["taskArn"]])
+    eni = attachment(task)["networkInterfaceId"]
+    live.stop_agent(first)
+    live.add_node(**same)
+    ended = described(ecs, task)
+    assert (ended["lastStatus"], ended["stoppedReason"]) == (
+        "STOPPED",
+        "The machine that ran the task has begun anew.",
+    )
+    assert eni not in interfaces(ec2)
+    (other,) = run(ecs, subnets[:1], taskDefinition="huge")["tasks"]
+    stop(ecs, other)

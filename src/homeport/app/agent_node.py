@@ -53,6 +53,7 @@ async def _run_fargate(host: NodeHost, settings: AgentSettings) -> None:
         raise SettingsError(f"tasks cannot have {what} on this machine", "See what it lacks: homeport doctor")
     node_settings = fargate_settings(
         host.info,
+        installation_id=host.installation_id,
         endpoint=settings.endpoint,
         region=settings.region,
         credentials=_credentials(settings),

@@ -23,7 +23,13 @@ _MEBIBYTE = 1 << 20
 
 
 def fargate_settings(
-    info: EngineInfo, *, endpoint: str, region: str, credentials: Credentials, data_dir: Path
+    info: EngineInfo,
+    *,
+    installation_id: str,
+    endpoint: str,
+    region: str,
+    credentials: Credentials,
+    data_dir: Path,
 ) -> NodeSettings:
     """What its agent is told."""
     return NodeSettings(
@@ -33,6 +39,8 @@ def fargate_settings(
         credentials=credentials,
         data_dir=data_dir,
         instance_name=FARGATE_NAME,
+        ec2_instance_id=f"fargate-{installation_id}",
+        availability_zone=f"{region}a",  # an identity has one; tasks are where their subnets are
         cpu_units=info.cpus * 1024,
         memory_mib=info.memory_bytes // _MEBIBYTE - _RESERVED_MIB,
         fargate=True,

@@ -323,6 +323,7 @@ class LocalNodes:
             return
         settings = fargate_settings(
             host.info,
+            installation_id=host.installation_id,
             endpoint=self._settings.endpoint,
             region=self._settings.region,
             credentials=self._credentials,

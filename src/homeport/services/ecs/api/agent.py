@@ -25,7 +25,7 @@ from homeport.services.ecs.api.resources import cluster_resource
 from homeport.services.ecs.errors import ClusterNotFoundException, InvalidParameterException
 from homeport.services.ecs.model import FLEET, Cluster, ContainerInstance, Task, names_fleet
 from homeport.services.ecs.plan.identifiers import cluster_name, instance_uid, task_uid
-from homeport.services.ecs.plan.lifecycle import apply_container_report, apply_report, deprovisioned
+from homeport.services.ecs.plan.lifecycle import apply_container_report, apply_report, deprovisioned, lost
 from homeport.services.ecs.plan.networks import unknown_attachments
 from homeport.services.ecs.plan.registration import registered_instance
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -86,6 +86,7 @@ async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Ans
         )
         if old is None:
             saved = instances.add(instance)
+            _succeed(tx, saved, ecs.clock.now())
             _sweep(tx, ecs, saved)
         else:
             saved = instances.save(instance)
@@ -95,6 +96,19 @@ async def register_container_instance(call: Call, ecs: Ecs, req: Request) -> Ans
         return instance_views(tx, [saved], frozenset({"TAGS"}))[0]
 
     return {"containerInstance": await ecs.store.write(work)}
+
+
+def _succeed(tx: Tx, begun: ContainerInstance, now: datetime) -> None:
+    """A machine of Fargate's that begins anew takes the place of what it was: nobody else could end that."""
+    if not begun.is_hidden:
+        return
+    instances, tasks = InstanceRepo(tx), TaskRepo(tx)
+    for former in instances.of_cluster(begun.cluster_id):
+        if former.id == begun.id or former.ec2_instance_id != begun.ec2_instance_id:
+            continue
+        for task in tasks.live_of_instance(former.id):
+            tasks.save(lost(task, now))
+        instances.save(msgspec.structs.replace(former, status="INACTIVE", agent_connected=False))
 
 
 def _sweep(tx: Tx, ecs: Ecs, begun: ContainerInstance) -> None:

@@ -31,6 +31,7 @@ ORDER = (
 _RANK = {status: rank for rank, status in enumerate(ORDER)}
 _CONTAINER_RANK = {"PENDING": 0, "RUNNING": 1, "STOPPED": 2}
 REASON_MAX = 1024
+LOST_REASON = "The machine that ran the task has begun anew."
 SPOT_REASON = "Your Spot Task was interrupted."
 SPOT_CODES = (StopCode.TERMINATION_NOTICE, StopCode.SPOT_INTERRUPTION)
 
@@ -111,6 +112,20 @@ def noticed(task: Task, now: datetime) -> Task | None:
         stop_code=StopCode.TERMINATION_NOTICE.value,
         stopped_reason=SPOT_REASON,
         stopping_at=now,
+    )
+
+
+def lost(task: Task, now: datetime) -> Task:
+    """A task whose machine has forgotten it."""
+    return msgspec.structs.replace(
+        task,
+        desired_status="STOPPED",
+        last_status="STOPPED",
+        stop_code=task.stop_code or StopCode.TERMINATION_NOTICE.value,
+        stopped_reason=task.stopped_reason or LOST_REASON,
+        stopping_at=task.stopping_at or now,
+        stopped_at=now,
+        containers=tuple(msgspec.structs.replace(c, last_status="STOPPED") for c in task.containers),
     )
 
 
