@@ -24,7 +24,8 @@ from homeport.app.connection import known_installation_id, read_connection
 from homeport.app.docker_client import DockerClient, socket_path
 from homeport.app.docker_setup import docker_host_of
 from homeport.app.settings import INSTALLATION_LABEL, environment
-from tests.kit.docker import IMAGE, busybox_layer
+from homeport.node.sandbox import layout
+from tests.kit.docker import IMAGE, busybox_layer, machine
 
 START_SECONDS = 60.0
 DOWN_SECONDS = 120.0
@@ -148,6 +149,22 @@ class Up(Process):
         )
         assert done.returncode == 0, done.stderr
         assert self.containers() == []
+        if os.geteuid() == 0:
+            assert kernel_traces(self.installation) == []
+
+
+def kernel_traces(installation: str) -> list[str]:
+    """Links, routes, addresses and rules of an installation: all that it names after itself."""
+    commands = (
+        ("ip", "-o", "address"),
+        ("ip", "-o", "link"),
+        ("ip", "-4", "route", "show", "table", "all"),
+        ("nft", "list", "tables"),
+        ("iptables", "-w", "-S"),
+    )
+    own = (layout.short_id(installation), layout.veth_prefix(installation))
+    said = [line for command in commands for line in machine(*command).splitlines()]
+    return [line for line in said if any(name in line for name in own)]
 
 
 @contextmanager

@@ -122,8 +122,12 @@ def stop_server(place: Path) -> None:
 
 def remove_containers(docker: DockerClient, installation: str, *, grace_seconds: int) -> None:
     """Stop and remove the containers and volumes that carry the installation's label."""
+    from homeport.node.sandbox.holder import SANDBOX_LABEL
+
     label = {INSTALLATION_LABEL: installation}
-    found = [str(container["Id"]) for container in docker.containers(labels=label)]
+    listed = docker.containers(labels=label)
+    found = [str(container["Id"]) for container in listed]
+    count = sum(SANDBOX_LABEL not in (container.get("Labels") or {}) for container in listed)
 
     def end(container_id: str) -> None:
         docker.stop(container_id, grace_seconds=grace_seconds)
@@ -136,7 +140,7 @@ def remove_containers(docker: DockerClient, installation: str, *, grace_seconds:
     for volume in volumes:
         docker.remove_volume(volume)
     if found or volumes:
-        _say(f"removed {len(found)} containers and {len(volumes)} volumes")
+        _say(f"removed {count} containers and {len(volumes)} volumes")
 
 
 def remove_images(docker: DockerClient) -> None:

@@ -289,16 +289,25 @@ def _explained(group: BaseExceptionGroup[BaseException], settings: UpSettings) -
 
 
 def _tell_what_is_left(settings: UpSettings) -> None:
+    from homeport.node.sandbox.holder import SANDBOX_LABEL
+
     labels = {INSTALLATION_LABEL: settings.installation_id}
     try:
-        count = len(DockerClient(settings.docker_host).containers(labels=labels, running_only=True))
+        found = DockerClient(settings.docker_host).containers(labels=labels, running_only=True)
     except DockerAwayError:
         print("homeport: stopped", file=sys.stderr)
         return
+    count = sum(SANDBOX_LABEL not in (each.get("Labels") or {}) for each in found)
     if count:
         print(
             f"homeport: stopped. {count} containers run on: `homeport up` takes them over again, "
             "`homeport down` removes them.",
+            file=sys.stderr,
+        )
+    elif found:
+        print(
+            "homeport: stopped. No task's containers are left; `homeport down` removes the networks that are "
+            "kept for the next ones.",
             file=sys.stderr,
         )
     else:
