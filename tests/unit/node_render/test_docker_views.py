@@ -273,7 +273,7 @@ class TestPauseProgram:
         assert words[-1] == 0x17FFFFFA
 
     def test_arms_jumps_lead_where_the_program_goes_on(self) -> None:
-        """Source: Arm Architecture Reference Manual, ADR, CBZ, B.cond, B: offsets in words from themselves."""
+        """Source: Arm Architecture Reference Manual, ADR, CBZ, B.cond, B: words from themselves."""
         code = pause_program("aarch64", leaving=True)[120:]
         words = [int.from_bytes(code[i : i + 4], "little") for i in range(0, len(code) - 40, 4)]
         leave, wait = words.index(0xD2800C28), words.index(0xD2801128)  # movz x8, 97 and 137
