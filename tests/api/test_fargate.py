@@ -6,6 +6,7 @@ Sources: ECS API Reference; developer guide, "AWS Fargate for Amazon ECS", "Farg
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -98,8 +99,33 @@ def test_a_task_runs_and_shows_its_platform_and_no_instance(
 
 def test_tasks_are_spread_over_the_subnets(ecs: Any, subnets: list[str]) -> None:
     tasks = run(ecs, subnets, count=8)["tasks"]
-    assert len({attachment(task)["subnetId"] for task in tasks}) > 1
+    found = Counter(attachment(task)["subnetId"] for task in tasks)
+    assert sorted(found.values()) == [2, 3, 3], "evenly"
     stop(ecs, *tasks)
+
+
+def test_what_replaces_a_task_goes_where_its_service_has_the_fewest(ecs: Any, subnets: list[str]) -> None:
+    ecs.create_service(
+        serviceName="even",
+        taskDefinition="web",
+        desiredCount=3,
+        launchType="FARGATE",
+        networkConfiguration=network(*subnets),
+    )
+    waiter(ecs, "services_stable").wait(services=["even"])
+    first = tasks_of(ecs, "even")
+    assert len({task["availabilityZone"] for task in first}) == 3
+    for task in first:
+        ecs.stop_task(task=task["taskArn"])
+        waiter(ecs, "services_stable").wait(services=["even"])
+        assert len({one["availabilityZone"] for one in tasks_of(ecs, "even")}) == 3
+    ecs.delete_service(service="even", force=True)
+
+
+def tasks_of(ecs: Any, service: str) -> list[dict[str, Any]]:
+    arns = ecs.list_tasks(serviceName=service)["taskArns"]
+    found: list[dict[str, Any]] = ecs.describe_tasks(tasks=arns)["tasks"]
+    return found
 
 
 def test_nobody_is_shown_the_machine(live: Live, ecs: Any, ec2: Any, machine: Node) -> None:

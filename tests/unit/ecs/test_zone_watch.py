@@ -11,7 +11,7 @@ import pytest
 from tests.repo import nouns
 
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import Attribute, Service, Task, TaskDefinition
+from homeport.services.ecs.model import Attribute, Service, SubnetPlace, Task, TaskDefinition, TaskNetwork
 from homeport.services.ecs.plan.rollout import ServiceSnapshot
 from homeport.services.ecs.plan.task_definition import normalise
 from homeport.services.ecs.repo.clusters import ClusterRepo
@@ -155,3 +155,12 @@ async def test_a_service_that_rolls_out_or_lacks_tasks_is_not_counted(world: Wor
     assert await world.zones(msgspec.structs.replace(world.service, desired_count=3)) == frozenset()
     rolling = msgspec.structs.replace(world.service.primary, rollout_state="IN_PROGRESS")
     assert await world.zones(msgspec.structs.replace(world.service, deployments=(rolling,))) == frozenset()
+
+
+async def test_the_zones_of_fargates_tasks_are_those_of_their_subnets(world: World) -> None:
+    places = tuple(SubnetPlace(subnet_id=f"subnet-{zone}", zone=zone) for zone in (A, B))
+    primary = msgspec.structs.replace(world.service.primary, network=TaskNetwork(subnets=places))
+    service = msgspec.structs.replace(world.service, launch_type="FARGATE", deployments=(primary,))
+    assert await world.zones(service) == {A, B}, "whatever instances the cluster has"
+    await world.joins(1, A)
+    assert await world.woken() == [], "nor does it matter which come"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -229,6 +229,8 @@ class PlacementRequest:
     shares: tuple[Share, ...] = ()
     network: TaskNetwork | None = None
     """Where in a VPC the tasks get interfaces, which are made when they are."""
+    standing: Mapping[str, int] = field(default_factory=dict)
+    """How many of its tasks the service has in each zone: Fargate's are spread by that."""
 
     @property
     def is_fargate(self) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 import msgspec
 
 from homeport.services.ecs.control.placer_state import Plan
-from homeport.services.ecs.model import Task, TaskNetwork
+from homeport.services.ecs.model import Task
 from homeport.services.ecs.plan.lifecycle import never_began
 from homeport.services.ecs.plan.networks import is_awsvpc, no_interface, subnets_for, with_interface
 from homeport.services.ecs.ports import Networks, NoInterfaceError
@@ -30,11 +31,16 @@ def add_tasks(tx: Tx, plan: Plan, networks: Networks | None, now: datetime) -> t
     seats = {task.instance_id for task in plan.tasks if task.instance_id is not None}
     hosts = {row: found for row in seats if (found := instances.get(row)) is not None}
     ready: list[Task] = []
+    standing = Counter(plan.waiting.request.standing)
     failed: dict[str, str] = {}
     for task in plan.tasks:
         host = hosts.get(task.instance_id or 0)
         try:
-            ready.append(_attached(tx, task, networks, network, "" if host is None else host.ec2_instance_id))
+            subnets = subnets_for(network, task, zones=plan.waiting.request.zones, standing=standing)
+            instance_id = "" if host is None else host.ec2_instance_id
+            interface = networks.attach(tx, task, network, subnets=subnets, instance_id=instance_id)
+            ready.append(with_interface(task, interface, network))
+            standing[ready[-1].availability_zone or ""] += 1
         except NoInterfaceError as error:
             failed[task.uid] = no_interface(network, error.code)
             ready.append(msgspec.structs.replace(task, last_status="PROVISIONING"))
@@ -43,10 +49,3 @@ def add_tasks(tx: Tx, plan: Plan, networks: Networks | None, now: datetime) -> t
     return tuple(
         repo.save(never_began(task, failed[task.uid], now)) if task.uid in failed else task for task in added
     )
-
-
-def _attached(tx: Tx, task: Task, networks: Networks, network: TaskNetwork, ec2_instance_id: str) -> Task:
-    interface = networks.attach(
-        tx, task, network, subnets=subnets_for(network, task), instance_id=ec2_instance_id
-    )
-    return with_interface(task, interface, network)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -125,7 +126,7 @@ class ReplicaController:
         acting, definition = await self._loads.acting(service, definition, plan)
         is_same = definition is not None and definition.id == acting.primary.task_definition_id
         if plan.start and cluster is not None and definition is not None and is_same:
-            await self._starts.start(acting, cluster, definition, plan, most)
+            await self._starts.start(acting, cluster, definition, plan, most, _standing(snapshot))
         wake_at = await self._stages.carry_out(service, plan)
         if plan.waits_for_others and (self._waits.for_room(service) or is_news):
             return Next(wake_at=now)  # the others may have left before anybody listened for it
@@ -180,3 +181,9 @@ class ReplicaController:
         if service.is_daemon and starts_no_more(service):
             tx.touch("ecs.fleet", str(service.cluster_id))  # what was held for it is for those that wait
         return ServiceRepo(tx).save(service)
+
+
+def _standing(snapshot: ServiceSnapshot) -> Counter[str]:
+    """How many tasks that are to run are in each zone."""
+    zones = (task.availability_zone for task in snapshot.live if task.desired_status == "RUNNING")
+    return Counter(zone for zone in zones if zone is not None)

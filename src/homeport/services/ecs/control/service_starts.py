@@ -47,8 +47,12 @@ class ServiceStarts:
         definition: TaskDefinition,
         plan: ServicePlan,
         most: int,
+        standing: Counter[str],
     ) -> None:
-        """Start up to `most` of the plan's tasks, and tell in the service's events what became of them."""
+        """Start up to `most` of the plan's tasks, and tell in the service's events what became of them.
+
+        `standing`: how many of the service's tasks are in each zone.
+        """
         mode, groups = await self._store.read(
             lambda tx: (log_mode(tx, service), groups_of(tx, service, plan.start_in))
         )
@@ -72,6 +76,7 @@ class ServiceStarts:
                 zones=plan.zones,
                 shares=parts,
             )
+            request = replace(request, standing=standing)
             # Before looking for room: news of room that comes while somebody looks must not be lost.
             self._waits.for_room(service)
             if has_roles(template):
@@ -82,6 +87,7 @@ class ServiceStarts:
                 outcome = PlacementOutcome(tasks=(), unassumable=error.message)
             except AwsError as error:
                 outcome = PlacementOutcome(tasks=(), explanation=error.message)
+            standing += Counter(task.availability_zone or "" for task in outcome.tasks)
             noted = await self._note(service, outcome, count, plan)
             due = still_due(due, parts, outcome)
             is_short |= len(outcome.tasks) < count

@@ -61,14 +61,18 @@ class ZoneWatch:
         """The snapshot with the zones in which tasks of the service may be, if that can matter now."""
         service = snapshot.service
         mine = self._services.setdefault(service.cluster_id, set())
-        is_spread = service.az_rebalancing and service.launch_type != FARGATE
-        if not is_spread or service.status != "ACTIVE" or definition is None:
+        if not service.az_rebalancing or service.status != "ACTIVE" or definition is None:
             mine.discard(service.id)
             return snapshot
-        mine.add(service.id)
+        is_fargate = service.launch_type == FARGATE
+        if not is_fargate:
+            mine.add(service.id)
         active = sum(task.desired_status == "RUNNING" for task in snapshot.live)
         if service.primary.rollout_state != "COMPLETED" or active < max(service.desired_count, 2):
             return snapshot
+        if is_fargate:  # its machines are everywhere: its subnets say where
+            network = service.primary.network
+            return replace(snapshot, zones=frozenset() if network is None else network.zones)
         fleet = await self._current(service.cluster_id)
         if len(zones_of(fleet, _ANY)) < 2:
             return snapshot

@@ -6,7 +6,7 @@ options for EC2"; "Amazon ECS task lifecycle" (interfaces are made in PROVISIONI
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Network
 from typing import Any
 
@@ -38,15 +38,26 @@ def with_network(request: Mapping[str, Any], network: TaskNetwork | None) -> Map
     return {**request, "networkConfiguration": {"awsvpcConfiguration": {"subnets": subnets}}}
 
 
-def subnets_for(network: TaskNetwork, task: Task) -> tuple[str, ...]:
+def subnets_for(
+    network: TaskNetwork,
+    task: Task,
+    *,
+    zones: Collection[str] = (),
+    standing: Mapping[str, int] | None = None,
+) -> tuple[str, ...]:
     """The subnets that a task may be in, in the order to try: those of its zone, beginning anywhere.
 
-    A task of Fargate may be in any of them, and its own id spreads tasks over them.
+    A task of Fargate may be in any of them, or of those in `zones`; zones where fewer of its
+    service's tasks are (`standing`) come first.
     """
-    anywhere = task.launch_type == FARGATE
-    places = [place for place in network.subnets if anywhere or place.zone == task.availability_zone]
+    if task.launch_type == FARGATE:
+        places = [place for place in network.subnets if not zones or place.zone in zones]
+    else:
+        places = [place for place in network.subnets if place.zone == task.availability_zone]
     start = int(task.uid[:8], 16) % len(places) if places else 0
-    return tuple(place.subnet_id for place in (*places[start:], *places[:start]))
+    counts = standing or {}
+    turned = sorted((*places[start:], *places[:start]), key=lambda place: counts.get(place.zone, 0))
+    return tuple(place.subnet_id for place in turned)
 
 
 def zone_of(network: TaskNetwork, subnet_id: str) -> str | None:
