@@ -13,6 +13,7 @@ from datetime import datetime
 from random import Random
 
 from homeport.core.clock import Clock
+from homeport.services.ecs.model import CLASSIC, classic_arn
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
     TARGETS_CHANGED,
@@ -82,6 +83,22 @@ class FakeTargetGroups:
         self.targets[arn] = {}
         return arn
 
+    def add_classic(self, name: str, instance_port: int, delay_seconds: float = 30.0) -> str:
+        """A Classic Load Balancer with one listener; its ARN."""
+        arn = classic_arn("000000000000", "us-east-1", name)
+        self.groups[arn] = TargetGroup(
+            arn=arn,
+            target_type=CLASSIC,
+            deregistration_delay_seconds=delay_seconds,
+            instance_ports=frozenset({instance_port}),
+        )
+        self.targets[arn] = {}
+        return arn
+
+    def _is_well(self, arn: str, address: TargetAddress) -> bool:
+        """A classic balancer asks at one port of an instance: here at the first that it sends traffic to."""
+        return bool(self.answers((address[0], min(self.groups[arn].instance_ports, default=address[1]))))
+
     def remove(self, arn: str) -> None:
         """The group is deleted."""
         del self.groups[arn], self.targets[arn]
@@ -115,7 +132,7 @@ class FakeTargetGroups:
             if state == DRAINS:
                 if self.ends[arn, address] <= now:
                     del targets[address]
-            elif self.answers(address) is None or not self.answers(address):
+            elif not self._is_well(arn, address):
                 targets[address] = UNHEALTHY if state != INITIAL or self.dice.random() < 0.5 else INITIAL
             elif self.dice.random() < self.flaps:
                 targets[address] = UNHEALTHY

@@ -173,7 +173,7 @@ class TargetWorld(World):
     async def call(self, operation: str, **members: Any) -> Any:
         if operation == "RegisterTaskDefinition":
             for container in members["containerDefinitions"]:
-                container["portMappings"] = [{"containerPort": 80}]
+                container.setdefault("portMappings", [{"containerPort": 80}])
         if operation == "CreateService" and "loadBalancers" not in members:
             members["loadBalancers"] = self.wanted(self.dice.choice(([0], [0, 1])))
         return await super().call(operation, **members)

@@ -251,7 +251,7 @@ async def test_what_cannot_be_balanced_is_refused() -> None:
                 {"targetGroupArn": ip},
                 "has target type ip, which is incompatible with the bridge network mode",
             ),
-            ({"loadBalancerName": "classic"}, "loadBalancerName is not supported by Homeport yet"),
+            ({"loadBalancerName": "classic"}, "loadBalancerName and targetGroupArn cannot both be given"),
             ({"advancedConfiguration": advanced}, "must be another than the target group"),
             ({"advancedConfiguration": {"roleArn": "role"}}, "alternateTargetGroupArn can not be blank"),
         ):

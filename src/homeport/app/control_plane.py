@@ -130,7 +130,7 @@ class ControlPlane:
         """Those of controllers that there need not be."""
         if self.targets is not None:
             yield Route(
-                kinds=frozenset({"ecs.service", ecs.TARGETS_CHANGED}),
+                kinds=frozenset({"ecs.service", ecs.TARGETS_CHANGED, elb.CHANGED}),
                 queue=self.queues["targets"],
                 list_keys=self.targets.keys,
                 keys_of=self.targets.keys_of,

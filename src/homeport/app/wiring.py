@@ -12,6 +12,7 @@ from homeport.app.balancer_network import Ec2Addresses, Ec2Network
 from homeport.app.carrier import Carrier
 from homeport.app.certificates import BalancersUse, ShownCertificates
 from homeport.app.classic_balancers import ClassicNetwork, Halves, build_classic
+from homeport.app.classic_targets import AllTargets, ClassicTargets
 from homeport.app.control_plane import ControlPlane
 from homeport.app.denials import SealedDenials
 from homeport.app.ec2_instances import EcsInstances
@@ -192,8 +193,23 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
     if carrier is not None:
         halves = Halves(addresses=Ec2Addresses(store, clock, ids, carrier.link), plane=carrier.plane)
     balancing, balancers = _balancing(store, clock, ids, pages, vault, shown, halves)
+
+    async def open_account(account_id: str, region: str) -> None:
+        await ec2.open_here(contexts["ec2"], account_id, region)
+
+    classic_service, classic = build_classic(
+        store,
+        clock,
+        ids,
+        pages,
+        network=ClassicNetwork(store, EcsInstances(store), open_account),
+        certificates=shown,
+        halves=halves,
+    )
     if carrier is not None and target_groups is None:
-        target_groups = ServiceTargets(elbv2.Registrar(balancing))
+        target_groups = AllTargets(
+            ServiceTargets(elbv2.Registrar(balancing)), ClassicTargets(elb.Registrar(classic_service))
+        )
         shifter = ServiceTraffic(elbv2.Forwarding(balancing), InfrastructureRoles(service_roles, clock))
     names = servicediscovery.ServiceDiscovery(
         store=store,
@@ -227,6 +243,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
             networks=networks,
             no_networks=ground.why if isinstance(ground, NoGround) else "",
         ),
+        "elb": classic_service,
         "elbv2": balancing,
         "iam": iam.Iam(store=store, clock=clock, ids=ids, vault=vault),
         "secretsmanager": secretsmanager.SecretsManager(
@@ -236,19 +253,6 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         "ssm": ssm.Ssm(store=store, clock=clock, pages=pages, vault=vault),
         "sts": sessions,
     }
-
-    async def open_account(account_id: str, region: str) -> None:
-        await ec2.open_here(contexts["ec2"], account_id, region)
-
-    contexts["elb"], classic = build_classic(
-        store,
-        clock,
-        ids,
-        pages,
-        network=ClassicNetwork(store, EcsInstances(store), open_account),
-        certificates=shown,
-        halves=halves,
-    )
     return ControlPlane(
         store=store,
         clock=clock,

@@ -38,7 +38,7 @@ from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import FLEET, Service, SubnetPlace, Task, TaskInterface, TaskNetwork
+from homeport.services.ecs.model import CLASSIC, FLEET, Service, SubnetPlace, Task, TaskInterface, TaskNetwork
 from homeport.services.ecs.plan.traffic import weights_of
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
@@ -57,7 +57,12 @@ from homeport.services.ecs.ports import (
     RoleSession,
     RuleShares,
     ServiceRegistries,
+    TargetAddress,
+    TargetGroup,
+    TargetGroupMissingError,
     TargetGroups,
+    TargetGroupsError,
+    TargetState,
     TrafficShifter,
 )
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
@@ -73,6 +78,7 @@ takes = None
 __all__ = [
     "ACS_PATH",
     "ALARMS_CHANGED",
+    "CLASSIC",
     "CREDENTIALS_ENDED",
     "FARGATE_AGENT",
     "FARGATE_CHANGED",
@@ -109,8 +115,13 @@ __all__ = [
     "ServiceRegistries",
     "SpotInterruptions",
     "SubnetPlace",
+    "TargetAddress",
     "TargetController",
+    "TargetGroup",
+    "TargetGroupMissingError",
     "TargetGroups",
+    "TargetGroupsError",
+    "TargetState",
     "Task",
     "TaskInterface",
     "TaskNetwork",

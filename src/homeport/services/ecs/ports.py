@@ -318,12 +318,17 @@ class TargetGroupMissingError(TargetGroupsError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGroup:
-    """What a service must know of a target group. `has_load_balancer`: a listener forwards to it."""
+    """What a service must know of a target group. `has_load_balancer`: a listener forwards to it.
+
+    A Classic Load Balancer stands for one, by its ARN, with the type `classic`: its targets are instances
+    with port 0, and `instance_ports` those of their ports that its listeners send traffic to.
+    """
 
     arn: str
     target_type: str
     deregistration_delay_seconds: float = 300.0
     has_load_balancer: bool = True
+    instance_ports: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

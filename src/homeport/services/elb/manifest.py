@@ -5,9 +5,11 @@ from __future__ import annotations
 from homeport.services.elb.api import balancers, instances, listeners  # noqa: F401  register the handlers
 from homeport.services.elb.api.context import Elb, ops
 from homeport.services.elb.api.facts import Facts
+from homeport.services.elb.api.instances import TooLateError
 from homeport.services.elb.api.registrar import BalancerFacts, Registrar
 from homeport.services.elb.control.balancers import ClassicController
 from homeport.services.elb.model import LoadBalancer, Seen
+from homeport.services.elb.plan.instances import DRAINING, REGISTERING
 from homeport.services.elb.ports import CHANGED, Certificates, DataPlane, Network
 from homeport.services.elb.repo import tables  # noqa: F401  defines the tables
 from homeport.services.elb.repo.balancers import certificate_users, every_balancer, find_anywhere
@@ -20,6 +22,8 @@ takes = None
 
 __all__ = [
     "CHANGED",
+    "DRAINING",
+    "REGISTERING",
     "BalancerFacts",
     "Certificates",
     "ClassicController",
@@ -30,6 +34,7 @@ __all__ = [
     "Network",
     "Registrar",
     "Seen",
+    "TooLateError",
     "certificate_users",
     "every_balancer",
     "facts",

@@ -8,6 +8,7 @@ from homeport.core.call import Call
 from homeport.services.ecs.api.alarms import check_alarms
 from homeport.services.ecs.api.context import Ecs, Request
 from homeport.services.ecs.errors import InvalidParameterException, ServerException
+from homeport.services.ecs.model import classic_arn
 from homeport.services.ecs.plan.load_balancers import SERVICE_MOST, TASK_SET_MOST, named_groups
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.traffic import check_rules, named_rules
@@ -17,15 +18,21 @@ from homeport.services.ecs.ports import TargetGroup, TargetGroupsError
 async def target_groups(
     call: Call, ecs: Ecs, req: Request, *, most: int = SERVICE_MOST
 ) -> Mapping[str, TargetGroup]:
-    """The target groups that a request names. Raise where there are no load balancers at all."""
+    """The target groups that a request names, by what it calls them. Raise where there are none at all.
+
+    A Classic Load Balancer stands for one, by its name.
+    """
     given = req.get("loadBalancers") or ()
     if ecs.target_groups is None:
         refuse(req, "", ("loadBalancers",))
     if not given or ecs.target_groups is None:
         return {}
     names, rules = named_groups(given, most=most), named_rules(given)
+    classic = {one["loadBalancerName"] for one in given if one.get("loadBalancerName")}
+    arns = {classic_arn(call.account_id, call.region, one) if one in classic else one: one for one in names}
     try:
-        found = await ecs.target_groups.find(call.account_id, call.region, names)
+        known = await ecs.target_groups.find(call.account_id, call.region, arns)
+        found = {arns[arn]: group for arn, group in known.items()}
     except TargetGroupsError as error:
         raise ServerException(f"The target groups cannot be looked up: {error}") from None
     if rules and ecs.shifter is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -28,7 +29,7 @@ from homeport.services.ecs.errors import (
     ServiceNotActiveException,
     ServiceNotFoundException,
 )
-from homeport.services.ecs.model import Cluster, Deployment, LoadBalancer, Service
+from homeport.services.ecs.model import Cluster, Deployment, Service
 from homeport.services.ecs.plan.compute import check_placement, compute_now, compute_of, next_compute
 from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
@@ -52,6 +53,7 @@ from homeport.services.ecs.plan.strategy_request import check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
 from homeport.services.ecs.plan.traffic import check_may_change, check_shiftable, placed
+from homeport.services.ecs.ports import TargetGroup
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.hosts import daemon_hosts
 from homeport.services.ecs.repo.services import ServiceRepo
@@ -95,7 +97,7 @@ def _begin_history(tx: Tx, ecs: Ecs, service: Service) -> None:
 
 
 def _first_deployments(
-    tx: Tx, call: Call, ecs: Ecs, req: Request, cluster: Cluster, balancers: tuple[LoadBalancer, ...]
+    tx: Tx, call: Call, ecs: Ecs, req: Request, cluster: Cluster, groups: Mapping[str, TargetGroup]
 ) -> tuple[Deployment, ...]:
     """What a new service begins with; nothing where somebody else conducts its deployments."""
     if controller_of(req) == "EXTERNAL":
@@ -105,6 +107,7 @@ def _first_deployments(
     check_definition(req, definition, compute)
     if req.get("schedulingStrategy") == "DAEMON":
         check_daemon_strategy(compute.strategy)
+    balancers = load_balancers(req.get("loadBalancers") or (), groups, definition)
     return (new_deployment(ecs, definition, compute, balancers, network_of(tx, call, ecs, req, definition)),)
 
 
@@ -145,8 +148,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if old is not None and _is_repeated(old, asked):
             return _view(tx, old, _TAGS, created=True)
         known = _earlier(tx, cluster, token, digest)
-        balancers = load_balancers(req.get("loadBalancers") or (), groups)
-        deployments = _first_deployments(tx, call, ecs, req, cluster, balancers)
+        deployments = _first_deployments(tx, call, ecs, req, cluster, groups)
         deployments = with_registries(tx, req, deployments, facts)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
@@ -284,7 +286,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         held = tuple(one.as_asked() for one in service.primary.load_balancers)
         balancers = held
         if req.get("loadBalancers") is not None:
-            balancers = load_balancers(req["loadBalancers"], groups)
+            balancers = load_balancers(req["loadBalancers"], groups, definition)
             changes["has_targets"] = service.has_targets or bool(balancers)
         registries = next_registries(req, service, facts)
         changes["has_registries"] = service.has_registries or bool(registries)

@@ -102,7 +102,7 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
         compute = compute_of(req, cluster)
         check_task_set(req, definition, compute)
         check_room(task_sets)
-        balancers = load_balancers(req.get("loadBalancers") or (), groups)
+        balancers = load_balancers(req.get("loadBalancers") or (), groups, definition)
         network = network_of(tx, call, ecs, req, definition)
         deployment = new_deployment(ecs, definition, compute, balancers, network)
         now = deployment.created_at

@@ -33,7 +33,7 @@ from homeport.services.ecs.plan.targets import (
     told_answers,
     told_problem,
 )
-from homeport.services.ecs.ports import TARGETS_CHANGED, TargetGroups, TargetGroupsError
+from homeport.services.ecs.ports import TargetGroups, TargetGroupsError
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.targets import TargetRepo
@@ -72,10 +72,10 @@ class TargetController:
         return [str(service_id) for service_id in ids]
 
     def keys_of(self, change: Change) -> Iterable[str]:
-        """The service that changed, or those with targets in the group that did."""
-        if change.kind == TARGETS_CHANGED:
-            return tuple(self._services.get(change.key, ()))
-        return (change.key,)
+        """The service that changed, or those with targets in the group (or classic balancer) that did."""
+        if change.kind == "ecs.service":
+            return (change.key,)
+        return tuple(self._services.get(change.key, ()))
 
     async def reconcile(self, key: str) -> Next:
         """One step of one service. Raise `TargetGroupsError` when a load balancer gave no answer."""
@@ -107,11 +107,13 @@ class TargetController:
             return {arn: GroupSeen(problem=str(error)) for arn in arns}
         seen = {arn: GroupSeen(exists=False) for arn in arns}
         for arn, group in found.items():
-            delay = group.deregistration_delay_seconds
+            known = GroupSeen(
+                delay_seconds=group.deregistration_delay_seconds, instance_ports=group.instance_ports
+            )
             try:
-                seen[arn] = GroupSeen(delay_seconds=delay, health=await self._groups.health(arn))
+                seen[arn] = replace(known, health=await self._groups.health(arn))
             except TargetGroupsError as error:
-                seen[arn] = GroupSeen(delay_seconds=delay, problem=str(error))
+                seen[arn] = replace(known, problem=str(error))
         return seen
 
     def _apply(self, tx: Tx, snapshot: TargetSnapshot, plan: TargetPlan) -> tuple[Target, ...]:
@@ -147,7 +149,7 @@ class TargetController:
         problems = []
         for (arn, status), mine in asked(targets).items():
             registers = status == "REGISTERING"
-            addresses = [(target.target, target.port) for target in mine]
+            addresses = [target.address for target in mine]
             try:
                 if registers:
                     before = register_before(mine, self._clock.now())

@@ -48,11 +48,19 @@ from homeport.services.ecs.model.strategies import (
     LifecycleHook,
     Staging,
 )
-from homeport.services.ecs.model.targets import LoadBalancer, Target, TargetPlace
+from homeport.services.ecs.model.targets import (
+    CLASSIC,
+    LoadBalancer,
+    Target,
+    TargetPlace,
+    classic_arn,
+    classic_name,
+)
 from homeport.services.ecs.model.task_sets import TaskSet
 from homeport.services.ecs.model.tasks import Container, Demand, Protection, Task
 
 __all__ = [
+    "CLASSIC",
     "DAEMON_TASK_DEFINITION",
     "DRAIN_PERCENT",
     "FARGATE",
@@ -103,6 +111,8 @@ __all__ = [
     "TaskInterface",
     "TaskNetwork",
     "TaskSet",
+    "classic_arn",
+    "classic_name",
     "daemon_group",
     "names_fleet",
 ]

@@ -8,9 +8,25 @@ import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
 
+CLASSIC = "classic"
+"""What stands for a target type where a Classic Load Balancer stands for a target group."""
+
+
+def classic_arn(account_id: str, region: str, name: str) -> str:
+    """A Classic Load Balancer, where others name a target group."""
+    return f"arn:aws:elasticloadbalancing:{region}:{account_id}:loadbalancer/{name}"
+
+
+def classic_name(arn: str) -> str:
+    """The name of the Classic Load Balancer that stands for a target group; nothing of a target group."""
+    return arn.partition(":loadbalancer/")[2]
+
 
 class TargetPlace(Noun, frozen=True, kw_only=True):
-    """A target group that a task belongs to. `target_type`: `instance` or `ip`; `port`: the container's.
+    """A target group that a task belongs to.
+
+    `target_type`: `instance`, `ip`, or `classic`: then the group is a Classic Load Balancer's ARN. `port`:
+    the container's.
 
     `on_host`: the container has no other ports than its instance's (network mode host).
     """
@@ -91,4 +107,9 @@ class Target(Noun, frozen=True, kw_only=True):
     @property
     def key(self) -> tuple[str, str, int]:
         """What the load balancer knows it by: two tasks may have it one after the other."""
-        return (self.target_group, self.target, self.port)
+        return (self.target_group, *self.address)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The same without the group. A Classic Load Balancer knows whole instances: theirs have port 0."""
+        return (self.target, 0 if classic_name(self.target_group) else self.port)

@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import LoadBalancer, TargetPlace, TaskDefinition
+from homeport.services.ecs.errors import InvalidParameterException
+from homeport.services.ecs.model import CLASSIC, LoadBalancer, TargetPlace, TaskDefinition, classic_name
 from homeport.services.ecs.ports import TargetGroup
 
 SERVICE_MOST, TASK_SET_MOST = 5, 1
@@ -21,24 +21,48 @@ _ADVANCED = ("alternateTargetGroupArn", "productionListenerRule", "roleArn")
 
 
 def named_groups(given: Sequence[Mapping[str, Any]], *, most: int = SERVICE_MOST) -> frozenset[str]:
-    """The target groups that a request names. Raise for one that cannot be honoured whatever these are."""
+    """The target groups that a request names, or the name of its Classic Load Balancer.
+
+    Raise for one that cannot be honoured whatever these are.
+    """
     if len(given) > most:
         raise InvalidParameterException(f"load balancers can have at most {most} items.")
     found: set[str] = set()
     for item in given:
         if item.get("loadBalancerName"):
-            raise ClientException("loadBalancers.loadBalancerName is not supported by Homeport yet.")
-        if not item.get("targetGroupArn"):
+            _check_classic(item, given, most)
+        elif not item.get("targetGroupArn"):
             raise InvalidParameterException("Target Group ARN can not be blank.")
+        elif classic_name(item["targetGroupArn"]):
+            raise InvalidParameterException(f"The target group {item['targetGroupArn']} does not exist.")
         if not item.get("containerName"):
             raise InvalidParameterException("Container Name can not be blank.")
         if item.get("containerPort") is None:
             raise InvalidParameterException("Container Port can not be blank.")
-        found |= {item["targetGroupArn"], *_alternates(item)}
-    places = [(item["targetGroupArn"], item["containerPort"]) for item in given]
+        found |= {_named(item), *_alternates(item)}
+    places = [(_named(item), item["containerPort"]) for item in given]
     if len(set(places)) < len(places):
         raise InvalidParameterException("A target group can be given once for a container port.")
     return frozenset(found)
+
+
+def _named(item: Mapping[str, Any]) -> str:
+    name: str = item.get("loadBalancerName") or item["targetGroupArn"]
+    return name
+
+
+def _check_classic(item: Mapping[str, Any], given: Sequence[Mapping[str, Any]], most: int) -> None:
+    """Source: botocore's LoadBalancer and CreateTaskSet (`loadBalancers`); the texts are ours."""
+    if item.get("targetGroupArn"):
+        raise InvalidParameterException("loadBalancerName and targetGroupArn cannot both be given.")
+    if most == TASK_SET_MOST:
+        raise InvalidParameterException("Task sets support Application and Network Load Balancers only.")
+    if len(given) > 1:
+        raise InvalidParameterException(
+            "A service can have one Classic Load Balancer, and no other load balancers beside it."
+        )
+    if item.get("advancedConfiguration"):
+        raise InvalidParameterException("advancedConfiguration is not for Classic Load Balancers.")
 
 
 def _alternates(item: Mapping[str, Any]) -> tuple[str, ...]:
@@ -54,12 +78,17 @@ def _alternates(item: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def load_balancers(
-    given: Iterable[Mapping[str, Any]], groups: Mapping[str, TargetGroup]
+    given: Iterable[Mapping[str, Any]], groups: Mapping[str, TargetGroup], definition: TaskDefinition
 ) -> tuple[LoadBalancer, ...]:
-    """What was asked for, with what `groups` are. Raise for a group that cannot have targets."""
+    """What was asked for, with what `groups` are: by what the request calls them.
+
+    Raise for a group that cannot have targets, or a balancer that sends nothing to those of the definition.
+    """
     found = []
     for item in given:
-        group = _usable(item["targetGroupArn"], groups)
+        if item.get("loadBalancerName") and item["loadBalancerName"] not in groups:
+            raise InvalidParameterException(f"The load balancer {item['loadBalancerName']} does not exist.")
+        group = _usable(_named(item), groups)
         for alternate in _alternates(item):
             if _usable(alternate, groups, listened=False).target_type != group.target_type:
                 raise InvalidParameterException(
@@ -71,6 +100,9 @@ def load_balancers(
             container=item["containerName"],
             port=item["containerPort"],
         )
+        _check_place(place, definition)
+        if place.target_type == CLASSIC:
+            _check_listened(place, group, definition)
         found.append(LoadBalancer(place=place, advanced=dict(item.get("advancedConfiguration") or {})))
     return tuple(found)
 
@@ -89,29 +121,64 @@ def _usable(arn: str, groups: Mapping[str, TargetGroup], *, listened: bool = Tru
 def balancers_of(balancers: Sequence[LoadBalancer], definition: TaskDefinition) -> tuple[LoadBalancer, ...]:
     """The load balancers as tasks of the definition are registered there. Raise unless they can be."""
     mode = definition.body.get("networkMode", "bridge")
-    _check_places(balancers, definition, mode)
+    for one in balancers:
+        _check_place(one.place, definition)
     return tuple(
         msgspec.structs.replace(one, place=msgspec.structs.replace(one.place, on_host=mode == "host"))
         for one in balancers
     )
 
 
-def _check_places(balancers: Iterable[LoadBalancer], definition: TaskDefinition, mode: str) -> None:
-    for balancer in balancers:
-        place = balancer.place
-        if place.target_type != ("ip" if mode == "awsvpc" else "instance"):
-            raise InvalidParameterException(
-                f"The provided target group {place.target_group} has target type {place.target_type}, which "
-                f"is incompatible with the {mode} network mode specified in the task definition."
-            )
-        containers = {one["name"]: one for one in definition.body["containerDefinitions"]}
-        container = containers.get(place.container)
-        if container is None:
-            raise InvalidParameterException(
-                f"The container {place.container} does not exist in the task definition."
-            )
-        ports = {mapping.get("containerPort") for mapping in container.get("portMappings") or ()}
-        if place.port not in ports:
-            raise InvalidParameterException(
-                f"The container {place.container} did not have a container port {place.port} defined."
-            )
+def _check_place(place: TargetPlace, definition: TaskDefinition) -> None:
+    mode = definition.body.get("networkMode", "bridge")
+    if place.target_type == CLASSIC:
+        _check_no_interface(place, mode)
+    elif place.target_type != ("ip" if mode == "awsvpc" else "instance"):
+        raise InvalidParameterException(
+            f"The provided target group {place.target_group} has target type {place.target_type}, which "
+            f"is incompatible with the {mode} network mode specified in the task definition."
+        )
+    containers = {one["name"]: one for one in definition.body["containerDefinitions"]}
+    container = containers.get(place.container)
+    if container is None:
+        raise InvalidParameterException(
+            f"The container {place.container} does not exist in the task definition."
+        )
+    ports = {mapping.get("containerPort") for mapping in container.get("portMappings") or ()}
+    if place.port not in ports:
+        raise InvalidParameterException(
+            f"The container {place.container} did not have a container port {place.port} defined."
+        )
+    if place.target_type == CLASSIC and not host_port(definition, place):
+        raise InvalidParameterException(
+            f"The Classic Load Balancer {classic_name(place.target_group)} needs a host port that is always "
+            f"the same: the container {place.container} has none for its container port {place.port}."
+        )
+
+
+def _check_no_interface(place: TargetPlace, mode: str) -> None:
+    """Source: botocore's CreateService, `loadBalancers`: not for services in network mode awsvpc."""
+    if mode == "awsvpc":
+        raise InvalidParameterException(
+            f"The load balancer {classic_name(place.target_group)} is a Classic Load Balancer, which is "
+            "incompatible with the awsvpc network mode specified in the task definition."
+        )
+
+
+def host_port(definition: TaskDefinition, place: TargetPlace) -> int:
+    """The port of its instance at which each task of the definition listens; 0: it differs."""
+    if definition.body.get("networkMode") == "host":
+        return place.port
+    container = next(one for one in definition.body["containerDefinitions"] if one["name"] == place.container)
+    mappings = (one for one in container.get("portMappings") or () if one.get("containerPort") == place.port)
+    return next((one["hostPort"] for one in mappings if one.get("hostPort")), 0)
+
+
+def _check_listened(place: TargetPlace, group: TargetGroup, definition: TaskDefinition) -> None:
+    port = host_port(definition, place)
+    if port not in group.instance_ports:
+        raise InvalidParameterException(
+            f"The load balancer {classic_name(place.target_group)} has no listener with the instance port "
+            f"{port}, the host port of the container {place.container}: its listeners have "
+            f"{', '.join(map(str, sorted(group.instance_ports))) or 'none'}."
+        )

@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from homeport.services.ecs.errors import InvalidParameterException
-from homeport.services.ecs.model import Rebalancing, Service, Task
+from homeport.services.ecs.model import Rebalancing, Service, Task, classic_name
 from homeport.services.ecs.plan.fleet import Fleet
 from homeport.services.ecs.plan.placement_admission import fitting
 from homeport.services.ecs.plan.placement_types import AZ_ATTRIBUTE, Demand
@@ -52,6 +52,8 @@ def unfit(service: Service) -> str | None:
         return f"{head} services with an EXTERNAL deployment controller."
     if len(service.primary.strategy) > 1:
         return f"{head} capacity provider strategies of several providers."
+    if any(classic_name(one.target_group) for one in service.primary.load_balancers):
+        return f"{head} services behind a Classic Load Balancer."
     if service.maximum_percent <= 100:
         return f"{head} maximumPercent <= 100 % as deployment configuration."
     if strategy and (strategy[0].get("type"), strategy[0].get("field")) != ("spread", _FIELD):

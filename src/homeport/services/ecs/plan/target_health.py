@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from homeport.services.ecs.model import Target, TargetPlace, Task
 from homeport.services.ecs.plan.rollout_health import TargetHealth
+from homeport.services.ecs.plan.targets import group_word
 
 
 def target_health(live: Iterable[Task], targets: Iterable[Target]) -> dict[int, TargetHealth]:
@@ -29,7 +30,7 @@ def _of_task(task: Task, targets: list[Target]) -> TargetHealth:
         if word:
             words.append(word)
         if mine and mine[0].health == "unhealthy" and not mine[0].problem:
-            failed = failed or f"Task failed ELB health checks in (target-group {place.target_group})"
+            failed = failed or f"Task failed ELB health checks in {group_word(place.target_group)}"
     return TargetHealth(healthy=not words, failed=failed, waits=tuple(words))
 
 

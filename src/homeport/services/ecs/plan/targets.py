@@ -19,12 +19,13 @@ from datetime import datetime, timedelta
 
 import msgspec
 
-from homeport.services.ecs.model import Service, Target, TargetPlace, Task
+from homeport.services.ecs.model import Service, Target, TargetPlace, Task, classic_name
 from homeport.services.ecs.ports import TargetAddress, TargetState
 
 DRAINING = ("draining", "unhealthy.draining")
 REGISTERED = ("initial", "healthy", "unhealthy")
 MISSING = "TARGET GROUP IS NOT FOUND"
+UNHEARD = "the load balancer has no listener with the instance port {}"
 ASKED = ("REGISTERING", "DEREGISTERING")
 REGISTER_WITHIN = timedelta(seconds=60)
 """A registration that was asked for takes effect within this, or not at all [our choice]."""
@@ -34,12 +35,16 @@ CLOCKS_DIFFER = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSeen:
-    """What a target group looked like just now. `problem`: why it could not be looked at."""
+    """What a target group looked like just now. `problem`: why it could not be looked at.
+
+    `instance_ports`: of a Classic Load Balancer, where its listeners send traffic to.
+    """
 
     exists: bool = True
     delay_seconds: float | None = None
     health: Mapping[TargetAddress, TargetState] = field(default_factory=dict)
     problem: str = ""
+    instance_ports: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,20 +143,19 @@ class _Step:
             address = address_of(task, place, self._snapshot.instances)
             if address is None:
                 continue
-            self._wanted_keys.add((place.target_group, *address))
-            self._add.append(
-                Target(
-                    service_id=self._snapshot.service.id,
-                    task_id=task.id,
-                    task_uid=task.uid,
-                    started_by=task.started_by or "",
-                    target_group=place.target_group,
-                    target=address[0],
-                    port=address[1],
-                    container_port=place.port,
-                    register_by=self._now + REGISTER_WITHIN,
-                )
+            new = Target(
+                service_id=self._snapshot.service.id,
+                task_id=task.id,
+                task_uid=task.uid,
+                started_by=task.started_by or "",
+                target_group=place.target_group,
+                target=address[0],
+                port=address[1],
+                container_port=place.port,
+                register_by=self._now + REGISTER_WITHIN,
             )
+            self._wanted_keys.add(new.key)
+            self._add.append(new)
 
     def look_at(self, target: Target) -> None:
         task = self._tasks.get(target.task_id)
@@ -179,13 +183,15 @@ class _Step:
             return self._timed(msgspec.structs.replace(target, problem=seen.problem))
         if target.status != "REGISTERED":
             return self._timed(target)
-        state = seen.health.get((target.target, target.port), TargetState(state="unused"))
+        state = seen.health.get(target.address, TargetState(state="unused"))
         gone = state.state in DRAINING or (state.state == "unused" and state.reason in _NOT_THERE)
         if gone:
             # Somebody deregistered it, or another task that was there before went late.
             target = msgspec.structs.replace(target, status="REGISTERING")
         if seen.delay_seconds is not None:
             target = msgspec.structs.replace(target, delay_seconds=seen.delay_seconds)
+        if not gone and classic_name(target.target_group) and target.port not in seen.instance_ports:
+            state = TargetState(state="unused", reason="ELB", description=UNHEARD.format(target.port))
         return self._with_state(self._timed(target), state)
 
     def _timed(self, target: Target) -> Target:
@@ -213,10 +219,7 @@ class _Step:
         if grace_ends > self._now:
             self._wakes.append(grace_ends)
             return target
-        self._events.append(
-            f"{self._subject} (task {target.task_uid}) (port {target.port}) is unhealthy in "
-            f"{group_word(target)} due to (reason {target.description or target.reason})."
-        )
+        self._events.append(f"{self._subject} {_told_unhealthy(target)}")
         return msgspec.structs.replace(target, told=True)
 
     def _left(self, target: Target, seen: GroupSeen) -> Target | None:
@@ -233,7 +236,7 @@ class _Step:
         if seen.problem:
             state = TargetState(state="draining")
         else:
-            state = seen.health.get((target.target, target.port), TargetState(state="unused"))
+            state = seen.health.get(target.address, TargetState(state="unused"))
         if state.state in REGISTERED:
             # Registered again by a process that was late.
             return msgspec.structs.replace(target, status="DEREGISTERING", deregistered_at=None)
@@ -290,9 +293,21 @@ class _Step:
 _NOT_THERE = ("", "Target.NotRegistered", "Target.DeregistrationInProgress")
 
 
-def group_word(target: Target) -> str:
-    """A target group in an event."""
-    return f"(target-group {target.target_group})"
+def _told_unhealthy(target: Target) -> str:
+    where, reason = group_word(target.target_group), target.description or target.reason
+    if classic_name(target.target_group):
+        return f"(instance {target.target}) is unhealthy in {where} due to (reason {reason})"
+    return f"(task {target.task_uid}) (port {target.port}) is unhealthy in {where} due to (reason {reason})."
+
+
+def group_word(arn: str) -> str:
+    """A target group, or a classic balancer, in an event."""
+    name = classic_name(arn)
+    return f"(elb {name})" if name else f"(target-group {arn})"
+
+
+def _targets_word(arn: str) -> str:
+    return "instances" if classic_name(arn) else "targets"
 
 
 def asked(targets: Iterable[Target]) -> dict[tuple[str, str], list[Target]]:
@@ -330,9 +345,11 @@ def told_answers(service: Service, status: str, targets: Iterable[Target]) -> tu
     done = list(targets)
     if not done:
         return ()
+    arn = done[0].target_group
+    what = f"registered {len(done)} {_targets_word(arn)} in {group_word(arn)}"
     if status == "REGISTERING":
-        return (f"(service {service.name}) registered {len(done)} targets in {group_word(done[0])}",)
-    told = [f"(service {service.name}) deregistered {len(done)} targets in {group_word(done[0])}"]
+        return (f"(service {service.name}) {what}",)
+    told = [f"(service {service.name}) de{what}"]
     owners: dict[str, set[int]] = {}
     for target in done:
         owners.setdefault(target.started_by, set()).add(target.task_id)
@@ -344,5 +361,6 @@ def told_answers(service: Service, status: str, targets: Iterable[Target]) -> tu
 
 
 def told_problem(service: Service, doing: str, group: str, problem: str) -> str:
-    """What is told when a load balancer does not do what it is asked."""
-    return f"(service {service.name}) failed to {doing} (target-group {group}) with (error {problem})"
+    """What is told when a load balancer does not do what it is asked. `doing`: of targets."""
+    doing = doing.replace("target", "instance") if classic_name(group) else doing
+    return f"(service {service.name}) failed to {doing} {group_word(group)} with (error {problem})"

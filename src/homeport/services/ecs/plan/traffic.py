@@ -13,7 +13,14 @@ from typing import Any
 import msgspec
 
 from homeport.services.ecs.errors import InvalidParameterException
-from homeport.services.ecs.model import Deployment, DeploymentStrategy, LoadBalancer, Service, Staging
+from homeport.services.ecs.model import (
+    Deployment,
+    DeploymentStrategy,
+    LoadBalancer,
+    Service,
+    Staging,
+    classic_name,
+)
 from homeport.services.ecs.ports import RuleShares
 
 RULES = ("testListenerRule", "productionListenerRule")
@@ -57,6 +64,10 @@ def _placed(balancer: LoadBalancer, used: Collection[str], *, is_staged: bool) -
 def check_shiftable(strategy: DeploymentStrategy, balancers: Iterable[LoadBalancer]) -> None:
     """Raise unless the strategy's deployments can shift the traffic of the load balancers."""
     for balancer in balancers if strategy.is_staged else ():
+        if classic_name(balancer.target_group):
+            raise InvalidParameterException(
+                f"The deployment strategy {strategy.name} does not support Classic Load Balancers."
+            )
         if not balancer.advanced:
             raise InvalidParameterException(
                 f"The deployment strategy {strategy.name} needs the advancedConfiguration of each load "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from homeport.services.ecs.model import LoadBalancer
+from homeport.services.ecs.model import LoadBalancer, classic_name
 from homeport.services.ecs.view.wire import Wire
 
 
@@ -12,8 +12,9 @@ def load_balancers_view(balancers: Iterable[LoadBalancer]) -> list[Wire]:
     """As they were given."""
     found = []
     for balancer in balancers:
+        name = classic_name(balancer.target_group)
         view: Wire = {
-            "targetGroupArn": balancer.target_group,
+            **({"loadBalancerName": name} if name else {"targetGroupArn": balancer.target_group}),
             "containerName": balancer.place.container,
             "containerPort": balancer.place.port,
         }
@@ -24,9 +25,14 @@ def load_balancers_view(balancers: Iterable[LoadBalancer]) -> list[Wire]:
 
 
 def resolved_view(balancers: Iterable[LoadBalancer]) -> Wire:
-    """What a revision of a service really uses: the target group of the two, and the rule in front of it."""
+    """What a revision of a service really uses: the target group of the two, and the rule in front of it.
+
+    A Classic Load Balancer has neither.
+    """
     found = []
     for balancer in balancers:
+        if classic_name(balancer.place.target_group):
+            continue
         view: Wire = {"targetGroupArn": balancer.place.target_group}
         if balancer.advanced:
             view["productionListenerRule"] = balancer.advanced["productionListenerRule"]

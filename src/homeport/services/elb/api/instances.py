@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from msgspec.structs import replace
 
 from homeport.core.call import Call
@@ -13,6 +15,10 @@ from homeport.services.elb.plan.requests import check_of
 from homeport.services.elb.view import check_view
 
 
+class TooLateError(Exception):
+    """The time until which a registration was wanted is over."""
+
+
 def _ids(req: Request) -> list[str]:
     return list(dict.fromkeys(one.get("InstanceId", "") for one in req.get("Instances") or ()))
 
@@ -20,10 +26,18 @@ def _ids(req: Request) -> list[str]:
 @ops.operation("RegisterInstancesWithLoadBalancer", resources=named)
 async def register_instances(call: Call, elb: Elb, req: Request) -> Answer:
     """Send traffic to these instances, too."""
-    ids, now = _ids(req), elb.clock.now()
+    return await register(call, elb, req)
+
+
+async def register(call: Call, elb: Elb, req: Request, *, before: datetime | None = None) -> Answer:
+    """The same; with `before` nothing is registered from then on, and `TooLateError` raised."""
+    ids = _ids(req)
     known = await elb.network.instances(call.account_id, call.region, ids)
 
     def change(held: LoadBalancer) -> LoadBalancer:
+        now = elb.clock.now()
+        if before is not None and now >= before:
+            raise TooLateError(f"it is later than {before.isoformat()}")
         check_registrable(held, ids, known)
         return registered(held, ids, now)
 

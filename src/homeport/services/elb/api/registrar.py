@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from homeport.core.call import NOBODY, Call
 from homeport.services.elb.api.context import Elb
 from homeport.services.elb.api.instances import (
     deregister_instances,
     describe_instance_health,
-    register_instances,
+    register,
 )
 from homeport.services.elb.model import Seen
 from homeport.services.elb.plan.instances import DRAINING
@@ -69,11 +70,22 @@ class Registrar:
 
         return await self._elb.store.read(work)
 
-    async def register(self, account_id: str, region: str, name: str, ids: Collection[str]) -> None:
-        """Register instances; one that drains comes back, one that is there stays."""
+    async def register(
+        self,
+        account_id: str,
+        region: str,
+        name: str,
+        ids: Collection[str],
+        *,
+        before: datetime | None = None,
+    ) -> None:
+        """Register instances; one that drains comes back, one that is there stays.
+
+        From `before` on none is: raise `TooLateError`.
+        """
         if ids:
             call = _call("RegisterInstancesWithLoadBalancer", account_id, region)
-            await register_instances(call, self._elb, _request(name, ids))
+            await register(call, self._elb, _request(name, ids), before=before)
 
     async def deregister(self, account_id: str, region: str, name: str, ids: Collection[str]) -> None:
         """Let instances drain; those that are not registered do not matter."""
