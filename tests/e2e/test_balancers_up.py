@@ -113,76 +113,126 @@ def test_https_with_a_certificate_of_the_installation(up: Up, subnets: list[str]
     acm.delete_certificate(CertificateArn=certificate)
 
 
-def test_a_classic_balancer_sends_requests_to_a_task_on_its_instance(
-    up: Up, subnets: list[str], open_group: str
-) -> None:
-    ecs, elb, ec2 = up.client(), up.client("elb"), up.client("ec2")
-    definition = {
+def web_definition(host_port: int) -> dict[str, Any]:
+    """A container that serves one page."""
+    return {
         "name": "app",
         "image": IMAGE,
         "memory": 32,
         "command": ["sh", "-c", "mkdir /w && echo classic > /w/index.html && exec httpd -f -p 80 -h /w"],
-        "portMappings": [{"containerPort": 80, "hostPort": 8080}],
+        "portMappings": [{"containerPort": 80, "hostPort": host_port}],
     }
-    ecs.register_task_definition(family="web", containerDefinitions=[definition])
-    task = ecs.run_task(taskDefinition="web")["tasks"][0]["taskArn"]
+
+
+def let_in(up: Up, guests: str, port: int) -> str:
+    """The only instance lets a group's members in at a port; its EC2 id."""
+    ecs, ec2 = up.client(), up.client("ec2")
     arns = ecs.list_container_instances()["containerInstanceArns"]
-    instance = ecs.describe_container_instances(containerInstances=arns)["containerInstances"][0][
-        "ec2InstanceId"
-    ]
-    groups = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0][
-        "SecurityGroups"
-    ]
+    shown = ecs.describe_container_instances(containerInstances=arns)["containerInstances"]
+    instance: str = shown[0]["ec2InstanceId"]
+    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+    pairs = [{"GroupId": guests}]
     ec2.authorize_security_group_ingress(
-        GroupId=groups[0]["GroupId"],
-        IpPermissions=[
-            {
-                "IpProtocol": "tcp",
-                "FromPort": 8080,
-                "ToPort": 8080,
-                "UserIdGroupPairs": [{"GroupId": open_group}],
-            }
-        ],
+        GroupId=found["SecurityGroups"][0]["GroupId"],
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, "UserIdGroupPairs": pairs}],
     )
-    zones = [one["AvailabilityZone"] for one in ec2.describe_subnets()["Subnets"]]
-    listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": 8080}
-    dns_name = elb.create_load_balancer(
-        LoadBalancerName="old", Listeners=[listener], AvailabilityZones=zones, SecurityGroups=[open_group]
+    return instance
+
+
+def classic(up: Up, name: str, host_port: int, group: str) -> str:
+    """A Classic Load Balancer in all zones; its DNS name."""
+    elb = up.client("elb")
+    zones = [one["AvailabilityZone"] for one in up.client("ec2").describe_subnets()["Subnets"]]
+    listener = {"Protocol": "HTTP", "LoadBalancerPort": 80, "InstancePort": host_port}
+    made: str = elb.create_load_balancer(
+        LoadBalancerName=name, Listeners=[listener], AvailabilityZones=zones, SecurityGroups=[group]
     )["DNSName"]
     check = {
-        "Target": "HTTP:8080/",
+        "Target": f"HTTP:{host_port}/",
         "Interval": 5,
         "Timeout": 4,
         "UnhealthyThreshold": 2,
         "HealthyThreshold": 2,
     }
-    elb.configure_health_check(LoadBalancerName="old", HealthCheck=check)
-    elb.modify_load_balancer_attributes(
-        LoadBalancerName="old", LoadBalancerAttributes={"CrossZoneLoadBalancing": {"Enabled": True}}
-    )
+    elb.configure_health_check(LoadBalancerName=name, HealthCheck=check)
+    attributes = {
+        "CrossZoneLoadBalancing": {"Enabled": True},
+        "ConnectionDraining": {"Enabled": True, "Timeout": 3},
+    }
+    elb.modify_load_balancer_attributes(LoadBalancerName=name, LoadBalancerAttributes=attributes)
+    return made
+
+
+def states(up: Up, name: str) -> dict[str, str]:
+    """How the instances of a Classic Load Balancer are."""
+    found = up.client("elb").describe_instance_health(LoadBalancerName=name)["InstanceStates"]
+    return {one["InstanceId"]: one["State"] for one in found}
+
+
+def page(up: Up, name: str) -> bytes | None:
+    """What a Classic Load Balancer answers."""
+    for address in addresses(up, f"ELB {name}"):
+        client = HTTPConnection(address, 80, timeout=5)
+        client.request("GET", "/")
+        answer = client.getresponse()
+        body = answer.read()
+        client.close()
+        return body if answer.status == 200 else None
+    return None
+
+
+def test_a_classic_balancer_sends_requests_to_a_task_on_its_instance(up: Up, open_group: str) -> None:
+    ecs, elb = up.client(), up.client("elb")
+    ecs.register_task_definition(family="web", containerDefinitions=[web_definition(8080)])
+    task = ecs.run_task(taskDefinition="web")["tasks"][0]["taskArn"]
+    instance = let_in(up, open_group, 8080)
+    dns_name = classic(up, "old", 8080, open_group)
     elb.register_instances_with_load_balancer(LoadBalancerName="old", Instances=[{"InstanceId": instance}])
-
-    def in_service() -> bool:
-        states = elb.describe_instance_health(LoadBalancerName="old")["InstanceStates"]
-        return bool([one["State"] for one in states] == ["InService"])
-
-    assert until(in_service, 120)
-
-    def ask() -> bytes | None:
-        for address in addresses(up, "ELB old"):
-            client = HTTPConnection(address, 80, timeout=5)
-            client.request("GET", "/")
-            answer = client.getresponse()
-            body = answer.read()
-            client.close()
-            return body if answer.status == 200 else None
-        return None
-
-    assert until(lambda: quietly(ask), 30) == b"classic\n"
+    assert until(lambda: states(up, "old") == {instance: "InService"}, 120)
+    assert until(lambda: quietly(lambda: page(up, "old")), 30) == b"classic\n"
     assert until(lambda: named(up, dns_name) == sorted(addresses(up, "ELB old")), 30)
     ecs.stop_task(task=task)
     elb.delete_load_balancer(LoadBalancerName="old")
     assert until(lambda: not addresses(up, "ELB old"), 30)
+
+
+def test_a_service_registers_the_instances_of_its_tasks_with_a_classic_balancer(
+    up: Up, open_group: str
+) -> None:
+    ecs, elb = up.client(), up.client("elb")
+    ecs.register_task_definition(family="web", containerDefinitions=[web_definition(8081)])
+    instance = let_in(up, open_group, 8081)
+    classic(up, "svc", 8081, open_group)
+    ecs.create_service(
+        serviceName="web",
+        taskDefinition="web",
+        desiredCount=1,
+        loadBalancers=[{"loadBalancerName": "svc", "containerName": "app", "containerPort": 80}],
+        deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 100},
+    )
+
+    def service() -> Any:
+        return ecs.describe_services(services=["web"])["services"][0]
+
+    def is_steady() -> bool:
+        shown = service()
+        states = [one["rolloutState"] for one in shown["deployments"]]
+        return bool(states == ["COMPLETED"] and shown["runningCount"] == 1)
+
+    def told() -> Any:
+        return [one["message"] for one in service()["events"]]
+
+    until(is_steady, 120, told)
+    assert states(up, "svc") == {instance: "InService"}
+    assert until(lambda: quietly(lambda: page(up, "svc")), 30) == b"classic\n"
+    ecs.update_service(service="web", forceNewDeployment=True)
+    until(lambda: "(service web) deregistered 1 instances in (elb svc)" in told(), 60, told)
+    until(is_steady, 120, told)
+    assert until(lambda: quietly(lambda: page(up, "svc")), 30) == b"classic\n"
+    ecs.delete_service(service="web", force=True)
+    until(lambda: states(up, "svc") == {}, 60, told)
+    elb.delete_load_balancer(LoadBalancerName="svc")
+    assert until(lambda: not addresses(up, "ELB svc"), 30)
 
 
 def test_nothing_of_the_balancers_is_left(up: Up) -> None:
