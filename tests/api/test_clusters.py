@@ -65,10 +65,6 @@ def test_clusters_elsewhere_are_missing(ecs: Any) -> None:
     "members",
     [
         {"capacityProviders": ["ghost"]},
-        {
-            "capacityProviders": ["FARGATE"],
-            "defaultCapacityProviderStrategy": [{"capacityProvider": "FARGATE", "weight": 1}],
-        },
         {"serviceConnectDefaults": {"namespace": "x"}},
         {"configuration": {"executeCommandConfiguration": {"logging": "NONE"}}},
         {"settings": [{"name": "containerInsights", "value": "loud"}]},

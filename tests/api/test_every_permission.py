@@ -90,16 +90,22 @@ KNOWN = {
     "RulePriorities": [{"RuleArn": f"{ELB}:listener-rule/app/x/0/0/0", "Priority": 1}],
 }
 
-EC2_KNOWN = {
-    "Resources": ["vpc-0123456789abcdef0"],
-    "Tags": [{"Key": "a", "Value": "b"}],
-    "GroupId": "sg-0123456789abcdef0",
-    "RouteTableId": "rtb-0123456789abcdef0",
-    "SecurityGroupRules": [
-        {"SecurityGroupRuleId": "sgr-0123456789abcdef0", "SecurityGroupRule": {"IpProtocol": "-1"}}
-    ],
+CERTIFICATE = f"arn:aws:acm:us-east-1:{ACCOUNT}:certificate/{'0' * 8}-0000-4000-8000-{'0' * 12}"
+TAGS = [{"Key": "a", "Value": "b"}]
+KNOWN_TO: dict[str, dict[str, Any]] = {
+    "acm": {"CertificateArn": CERTIFICATE, "ResourceArn": CERTIFICATE, "Tags": TAGS},
+    "ec2": {
+        "Resources": ["vpc-0123456789abcdef0"],
+        "Tags": TAGS,
+        "GroupId": "sg-0123456789abcdef0",
+        "RouteTableId": "rtb-0123456789abcdef0",
+        "SecurityGroupRules": [
+            {"SecurityGroupRuleId": "sgr-0123456789abcdef0", "SecurityGroupRule": {"IpProtocol": "-1"}}
+        ],
+    },
+    "elb": {"LoadBalancerAttributes": {"ConnectionSettings": {"IdleTimeout": 60}}, "Tags": [{"Key": "a"}]},
 }
-"""Lists of nothing but empty structures are nothing on the wire."""
+"""In the Query protocol structures of nothing are nothing on the wire."""
 
 DEFAULT = f"{ECS}:cluster/default"
 IN_DEFAULT = {"ArnEquals": {"ecs:cluster": DEFAULT}}
@@ -195,7 +201,8 @@ def test_exactly_the_permissions_that_it_needs_let_it_through(
 ) -> None:
     shape = service_api(service).operation(operation).input
     value = one_of(values(shape)) | {name: known for name, known in KNOWN.items() if name in shape.members}
-    value |= {name: known for name, known in EC2_KNOWN.items() if service == "ec2" and name in shape.members}
+    own = KNOWN_TO.get(service, {})
+    value |= {name: known for name, known in own.items() if name in shape.members}
     if service == "iam" and "Path" in value:
         value["Path"] = "/"  # what one test made and another deletes has one ARN, there or not
     if operation == "GetAccessKeyLastUsed":  # of a key that is not there IAM says that nobody may ask
