@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import ssl
 from collections.abc import Callable, Iterable, Mapping
@@ -15,19 +16,21 @@ import aiohttp
 import msgspec
 
 from homeport.app.envoy_admin import EnvoyAdmin
+from homeport.app.envoy_memory import HealthMemory
 from homeport.app.envoy_probe import Probe
 from homeport.app.envoy_process import EnvoyProcess, Files
+from homeport.core.clock import Clock, SystemClock
 from homeport.core.log import get_logger
-from homeport.dataplane.clusters import source_address
+from homeport.dataplane.clusters import NO_STANDING, Standing, source_address
 from homeport.dataplane.counters import Counter, Ledger, read_counters
 from homeport.dataplane.health import (
     MISMATCH,
-    HealthBook,
     HealthChange,
     TargetHealth,
     read_event,
     read_healthy,
 )
+from homeport.dataplane.health_book import HealthBook
 from homeport.dataplane.model import Balancer, TargetGroup, TlsMaterial
 from homeport.dataplane.session import Rejection
 from homeport.dataplane.tokens import ROOTS
@@ -41,6 +44,7 @@ RETRY_SECONDS = 5.0
 """How long after a refusal it is tried again: an address may have come, a port may be free."""
 RETRY_SECONDS_MAX = 60.0
 """The pause grows while the same is refused again: a port of loopback may be another program's for good."""
+ASK_AGAIN_SECONDS = 1.0
 READ_BYTES = 1 << 16
 
 
@@ -70,12 +74,20 @@ class DataPlane:
         workers: int | None = None,
         outlives: bool = False,
         roots: str = "",
+        clock: Clock | None = None,
     ) -> None:
         self._files = Files(folder=folder)
         self._told = told
         self._outlives = outlives
         self._roots = roots or trusted_roots()
+        self._clock = clock or SystemClock()
         self._book = HealthBook()
+        self._memory = HealthMemory(self._files)
+        self._moved = asyncio.Event()
+        """Something was learned about targets."""
+        self._standing: Standing = NO_STANDING
+        self._balancers: tuple[Balancer, ...] = ()
+        self._materials: tuple[TlsMaterial, ...] = ()
         self._ledger = Ledger()
         self._snapshot: Snapshot = EMPTY
         self._stack = AsyncExitStack()
@@ -92,6 +104,7 @@ class DataPlane:
     async def __aenter__(self) -> Self:
         self._files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with AsyncExitStack() as begun:
+            self._book = HealthBook(self._memory.read(self.process.adoptable()))
             if not self._files.health.exists():
                 os.mkfifo(self._files.health, 0o600)
             news = os.open(self._files.health, os.O_RDWR | os.O_NONBLOCK)
@@ -106,6 +119,7 @@ class DataPlane:
             loops.start("proxy.process", self.process.run)
             loops.start("proxy.health", lambda: self._listen(news))
             loops.start("proxy.reasons", self._explain)
+            loops.start("proxy.probation", self._follow)
             loops.start("proxy.resync", self._resync)
             loops.start("proxy.retry", self._retry)
             self._stack = begun.pop_all()
@@ -121,17 +135,29 @@ class DataPlane:
 
     def serve(self, balancers: Iterable[Balancer], materials: Iterable[TlsMaterial] = ()) -> Snapshot:
         """These balancers from now on, and no others. What cannot be served is in the result's `refused`."""
-        all_of_them = tuple(balancers)
+        self._balancers, self._materials = tuple(balancers), tuple(materials)
         self._groups = {
-            group.id: (group, source_address(one, "")) for one in all_of_them for group in one.groups
+            group.id: (group, source_address(one, "")) for one in self._balancers for group in one.groups
         }
-        self._snapshot = translate(
-            all_of_them, materials, health_events_path=str(self._files.health), roots=self._roots
-        )
-        for change in self._book.expect(b for b in all_of_them if b.id not in self._snapshot.refused):
+        snapshot = self._translate()
+        for change in self._book.expect(b for b in self._balancers if b.id not in snapshot.refused):
             self._told(change)
+        if (standing := self._book.standing()) != self._standing:
+            self._standing = standing
+            snapshot = self._translate()
+        self._snapshot = snapshot
         self._xds.want(self._snapshot)
+        self._moved.set()
         return self._snapshot
+
+    def _translate(self) -> Snapshot:
+        return translate(
+            self._balancers,
+            self._materials,
+            health_events_path=str(self._files.health),
+            roots=self._roots,
+            standing=self._standing,
+        )
 
     async def until_live(self) -> tuple[Rejection, ...]:
         """Wait until the proxy has everything that it does not refuse; what it refuses."""
@@ -188,14 +214,38 @@ class DataPlane:
         """Who is healthy after a proxy came (back): its news of before may be lost."""
         while True:
             await self._xds.until_settled()
+            self._book.doubt()
+            for change in self._book.confirm(await self._ask_healthy()):
+                self._heard(change)
+            self._moved.set()
+            await self._xds.until_gone()
+
+    async def _ask_healthy(self) -> frozenset[tuple[str, str]]:
+        while True:
             try:
-                healthy = read_healthy(await self.admin.clusters())
+                return read_healthy(await self.admin.clusters())
             except (aiohttp.ClientError, OSError, TimeoutError) as error:
                 log.warning("proxy.unasked", error=str(error))
-                healthy = ()
-            for checked in healthy:
-                self._heard(self._book.observe(checked))
-            await self._xds.until_gone()
+            await asyncio.sleep(ASK_AGAIN_SECONDS)
+
+    async def _follow(self) -> None:
+        """Tell the proxy what targets' checks led to, as it comes and when it is due."""
+        while True:
+            self._moved.clear()
+            self._book.renew(self._clock.now().timestamp())
+            if (standing := self._book.standing()) != self._standing:
+                self._standing = standing
+                self._snapshot = self._translate()
+                self._xds.want(self._snapshot)
+            self._keep()
+            at = self._book.next_round_at()
+            pause = None if at is None else max(0.0, at - self._clock.now().timestamp())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._moved.wait()
+
+    def _keep(self) -> None:
+        self._memory.keep(self.process.running, self._book.remembered())
 
     async def _listen(self, news: int) -> None:
         """The proxy's health log, line by line as it comes."""
@@ -208,6 +258,7 @@ class DataPlane:
                 *lines, rest = (rest + _read(news)).split(b"\n")
                 for line in filter(None, lines):
                     self._hear(line)
+                self._keep()  # what was read from the pipe is nowhere else
         finally:
             loop.remove_reader(news)
 
@@ -219,6 +270,7 @@ class DataPlane:
             return
         if checked is not None:
             self._heard(self._book.observe(checked))
+            self._moved.set()
 
     def _heard(self, change: HealthChange | None) -> None:
         if change is None:

@@ -76,6 +76,11 @@ class Files:
         return self.folder / "health"
 
     @property
+    def targets(self) -> Path:
+        """What is known about targets' health."""
+        return self.folder / "targets.json"
+
+    @property
     def config(self) -> Path:
         """What the proxy is started with."""
         return self.folder / "envoy.json"
@@ -231,6 +236,11 @@ class EnvoyProcess:
         """What a command begins with that is to die with this process."""
         found = None if self._outlives else shutil.which("setpriv")
         return [] if found is None else [found, "--pdeathsig", "KILL"]
+
+    def adoptable(self) -> Running | None:
+        """The proxy that is there already and is as it would be started now."""
+        found = find_running(self._files)
+        return found if found is not None and found.configuration == self._configuration else None
 
     async def _adopt(self) -> None:
         found = find_running(self._files)

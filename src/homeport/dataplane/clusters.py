@@ -6,7 +6,8 @@ is ready, while targets come and go within one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.model import (
@@ -30,6 +31,22 @@ RESPONSE_HEADERS_KIB = 32
 ADS: Body = {"ads": {}, "resource_api_version": "V3"}
 HEALTH_EVENTS = "homeport.health"
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What targets' checks have led to, by cluster and key.
+
+    `rounds`: how many times a target was made known anew. The proxy keeps no health of a target whose
+    place is another, and checks it at once, as for the first time; what it has begun goes on.
+    `withheld`: who gets no traffic, whatever the proxy finds.
+    """
+
+    rounds: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    withheld: frozenset[tuple[str, str]] = frozenset()
+
+
+NO_STANDING = Standing()
 
 
 def in_service(group: TargetGroup, zone: str | None) -> tuple[Target, ...]:
@@ -68,12 +85,21 @@ def cluster(balancer: Balancer, group: TargetGroup, zone: str, events_path: str)
     return named
 
 
-def endpoints(balancer: Balancer, group: TargetGroup, zone: str) -> Body:
+def endpoints(balancer: Balancer, group: TargetGroup, zone: str, standing: Standing = NO_STANDING) -> Body:
     """The targets that may get something new."""
-    of = zone_of(balancer, group, zone)
-    found = [_endpoint(target, group.health_check) for target in in_service(group, of)]
-    body: Body = {"cluster_name": cluster_name(balancer, group, zone)}
-    return {**body, "endpoints": [{"lb_endpoints": found}]} if found else body
+    name = cluster_name(balancer, group, zone)
+    places: dict[int, list[Body]] = {}
+    for target in in_service(group, zone_of(balancer, group, zone)):
+        at = (name, target.key)
+        body = _endpoint(target, group.health_check)
+        if at in standing.withheld:
+            body["health_status"] = "UNHEALTHY"
+        places.setdefault(standing.rounds.get(at, 0), []).append(body)
+    found: list[Body] = [
+        {"lb_endpoints": places[count]} | ({"locality": {"sub_zone": f"{count}"}} if count else {})
+        for count in sorted(places)
+    ]
+    return {"cluster_name": name} | ({"endpoints": found} if found else {})
 
 
 def _told_at(events_path: str) -> Body:
@@ -220,6 +246,8 @@ def _check(group: TargetGroup, check: HealthCheck) -> Body:
         "healthy_threshold": check.healthy_threshold,
         "reuse_connection": False,
     }
+    if not check.trusts_first_pass:
+        body["always_log_health_check_success"] = True
     if _differs(group, check):
         body["transport_socket_match_criteria"] = {"check": True}
     if check.protocol not in (Protocol.HTTP, Protocol.HTTPS):

@@ -3,17 +3,22 @@
 The proxy knows two states and tells every failed check; a load balancer also knows `initial`, and one
 passing check makes a target healthy from there while `unhealthy_threshold` failures in a row make it
 unhealthy. Source: Application Load Balancer guide, "Health checks for target groups".
+
+The proxy trusts one passing check only when it is a target's very first one. A target that failed it is
+therefore on probation: when its next check is due, it is made known to the proxy anew (another `round`),
+which checks what is new at once, and again for the first time.
+
+A classic balancer trusts no first check: there, the proxy tells passes too, and a target is withheld from
+traffic until there were enough of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
-
-from homeport.dataplane.clusters import cluster_name, group_of, in_service, zone_of
-from homeport.dataplane.model import Balancer, HealthCheck, TargetGroup
 
 MISMATCH = "Target.ResponseCodeMismatch"
 
@@ -84,14 +89,30 @@ def unhealthy(failure: Failure, status: int | None = None) -> TargetHealth:
             )
 
 
+class Verdict(StrEnum):
+    """What the proxy says of a target."""
+
+    FAILED = "failed"
+    """A check failed."""
+    OUT = "out"
+    """So many failed that it is not asked any more."""
+    PASSED = "passed"
+    """A check passed (told only where the first one is not trusted)."""
+    IN = "in"
+    """It is taken for healthy: one check passed when it was new, or enough in a row."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """What a proxy says about one target: a check that failed, or that the target is up or out."""
+    """What a proxy says about one target; `failure` of FAILED and OUT. `at` is in seconds since 1970."""
 
     cluster: str
     key: str
-    failure: Failure | None
-    ejected: bool = False
+    verdict: Verdict
+    failure: Failure = Failure.ACTIVE
+    first: bool = False
+    """Of IN: it was the first check of all."""
+    at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,15 +128,26 @@ def read_event(line: Mapping[str, Any]) -> Checked | None:
     """A line of the proxy's health log; None if it says nothing about up or down."""
     place = line.get("host", {}).get("socket_address", {})
     address, port = place.get("address", ""), place.get("port_value", 0)
-    key = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-    cluster = line.get("cluster_name", "")
+    said = Checked(
+        cluster=line.get("cluster_name", ""),
+        key=f"[{address}]:{port}" if ":" in address else f"{address}:{port}",
+        verdict=Verdict.PASSED,
+        at=_seconds(line.get("timestamp", "")),
+    )
     if (event := line.get("health_check_failure_event")) is not None:
-        return Checked(cluster=cluster, key=key, failure=_failure(event))
+        return replace(said, verdict=Verdict.FAILED, failure=_failure(event))
     if (event := line.get("eject_unhealthy_event")) is not None:
-        return Checked(cluster=cluster, key=key, failure=_failure(event), ejected=True)
-    if "add_healthy_event" in line:
-        return Checked(cluster=cluster, key=key, failure=None)
-    return None
+        return replace(said, verdict=Verdict.OUT, failure=_failure(event))
+    if (event := line.get("add_healthy_event")) is not None:
+        return replace(said, verdict=Verdict.IN, first=event.get("first_check", False))
+    return said if "successful_health_check_event" in line else None
+
+
+def _seconds(timestamp: str) -> float:
+    try:
+        return datetime.fromisoformat(timestamp).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def _failure(event: Mapping[str, Any]) -> Failure:
@@ -125,9 +157,9 @@ def _failure(event: Mapping[str, Any]) -> Failure:
         return Failure.ACTIVE
 
 
-def read_healthy(clusters: Mapping[str, Any]) -> tuple[Checked, ...]:
-    """Whom the proxy takes for healthy now, from its list of clusters."""
-    found: list[Checked] = []
+def read_healthy(clusters: Mapping[str, Any]) -> frozenset[tuple[str, str]]:
+    """Whom the proxy's checks take for healthy now, from its list of clusters: cluster and key."""
+    found: set[tuple[str, str]] = set()
     for cluster in clusters.get("cluster_statuses", []):
         for host in cluster.get("host_statuses", []):
             place = host.get("address", {}).get("socket_address")
@@ -135,91 +167,5 @@ def read_healthy(clusters: Mapping[str, Any]) -> tuple[Checked, ...]:
                 continue
             address = place["address"]
             name = f"[{address}]" if ":" in address else address
-            key = f"{name}:{place['port_value']}"
-            found.append(Checked(cluster=cluster["name"], key=key, failure=None))
-    return tuple(found)
-
-
-@dataclass(slots=True)
-class _Watched:
-    health: TargetHealth
-    proved_in: str = ""
-    """The cluster in which the proxy once took the target for healthy."""
-    failures: int = 0
-
-
-class HealthBook:
-    """Every target's health. What changes is returned, once."""
-
-    def __init__(self) -> None:
-        self._checks: dict[str, HealthCheck | None] = {}
-        self._watched: dict[tuple[str, str], _Watched] = {}
-
-    def expect(self, balancers: Iterable[Balancer]) -> tuple[HealthChange, ...]:
-        """Who is to be watched from now on. Who is new is initial; who is not named any more is forgotten."""
-        checks: dict[str, HealthCheck | None] = {}
-        targets: dict[tuple[str, str], HealthCheck | None] = {}
-        for balancer in balancers:
-            for group, name, zone in _clusters(balancer):
-                checks[name] = group.health_check
-                for target in in_service(group, zone):
-                    targets[group.id, target.key] = group.health_check
-        self._checks = checks
-        self._watched = {key: one for key, one in self._watched.items() if key in targets}
-        changes: list[HealthChange] = []
-        for key, check in targets.items():
-            at_first = DISABLED if check is None else CHECKING
-            watched = self._watched.get(key)
-            if watched is None or (check is None) != (watched.health == DISABLED):
-                self._watched[key] = _Watched(at_first)
-                changes.append(HealthChange(group_id=key[0], key=key[1], health=at_first))
-        return tuple(changes)
-
-    def observe(self, checked: Checked) -> HealthChange | None:
-        """What the proxy says about a target; of clusters and targets that are no more, nothing."""
-        check = self._checks.get(checked.cluster)
-        watched = self._watched.get((group_of(checked.cluster), checked.key))
-        if check is None or watched is None:
-            return None
-        if checked.failure is None:
-            watched.proved_in, watched.failures = checked.cluster, 0
-            return self._set(checked, watched, HEALTHY)
-        watched.failures += 1
-        out = checked.ejected or watched.health.state is HealthState.UNHEALTHY
-        out = out or (watched.proved_in != checked.cluster and watched.failures >= check.unhealthy_threshold)
-        if not out:
-            return None
-        watched.proved_in = ""
-        now = unhealthy(checked.failure)
-        if watched.health.reason == now.reason:
-            return None
-        return self._set(checked, watched, now)
-
-    def explain(self, group_id: str, key: str, status: int) -> HealthChange | None:
-        """What an unhealthy target answers, that the proxy does not say."""
-        watched = self._watched.get((group_id, key))
-        now = unhealthy(Failure.ACTIVE, status)
-        if watched is None or watched.health.reason != now.reason or watched.health == now:
-            return None
-        watched.health = now
-        return HealthChange(group_id=group_id, key=key, health=now)
-
-    def of(self, group_id: str) -> dict[str, TargetHealth]:
-        """The group's targets by their keys."""
-        return {key: one.health for (group, key), one in self._watched.items() if group == group_id}
-
-    def _set(self, checked: Checked, watched: _Watched, health: TargetHealth) -> HealthChange | None:
-        if watched.health == health:
-            return None
-        watched.health = health
-        return HealthChange(group_id=group_of(checked.cluster), key=checked.key, health=health)
-
-
-def _clusters(balancer: Balancer) -> Iterable[tuple[TargetGroup, str, str]]:
-    seen: set[str] = set()
-    for address in balancer.addresses:
-        for group in balancer.groups:
-            name = cluster_name(balancer, group, address.zone)
-            if name not in seen:
-                seen.add(name)
-                yield group, name, zone_of(balancer, group, address.zone)
+            found.add((cluster["name"], f"{name}:{place['port_value']}"))
+    return frozenset(found)

@@ -113,6 +113,8 @@ class HealthCheck:
     timeout_seconds: int = 5
     healthy_threshold: int = 5
     unhealthy_threshold: int = 2
+    trusts_first_pass: bool = True
+    """One passing check makes a new target healthy; else it is `healthy_threshold` from the beginning."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

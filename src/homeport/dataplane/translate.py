@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from homeport.dataplane import tokens
-from homeport.dataplane.clusters import cluster, cluster_name, endpoints
+from homeport.dataplane.clusters import NO_STANDING, Standing, cluster, cluster_name, endpoints
 from homeport.dataplane.doors import door_clusters, door_listener, door_routes, doors
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.listeners import listeners, routes_name, routing_zone
@@ -82,11 +82,12 @@ def translate(
     *,
     health_events_path: str,
     roots: str = tokens.ROOTS,
+    standing: Standing = NO_STANDING,
 ) -> Snapshot:
     """The configuration of all balancers. One that cannot be made so is left out, and said in `refused`.
 
     `health_events_path` is where the proxy writes what its health checks find, `roots` a file of the
-    authorities that it trusts when it fetches the keys of tokens.
+    authorities that it trusts when it fetches the keys of tokens, `standing` what health checks have led to.
     """
     found: dict[Kind, dict[str, Resource]] = {kind: {} for kind in Kind}
     refused: dict[str, str] = {}
@@ -98,7 +99,7 @@ def translate(
     served: list[Balancer] = []
     for balancer in sorted(balancers, key=lambda one: one.id):
         try:
-            parts = list(_balancer(balancer, health_events_path, roots))
+            parts = list(_balancer(balancer, health_events_path, roots, standing))
         except UntranslatableError as error:
             refused[balancer.id] = str(error)
             continue
@@ -123,7 +124,9 @@ def _doors(balancers: Iterable[Balancer]) -> Iterator[tuple[Kind, Body]]:
         yield Kind.LISTENER, door_listener(door)
 
 
-def _balancer(balancer: Balancer, events_path: str, roots: str) -> Iterator[tuple[Kind, Body]]:
+def _balancer(
+    balancer: Balancer, events_path: str, roots: str, standing: Standing
+) -> Iterator[tuple[Kind, Body]]:
     groups = {group.id: group for group in balancer.groups}
     _check(balancer, frozenset(groups))
     for body in tokens.clusters(balancer, roots):
@@ -131,7 +134,7 @@ def _balancer(balancer: Balancer, events_path: str, roots: str) -> Iterator[tupl
     for address in balancer.addresses:
         for group in balancer.groups:
             yield Kind.CLUSTER, cluster(balancer, group, address.zone, events_path)
-            yield Kind.ENDPOINTS, endpoints(balancer, group, address.zone)
+            yield Kind.ENDPOINTS, endpoints(balancer, group, address.zone, standing)
         for listener in balancer.listeners:
             for body in listeners(balancer, listener, address):
                 yield Kind.LISTENER, body

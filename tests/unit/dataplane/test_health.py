@@ -6,11 +6,12 @@ from homeport.dataplane.clusters import cluster_name
 from homeport.dataplane.health import (
     Checked,
     Failure,
-    HealthBook,
     HealthState,
+    Verdict,
     read_event,
     read_healthy,
 )
+from homeport.dataplane.health_book import HealthBook
 from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, HealthCheck, Target, TargetGroup
 
 A = Target(address="10.0.0.1", port=80)
@@ -31,12 +32,15 @@ def cluster(one: Balancer) -> str:
     return cluster_name(one, one.groups[0], "")
 
 
-def failed(one: Balancer, failure: Failure = Failure.NETWORK, *, ejected: bool = False) -> Checked:
-    return Checked(cluster=cluster(one), key=A.key, failure=failure, ejected=ejected)
+def failed(
+    one: Balancer, failure: Failure = Failure.NETWORK, *, ejected: bool = False, at: float = 0.0
+) -> Checked:
+    verdict = Verdict.OUT if ejected else Verdict.FAILED
+    return Checked(cluster=cluster(one), key=A.key, verdict=verdict, failure=failure, at=at)
 
 
-def passed(one: Balancer) -> Checked:
-    return Checked(cluster=cluster(one), key=A.key, failure=None)
+def passed(one: Balancer, *, first: bool = True) -> Checked:
+    return Checked(cluster=cluster(one), key=A.key, verdict=Verdict.IN, first=first)
 
 
 def test_one_pass_makes_an_initial_target_healthy() -> None:
@@ -52,8 +56,8 @@ def test_one_pass_makes_an_initial_target_healthy() -> None:
 def test_an_initial_target_is_unhealthy_after_as_many_failures_as_the_threshold_says() -> None:
     book, one = HealthBook(), balancer(A, unhealthy_threshold=3)
     book.expect([one])
-    assert [book.observe(failed(one)) for _ in range(2)] == [None, None]
-    change = book.observe(failed(one))
+    assert [book.observe(failed(one, at=at)) for at in (0.0, 30.0)] == [None, None]
+    change = book.observe(failed(one, at=60.0))
     assert change is not None
     assert change.health.state is HealthState.UNHEALTHY
 
@@ -103,17 +107,22 @@ def test_the_reason_follows_the_last_failure_and_the_code_is_added_when_it_is_kn
 
 def test_the_proxy_s_own_words_are_read() -> None:
     host = {"socket_address": {"address": "10.0.0.1", "port_value": 80}}
-    line = {"cluster_name": "c", "host": host}
+    line = {"cluster_name": "c", "host": host, "timestamp": "1970-01-01T00:00:02.500Z"}
     ejected = read_event({**line, "eject_unhealthy_event": {"failure_type": "NETWORK_TIMEOUT"}})
-    assert ejected == Checked(cluster="c", key=A.key, failure=Failure.NETWORK_TIMEOUT, ejected=True)
+    assert ejected == Checked(
+        cluster="c", key=A.key, verdict=Verdict.OUT, failure=Failure.NETWORK_TIMEOUT, at=2.5
+    )
     assert read_event({**line, "health_check_failure_event": {}}) == Checked(
-        cluster="c", key=A.key, failure=Failure.ACTIVE
+        cluster="c", key=A.key, verdict=Verdict.FAILED, failure=Failure.ACTIVE, at=2.5
     )
     assert read_event({**line, "add_healthy_event": {"first_check": True}}) == Checked(
-        cluster="c", key=A.key, failure=None
+        cluster="c", key=A.key, verdict=Verdict.IN, first=True, at=2.5
+    )
+    assert read_event({**line, "successful_health_check_event": {}}) == Checked(
+        cluster="c", key=A.key, verdict=Verdict.PASSED, at=2.5
     )
     assert read_event({**line, "degraded_healthy_host": {}}) is None
     sick = {"address": host, "health_status": {"failed_active_health_check": True}}
     well = {"address": {"socket_address": {"address": "::1", "port_value": 80}}, "health_status": {}}
     found = read_healthy({"cluster_statuses": [{"name": "c", "host_statuses": [sick, well]}]})
-    assert [one.key for one in found] == ["[::1]:80"]
+    assert found == {("c", "[::1]:80")}

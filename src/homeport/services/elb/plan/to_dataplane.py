@@ -116,6 +116,7 @@ def _check(check: HealthCheck) -> dp.HealthCheck:
         timeout_seconds=check.timeout_seconds,
         healthy_threshold=check.healthy_threshold,
         unhealthy_threshold=check.unhealthy_threshold,
+        trusts_first_pass=False,
     )
 
 
