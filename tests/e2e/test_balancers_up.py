@@ -12,10 +12,13 @@ import dns.message
 import dns.query
 import pytest
 
+from homeport.app.connection import read_connection
 from homeport.app.vpc_dns import dns_address
+from homeport.cli.client import AwsClient
+from homeport.cli.url import find_doors, reaches
 from tests.kit.behind_balancer import until
 from tests.kit.docker import IMAGE
-from tests.kit.up import Up, homeport_up
+from tests.kit.up import Up, explained, homeport_up
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 AUTHORITY = "arn:aws:acm-pca:us-east-1:000000000000:certificate-authority/homeport"
@@ -201,7 +204,6 @@ def test_a_service_registers_the_instances_of_its_tasks_with_a_classic_balancer(
 ) -> None:
     ecs, elb = up.client(), up.client("elb")
     ecs.register_task_definition(family="web", containerDefinitions=[web_definition(8081)])
-    instance = let_in(up, open_group, 8081)
     classic(up, "svc", 8081, open_group)
     ecs.create_service(
         serviceName="web",
@@ -209,7 +211,15 @@ def test_a_service_registers_the_instances_of_its_tasks_with_a_classic_balancer(
         desiredCount=1,
         loadBalancers=[{"loadBalancerName": "svc", "containerName": "app", "containerPort": 80}],
         deploymentConfiguration={"minimumHealthyPercent": 0, "maximumPercent": 100},
+        healthCheckGracePeriodSeconds=300,
     )
+
+    def obstacles() -> list[str]:
+        return [one for one in explained(up, "web").get("because", ()) if "security group" in one]
+
+    (closed,) = until(obstacles, 60, lambda: explained(up, "web"))
+    assert "lets no tcp 8081 in from load balancer svc" in closed
+    instance = let_in(up, open_group, 8081)
 
     def service() -> Any:
         return ecs.describe_services(services=["web"])["services"][0]
@@ -224,6 +234,12 @@ def test_a_service_registers_the_instances_of_its_tasks_with_a_classic_balancer(
 
     until(is_steady, 120, told)
     assert states(up, "svc") == {instance: "InService"}
+    assert obstacles() == []
+    with AwsClient(read_connection(up.data_dir)) as api:
+        (door,) = find_doors(api, "default", "service", "web")
+        assert find_doors(api, "default", "balancer", "svc") == [door]
+    assert door.address in addresses(up, "ELB svc")
+    assert reaches(door)
     assert until(lambda: quietly(lambda: page(up, "svc")), 30) == b"classic\n"
     ecs.update_service(service="web", forceNewDeployment=True)
     until(lambda: "(service web) deregistered 1 instances in (elb svc)" in told(), 60, told)

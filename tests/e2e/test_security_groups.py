@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import json
 import os
 import shlex
 import socket
@@ -26,7 +25,7 @@ from homeport.node.firewall.kernel import table_name
 from tests.kit.behind_balancer import until
 from tests.kit.docker import IMAGE
 from tests.kit.packets import inside
-from tests.kit.up import TASK_LABEL, Up, clean_environment, homeport_up
+from tests.kit.up import TASK_LABEL, Up, explained, homeport_up
 from tests.kit.web import PORT, web_definition
 
 pytestmark = [pytest.mark.slow, pytest.mark.docker, pytest.mark.root, pytest.mark.timeout(600)]
@@ -60,16 +59,6 @@ def group_of(ec2: Any, vpc: str, name: str) -> str:
 def environment(up: Up) -> dict[str, str]:
     kept = {"PATH": f"{AWS.parent}:{os.environ['PATH']}", "HOME": str(up.folder), "AWS_PAGER": ""}
     return {**kept, **variables(read_connection(up.data_dir))}
-
-
-def explained(up: Up, *what: str) -> dict[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "homeport", "explain", *what, "--json", "--data-dir", str(up.data_dir)],
-        env=clean_environment(), capture_output=True, text=True, check=False, timeout=60,
-    )  # fmt: skip
-    assert done.stdout, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
 
 
 def test_a_balancer_without_its_rule_finds_no_target_and_the_rule_that_is_told_lets_it_in(up: Up) -> None:

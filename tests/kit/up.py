@@ -179,6 +179,17 @@ def homeport_up(folder: Path, *options: str, environment: dict[str, str] | None 
         up.down()
 
 
+def explained(up: Up, *what: str) -> dict[str, Any]:
+    """What `homeport explain` says of something."""
+    done = subprocess.run(
+        [sys.executable, "-m", "homeport", "explain", *what, "--json", "--data-dir", str(up.data_dir)],
+        env=clean_environment(), capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
 def ensure_test_image() -> None:
     docker = DockerClient(DOCKER)
     if not docker.has_image(IMAGE):

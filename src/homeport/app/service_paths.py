@@ -6,9 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from homeport.app.balancer_network import REQUESTER, description
+from homeport.app.classic_targets import is_classic
 from homeport.app.ec2_instances import PRIMARY
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs.ports import Obstacle
+from homeport.services.elb import manifest as elb
+from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.elbv2.model.groups import INSTANCE, TRAFFIC_PORT, TargetGroup
 from homeport.services.elbv2.repo.balancers import BalancerRepo
 from homeport.services.elbv2.repo.groups import GroupRepo
@@ -25,21 +28,43 @@ class ServicePaths:
     ) -> Sequence[Obstacle]:
         """What keeps balancers from targets; each thing once."""
         groups = GroupRepo(tx, account_id, region).among(group_arns)
-        if not groups:
+        classic = [elb.find_anywhere(tx, arn) for arn in group_arns if is_classic(arn)]
+        if not groups and not any(classic):
             return ()
         shelf = ec2.Shelf(tx, account_id, region)
         interfaces = shelf.all(ec2.NetworkInterface)
         guard = _guard(shelf, interfaces)
+        ways = [way for group in groups.values() for way in _ways(tx, group, interfaces)]
+        ways += [way for one in classic if one is not None for way in _classic_ways(one, interfaces)]
         found: dict[Obstacle, None] = {}
-        for group in groups.values():
-            for source in _balancers(tx, group, interfaces):
-                for target, ports in _targets(tx, group, interfaces):
-                    for port in ports:
-                        blocked = ec2.why_blocked(guard, source, target, port=port)
-                        found |= dict.fromkeys(
-                            Obstacle(text=one.text, command=one.command) for one in blocked
-                        )
+        for source, target, ports in ways:
+            for port in ports:
+                blocked = ec2.why_blocked(guard, source, target, port=port)
+                found |= dict.fromkeys(Obstacle(text=one.text, command=one.command) for one in blocked)
         return tuple(found)
+
+
+_Way = tuple[ec2.End, ec2.End, tuple[int, ...]]
+"""From a balancer to a target, and the ports at which it asks there."""
+
+
+def _ways(tx: Tx, group: TargetGroup, interfaces: Sequence[ec2.NetworkInterface]) -> Iterator[_Way]:
+    balancer = BalancerRepo(tx, group.account_id, group.region).users([group.arn]).get(group.arn)
+    source = None if balancer is None else _balancer(balancer, interfaces)
+    if source is not None:
+        for target, ports in _targets(tx, group, interfaces):
+            yield source, target, ports
+
+
+def _classic_ways(balancer: elb.LoadBalancer, interfaces: Sequence[ec2.NetworkInterface]) -> Iterator[_Way]:
+    """To each registered instance, where the listeners lead and where health is checked."""
+    source, by_id = _balancer(balancer, interfaces), _primaries(interfaces)
+    checked = balancer.health_check.target.partition(":")[2].partition("/")[0]
+    ports = tuple(dict.fromkeys((*(one.instance_port for one in balancer.listeners), int(checked))))
+    for held in balancer.registered if source is not None else ():
+        interface = by_id.get(held.instance_id)
+        if source is not None and interface is not None:
+            yield source, _end(interface, f"instance {held.instance_id}"), ports
 
 
 def _guard(shelf: ec2.Shelf, interfaces: Sequence[ec2.NetworkInterface]) -> ec2.Guard:
@@ -58,15 +83,22 @@ def _end(one: ec2.NetworkInterface, name: str) -> ec2.End:
     return ec2.End(name=name, address=one.address, vpc_id=one.vpc_id, groups=one.groups)
 
 
-def _balancers(tx: Tx, group: TargetGroup, interfaces: Sequence[ec2.NetworkInterface]) -> Iterator[ec2.End]:
-    """The balancer that forwards to a group, once for all its interfaces: they have the same groups."""
-    balancer = BalancerRepo(tx, group.account_id, group.region).users([group.arn]).get(group.arn)
-    if balancer is None:
-        return
-    for one in interfaces:
-        if one.requester_id == REQUESTER and one.description == description(balancer.arn):
-            yield _end(one, f"load balancer {balancer.name}")
-            return
+def _balancer(
+    balancer: elb.LoadBalancer | elbv2.LoadBalancer, interfaces: Sequence[ec2.NetworkInterface]
+) -> ec2.End | None:
+    """A balancer, once for all its interfaces: they have the same groups."""
+    mark = description(balancer.arn)
+    mine = (one for one in interfaces if one.requester_id == REQUESTER and one.description == mark)
+    return next((_end(one, f"load balancer {balancer.name}") for one in mine), None)
+
+
+def _primaries(interfaces: Sequence[ec2.NetworkInterface]) -> dict[str, ec2.NetworkInterface]:
+    """The instances' own interfaces, by the instances' ids."""
+    return {
+        one.attachment.instance_id: one
+        for one in interfaces
+        if one.attachment and one.attachment.instance_id and one.attachment.device_index == PRIMARY
+    }
 
 
 def _targets(
@@ -75,11 +107,7 @@ def _targets(
     """A group's targets that have an interface here, with the ports at which they are asked."""
     by_id: Mapping[str, ec2.NetworkInterface]
     if group.target_type == INSTANCE:
-        by_id = {
-            one.attachment.instance_id: one
-            for one in interfaces
-            if one.attachment and one.attachment.instance_id and one.attachment.device_index == PRIMARY
-        }
+        by_id = _primaries(interfaces)
     else:
         by_id = {one.address: one for one in interfaces if one.vpc_id == group.vpc_id}
     checked = group.health_check.port

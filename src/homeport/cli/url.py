@@ -16,9 +16,18 @@ from homeport.cli.common import DEFAULT_CLUSTER, AsJson, Cluster, DataDir, clien
 from homeport.cli.output import CliError, print_json
 from homeport.cli.ps import tasks_of
 
-ELB, ELB_VERSION = "elasticloadbalancing", "2015-12-01"
+ELB, ELB_VERSION, CLASSIC_VERSION = "elasticloadbalancing", "2015-12-01", "2012-06-01"
 EC2, EC2_VERSION = "ec2", "2016-11-15"
-SCHEMES = {"HTTP": "http", "HTTPS": "https", "TCP": "tcp", "TLS": "tls", "UDP": "udp", "TCP_UDP": "tcp"}
+SCHEMES = {
+    "HTTP": "http",
+    "HTTPS": "https",
+    "TCP": "tcp",
+    "TLS": "tls",
+    "UDP": "udp",
+    "TCP_UDP": "tcp",
+    "SSL": "tls",
+}
+NOT_ON_LOOPBACK = "Classic Load Balancers have no names on loopback"
 USUAL = {"http": 80, "https": 443}
 KINDS = ("service", "balancer")
 CONNECT_SECONDS = 2.0
@@ -42,10 +51,10 @@ def written(scheme: str, host: str, port: int, path: str = "") -> str:
     return f"{scheme}://{place}{path or '/' if scheme in USUAL else ''}"
 
 
-def ask(api: AwsClient, operation: str, **members: str) -> list[Element]:
+def ask(api: AwsClient, operation: str, *, version: str = ELB_VERSION, **members: str) -> list[Element]:
     """An operation of Elastic Load Balancing; what it found. Nothing for a name of nothing."""
     try:
-        root = api.query(ELB, operation, version=ELB_VERSION, **members)
+        root = api.query(ELB, operation, version=version, **members)
     except ApiError as error:
         if error.code in ("LoadBalancerNotFound", "TargetGroupNotFound"):
             return []
@@ -62,9 +71,7 @@ def text(element: Element, path: str) -> str:
 def balancer_doors(api: AwsClient, balancer: Element, groups: Iterable[str] = ()) -> list[Door]:
     """A balancer's ways in; with `groups` only those that lead to one of these target groups."""
     arn, wanted = text(balancer, "LoadBalancerArn"), set(groups)
-    told = {"Filter.1.Name": "description", "Filter.1.Value.1": f"ELB {arn.partition(':loadbalancer/')[2]}"}
-    found = api.query(EC2, "DescribeNetworkInterfaces", version=EC2_VERSION, **told)
-    addresses = sorted(filter(None, (text(one, "privateIpAddress") for one in found.iter("item"))))
+    addresses = _addresses(api, arn.partition(":loadbalancer/")[2])
     label = text(balancer, "DNSName").partition(".")[0]
     closed: Mapping[str, str] = api.own("loopback")["ports"]
     doors: list[Door] = []
@@ -86,6 +93,28 @@ def balancer_doors(api: AwsClient, balancer: Element, groups: Iterable[str] = ()
                 closed=why,
             )
         )
+    return sorted(doors, key=lambda one: (one.protocol not in ("HTTP", "HTTPS"), one.port))
+
+
+def _addresses(api: AwsClient, balancer: str) -> list[str]:
+    """Where a balancer listens."""
+    told = {"Filter.1.Name": "description", "Filter.1.Value.1": f"ELB {balancer}"}
+    found = api.query(EC2, "DescribeNetworkInterfaces", version=EC2_VERSION, **told)
+    return sorted(filter(None, (text(one, "privateIpAddress") for one in found.iter("item"))))
+
+
+def classic_doors(api: AwsClient, name: str) -> list[Door]:
+    """A Classic Load Balancer's ways in; none when there is no such balancer."""
+    key, doors = {"LoadBalancerNames.member.1": name}, []
+    for balancer in ask(api, "DescribeLoadBalancers", version=CLASSIC_VERSION, **key):
+        for address in _addresses(api, name)[:1]:
+            for listener in balancer.iterfind("ListenerDescriptions/member/Listener"):
+                port, protocol = int(text(listener, "LoadBalancerPort")), text(listener, "Protocol")
+                scheme = SCHEMES.get(protocol, protocol.lower())
+                where = written(scheme, address, port)
+                doors.append(
+                    Door(url=where, address=address, port=port, protocol=protocol, closed=NOT_ON_LOOPBACK)
+                )
     return sorted(doors, key=lambda one: (one.protocol not in ("HTTP", "HTTPS"), one.port))
 
 
@@ -118,7 +147,8 @@ def service_groups(service: Mapping[str, Any]) -> list[str]:
 
 def service_doors(api: AwsClient, service: Mapping[str, Any]) -> list[Door]:
     """By its balancers."""
-    doors: list[Door] = []
+    names = [one.get("loadBalancerName", "") for one in service.get("loadBalancers", ())]
+    doors = [door for name in filter(None, names) for door in classic_doors(api, name)]
     groups = service_groups(service)
     for group in (one for arn in groups for one in ask(api, "DescribeTargetGroups", **_member(arn))):
         for member in group.iterfind("LoadBalancerArns/member"):
@@ -171,6 +201,9 @@ def find_doors(api: AwsClient, cluster: str, kind: str, name: str) -> list[Door]
             return doors
     key = "LoadBalancerArns.member.1" if name.startswith("arn:") else "Names.member.1"
     balancers = [] if kind == "service" else ask(api, "DescribeLoadBalancers", **{key: name})
+    classic = [] if balancers or kind == "service" else classic_doors(api, name)
+    if classic:
+        return classic
     if not balancers:
         raise CliError(
             f"there is no {kind or 'service or load balancer'} {name}",

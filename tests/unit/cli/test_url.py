@@ -81,6 +81,30 @@ def test_without_a_balancer_a_task_answers_itself(running: dict[str, Any], url: 
         assert [one.url for one in find_doors(api, "default", "", "web")] == [url]
 
 
+OLD = """<R><DescribeLoadBalancersResult><LoadBalancerDescriptions><member>
+<LoadBalancerName>old</LoadBalancerName><ListenerDescriptions>
+<member><Listener><Protocol>TCP</Protocol><LoadBalancerPort>22</LoadBalancerPort></Listener></member>
+<member><Listener><Protocol>HTTP</Protocol><LoadBalancerPort>80</LoadBalancerPort></Listener></member>
+</ListenerDescriptions></member></LoadBalancerDescriptions></DescribeLoadBalancersResult></R>"""
+THERE = """<R><networkInterfaceSet><item>
+<privateIpAddress>172.31.0.5</privateIpAddress></item></networkInterfaceSet></R>"""
+
+
+def test_a_service_behind_a_classic_balancer_answers_there() -> None:
+    service = {"status": "ACTIVE", "loadBalancers": [{"loadBalancerName": "old"}]}
+    with (
+        fake_aws(
+            DescribeServices=(200, {"services": [service]}),
+            DescribeLoadBalancers=(200, OLD),
+            DescribeNetworkInterfaces=(200, THERE),
+        ) as aws,
+        AwsClient(aws.connection) as api,
+    ):
+        doors = find_doors(api, "default", "", "web")
+    assert [one.url for one in doors] == ["http://172.31.0.5/", "tcp://172.31.0.5:22"]
+    assert all("loopback" in one.closed for one in doors)
+
+
 def test_a_service_without_a_task_that_answers_is_said_to_have_none() -> None:
     with (
         fake_aws(
