@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import pytest
 from botocore.exceptions import ClientError
 
+from homeport.gateway.logins.signer import Signer
+from homeport.services.elbv2.manifest import ClientSecrets
 from tests.kit.elbv2 import CERTIFICATE, OTHER_VPC, application, group, listener, mount_elbv2
 from tests.kit.server import Live, live_server
 
@@ -205,8 +209,9 @@ def test_the_path_and_the_host_are_rewritten_until_somebody_resets_it(elb: Any, 
     assert "Transforms" not in plain
 
 
-def test_what_the_data_plane_cannot_do_is_refused_and_nothing_of_it_stays(elb: Any, arn: str) -> None:
-    """Nobody can log in with a provider yet; a token is verified."""
+def test_clients_are_known_by_a_login_or_by_a_token_and_no_secret_is_shown(
+    live: Live, elb: Any, arn: str
+) -> None:
     (held,) = elb.describe_listeners(ListenerArns=[arn])["Listeners"]
     secure = listener(
         elb,
@@ -218,8 +223,26 @@ def test_what_the_data_plane_cannot_do_is_refused_and_nothing_of_it_stays(elb: A
     )["ListenerArn"]
     last = {**FIXED[0], "Order": 2}
     oidc = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": OIDC}
-    assert refused(lambda: rule(elb, secure, Actions=[oidc, last])) == "InvalidConfigurationRequest"
-    assert len(elb.describe_rules(ListenerArn=secure)["Rules"]) == 1
+    made = rule(elb, secure, Actions=[oidc, last])
+    assert "hunter2" not in str(made)
+    secrets = ClientSecrets(live.plane.store, live.plane.vault)
+    assert live.run(secrets.find(made["RuleArn"])) == "hunter2"
+    kept = {name: value for name, value in OIDC.items() if name != "ClientSecret"}
+    kept |= {"UseExistingClientSecret": True, "Scope": "openid email"}
+    changed = {**oidc, "AuthenticateOidcConfig": kept}
+    elb.modify_rule(RuleArn=made["RuleArn"], Actions=[changed, last])
+    assert live.run(secrets.find(made["RuleArn"])) == "hunter2"
     keys = {"JwksEndpoint": "https://id.example.com/keys", "Issuer": "me"}
     token = {"Type": "jwt-validation", "Order": 1, "JwtValidationConfig": keys}
-    assert len(rule(elb, secure, Actions=[token, last])["Actions"]) == 2
+    other = rule(elb, secure, 2, Actions=[token, last])
+    assert len(other["Actions"]) == 2
+    assert live.run(secrets.find(other["RuleArn"])) is None
+    assert live.run(secrets.find(made["RuleArn"] + "0")) is None
+
+
+def test_everybody_may_fetch_the_key_that_users_claims_are_verified_with(live: Live) -> None:
+    signer = Signer(live.keys.logins)
+    with urlopen(f"{live.endpoint}/_homeport/public-keys/{signer.key_id}") as answer:
+        assert answer.read() == signer.public_pem
+    with pytest.raises(HTTPError, match="404"):
+        urlopen(f"{live.endpoint}/_homeport/public-keys/another")

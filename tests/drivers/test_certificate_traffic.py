@@ -14,6 +14,7 @@ from cryptography import x509
 
 from homeport.app.balancer_plane import LocalPlane
 from homeport.app.certificates import BalancersUse, ShownCertificates
+from homeport.app.logins import build_gate
 from homeport.app.wiring import SealedPages
 from homeport.core.call import NOBODY, Call
 from homeport.core.clock import SystemClock
@@ -37,7 +38,7 @@ ANSWER = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "200"
 class World:
     """Both services over one store; the balancers' controller hears what the change feed says."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, roots: str = "") -> None:
         self.store, clock, ids = open_memory_store(), SystemClock(), SystemIds()
         vault, pages = Vault(bytes(32), ids), SealedPages(bytes(32))
         self.acm = acm.Acm(
@@ -47,7 +48,8 @@ class World:
         network.vpc_table[VPC] = Vpc(vpc_id=VPC, cidrs=("127.0.9.0/24",))
         for name, zone in (("subnet-0a", "us-east-1a"), ("subnet-0b", "us-east-1b")):
             network.subnet_table[name] = Subnet(subnet_id=name, vpc_id=VPC, zone=zone, cidr="127.0.9.0/24")
-        self.plane = LocalPlane(folder, told=lambda group: None, outlives=False)
+        gate = build_gate(self.store, clock, ids, vault, secret=bytes(32), roots=roots)
+        self.plane = LocalPlane(folder, told=lambda group: None, outlives=False, gate=gate)
         self.materials = acm.Materials(self.acm)
         certificates = ShownCertificates(self.materials, self.plane.trust)
         self.controller = elbv2.BalancerController(

@@ -24,6 +24,7 @@ from homeport.dataplane.model import (
     Traffic,
 )
 from homeport.dataplane.rules import Forward, Rule, WeightedGroup
+from homeport.gateway.logins.gate import Gate
 
 FRONT = "127.0.9.1"
 BACK = "127.0.9.2"
@@ -225,13 +226,20 @@ class News:
 
 @asynccontextmanager
 async def data_plane(
-    *, folder: Path | None = None, news: News | None = None, outlives: bool = False, roots: str = ""
+    *,
+    folder: Path | None = None,
+    news: News | None = None,
+    outlives: bool = False,
+    roots: str = "",
+    gate: Gate | None = None,
 ) -> AsyncIterator[DataPlane]:
     """A data plane with one worker. Sockets' paths are short, so its folder is not pytest's."""
     with tempfile.TemporaryDirectory(prefix="hp-") as made:
         place = folder or Path(made)
         heard = news or News()
-        async with DataPlane(place, told=heard.told, workers=1, outlives=outlives, roots=roots) as plane:
+        async with DataPlane(
+            place, told=heard.told, workers=1, outlives=outlives, roots=roots, gate=gate
+        ) as plane:
             yield plane
 
 

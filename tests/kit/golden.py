@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from homeport.dataplane import model, rules
+from homeport.dataplane.bootstrap import bootstrap
 from homeport.dataplane.model import Balancer, TlsMaterial
 from homeport.dataplane.translate import Kind, Snapshot, translate
 
@@ -102,7 +103,8 @@ def _without_sameness(body: Any) -> Any:
 def static(found: Snapshot, secrets: dict[str, Any]) -> dict[str, Any]:
     """The same configuration in one file, so that the proxy can be asked whether it is one."""
     resources = found.resources
-    clusters = []
+    config = bootstrap(node_id="golden", xds_path="/run/homeport/xds", admin_path="/run/homeport/admin")
+    clusters = list(config["static_resources"]["clusters"])
     for name, one in resources[Kind.CLUSTER].items():
         if name not in resources[Kind.ENDPOINTS]:
             clusters.append(one.body)

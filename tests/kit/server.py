@@ -27,6 +27,7 @@ from homeport.app.bootstrap import Keys, ensure_keys
 from homeport.app.control_plane import ControlPlane
 from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
+from homeport.app.logins import public_keys
 from homeport.app.network_ground import NetworkGround, NoGround
 from homeport.app.server import AGENT_FRAME_BYTES_MAX
 from homeport.app.wiring import (
@@ -42,6 +43,7 @@ from homeport.core.pages import Pages
 from homeport.core.sigv4 import Credentials
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
+from homeport.gateway.logins.signer import Signer
 from homeport.gateway.stages import Anonymous, MountedService
 from homeport.node.agent import NodeAgent
 from homeport.node.ports import Drivers
@@ -265,6 +267,7 @@ async def _serve(
         Metrics(lambda: plane.hub.connected),
         health=list,
         own=build_pages(plane) | audit_pages,
+        public=public_keys(Signer(keys.logins)),
     )
     server = _Server(
         uvicorn.Config(

@@ -19,6 +19,7 @@ from homeport.services.elbv2.ports import BalancerState
 
 if TYPE_CHECKING:
     from homeport.app.envoy import DataPlane
+    from homeport.gateway.logins.gate import Gate
 
 log = get_logger(__name__)
 
@@ -95,11 +96,19 @@ class LocalPlane:
     """The proxy of this machine, which is there while there is a balancer: idle, Homeport stays small.
 
     `told` hears the ids of groups of which a target's health changed. The proxy outlives this process: the
-    next one finds it in `folder`, unless it is told otherwise.
+    next one finds it in `folder`, unless it is told otherwise. `gate` lets clients log in.
     """
 
-    def __init__(self, folder: Path, *, told: Callable[[str], None], outlives: bool = True) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        told: Callable[[str], None],
+        outlives: bool = True,
+        gate: Gate | None = None,
+    ) -> None:
         self._folder, self._told, self._outlives = folder, told, outlives
+        self._gate = gate
         self._balancers: tuple[Balancer, ...] | None = None
         self._materials: tuple[TlsMaterial, ...] = ()
         self._live: EnvoyPlane | None = None
@@ -152,7 +161,10 @@ class LocalPlane:
         settle_grpc()
         envoy: Any = await asyncio.to_thread(importlib.import_module, "homeport.app.envoy")
         async with envoy.DataPlane(
-            self._folder, told=lambda change: self._told(change.group_id), outlives=self._outlives
+            self._folder,
+            told=lambda change: self._told(change.group_id),
+            outlives=self._outlives,
+            gate=self._gate,
         ) as plane:
             self._live = EnvoyPlane(plane)
             self._pass_on()

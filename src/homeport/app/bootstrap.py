@@ -44,6 +44,7 @@ class Keys(msgspec.Struct, frozen=True, kw_only=True):
     root: Credentials
     nodes: Credentials
     pages: bytes
+    logins: bytes
 
 
 async def ensure_keys(store: Store, clock: Clock, ids: Ids, vault: Vault, *, account_id: str) -> Keys:
@@ -72,6 +73,7 @@ async def ensure_keys(store: Store, clock: Clock, ids: Ids, vault: Vault, *, acc
             root=_key(tx, clock, ids, vault, account_id, ""),
             nodes=_key(tx, clock, ids, vault, account_id, NODE_USER),
             pages=installation_secret(tx, "pages", ids, vault),
+            logins=installation_secret(tx, "logins", ids, vault),
         )
 
     return await store.write(work)

@@ -9,6 +9,7 @@ from homeport.app.balancer_network import Link
 from homeport.app.balancer_plane import LocalPlane
 from homeport.app.envoy_process import proxy_folder
 from homeport.dataplane.model import TlsMaterial
+from homeport.gateway.logins.gate import Gate
 from homeport.node.address_link import AddressLink, balancer_link
 from homeport.node.commands import run_command
 from homeport.runtime.queue import WorkQueue
@@ -31,9 +32,9 @@ class Carrier:
     doors: Callable[[], Mapping[int, str]]
 
 
-def local_carrier(installation_id: str) -> Carrier:
-    """The machine's own. It needs root."""
+def local_carrier(installation_id: str, gate: Gate | None = None) -> Carrier:
+    """The machine's own. It needs root. `gate` lets clients log in."""
     news = WorkQueue[str]()
-    plane = LocalPlane(proxy_folder(installation_id), told=news.add)
+    plane = LocalPlane(proxy_folder(installation_id), told=news.add, gate=gate)
     link = AddressLink(run_command, balancer_link(installation_id))
     return Carrier(plane=plane, trust=plane.trust, link=link, news=news, run=plane.run, doors=plane.doors)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import ssl
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ from homeport.app.envoy_admin import EnvoyAdmin
 from homeport.app.envoy_memory import HealthMemory
 from homeport.app.envoy_probe import Probe
 from homeport.app.envoy_process import EnvoyProcess, Files
+from homeport.app.roots import trusted_roots
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.log import get_logger
 from homeport.dataplane.clusters import NO_STANDING, Standing, source_address
@@ -33,8 +33,8 @@ from homeport.dataplane.health import (
 from homeport.dataplane.health_book import HealthBook
 from homeport.dataplane.model import Balancer, TargetGroup, TlsMaterial
 from homeport.dataplane.session import Rejection
-from homeport.dataplane.tokens import ROOTS
 from homeport.dataplane.translate import EMPTY, Snapshot, translate
+from homeport.gateway.logins.gate import Gate
 from homeport.gateway.xds import XdsServer
 from homeport.runtime.supervisor import Supervisor
 
@@ -48,12 +48,6 @@ ASK_AGAIN_SECONDS = 1.0
 READ_BYTES = 1 << 16
 
 
-def trusted_roots() -> str:
-    """The file of the authorities that this machine trusts, as OpenSSL finds it."""
-    known = ssl.get_default_verify_paths()
-    return known.cafile or (ROOTS if Path(ROOTS).exists() else known.openssl_cafile)
-
-
 Told = Callable[[HealthChange], None]
 
 
@@ -62,7 +56,7 @@ class DataPlane:
 
     `roots` is a file of the authorities that are trusted (by default the machine's own).
     `told` hears every change of a target's health. Leaving the block ends the proxy, unless
-    `outlives` says that traffic goes on without a control plane.
+    `outlives` says that traffic goes on without a control plane. `gate` lets clients log in.
     """
 
     def __init__(
@@ -75,12 +69,14 @@ class DataPlane:
         outlives: bool = False,
         roots: str = "",
         clock: Clock | None = None,
+        gate: Gate | None = None,
     ) -> None:
         self._files = Files(folder=folder)
         self._told = told
         self._outlives = outlives
         self._roots = roots or trusted_roots()
         self._clock = clock or SystemClock()
+        self._gate = gate
         self._book = HealthBook()
         self._memory = HealthMemory(self._files)
         self._moved = asyncio.Event()
@@ -95,7 +91,7 @@ class DataPlane:
         """With where its targets are asked from."""
         self._unexplained: asyncio.Queue[HealthChange] = asyncio.Queue()
         self._probe = Probe()
-        self._xds = XdsServer(self._files.xds)
+        self._xds = XdsServer(self._files.xds, gate)
         self.process = EnvoyProcess(
             self._files, node_id=node_id, workers=workers or os.cpu_count() or 1, outlives=outlives
         )
@@ -139,6 +135,8 @@ class DataPlane:
         self._groups = {
             group.id: (group, source_address(one, "")) for one in self._balancers for group in one.groups
         }
+        if self._gate is not None:
+            self._gate.serve(self._balancers)
         snapshot = self._translate()
         for change in self._book.expect(b for b in self._balancers if b.id not in snapshot.refused):
             self._told(change)

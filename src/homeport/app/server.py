@@ -24,6 +24,7 @@ from homeport.app.instance_profiles import ProfileSessions, ensure_profile
 from homeport.app.issuers import Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.local_nodes import LocalNodes
+from homeport.app.logins import build_gate, public_keys
 from homeport.app.network_ground import NetworkGround
 from homeport.app.network_up import LocalNetwork, find_ground, open_local_network
 from homeport.app.settings import INSTANCE_PROFILE, AgentSettings, AuthMode, UpSettings, environment
@@ -34,6 +35,7 @@ from homeport.core.ids import SystemIds
 from homeport.core.log import configure, get_logger
 from homeport.gateway.agent_sockets import AgentSockets
 from homeport.gateway.asgi import Gateway, Metrics
+from homeport.gateway.logins.signer import Signer
 from homeport.gateway.loop_metrics import LoopCollector
 from homeport.gateway.stages import Anonymous
 from homeport.runtime.supervisor import LoopState, Supervisor
@@ -130,13 +132,15 @@ async def run_up(settings: UpSettings, report: Report) -> None:
     try:
         vault = Vault(master_key(settings.data_dir / MASTER_KEY, ids), ids)
         keys = await ensure_keys(store, clock, ids, vault, account_id=settings.account_id)
+        gate = build_gate(store, clock, ids, vault, secret=keys.logins)
         ground = await find_ground(settings, report)
+        has_ground = isinstance(ground, NetworkGround)
         plane = build_control_plane(
             store,
             clock,
             ids,
             ground=ground,
-            carrier=local_carrier(settings.installation_id) if isinstance(ground, NetworkGround) else None,
+            carrier=local_carrier(settings.installation_id, gate) if has_ground else None,
             page_key=keys.pages,
             vault=vault,
             tasks_per_service=settings.tasks_per_service,
@@ -182,6 +186,7 @@ async def _serve(
         metrics,
         health=lambda: (*_failing(supervisor), *trail.failing()),
         own=build_pages(plane) | audit_pages.pages(),
+        public=public_keys(Signer(keys.logins)),
     )
     front_door = FrontDoor(gateway, host=settings.host, port=settings.port)
     with contextlib.closing(trail):

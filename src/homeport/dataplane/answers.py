@@ -44,6 +44,9 @@ OTHER_VERSION = 'response.code_details.contains("matched_policy[version]")'
 """The request is of a version of HTTP that its group does not speak (see `routes`)."""
 UNSAID = 'response.code_details.startsWith("rbac_access_denied")'
 """A token does not say what a rule wants."""
+PROVIDER_REFUSED = 511
+"""What is said to the proxy for 561, which is none of the statuses that it knows."""
+LOGIN_REFUSED = 'response.code_details == "ext_authz_denied"'
 NOT_WRITTEN = '!(response.code_details in ["direct_response", "lua_response"])'
 """The answer is not one that a rule says."""
 
@@ -92,6 +95,8 @@ def local_replies(*, server: bool) -> Body:
     mappers = [
         _mapper(464, _cel(OTHER_VERSION), server=server),
         _mapper(401, _cel(UNSAID), server=server),
+        *_sent_away(server=server),
+        _mapper(561, _status(PROVIDER_REFUSED), _cel(LOGIN_REFUSED), server=server),
         _mapper(504, _flags(NOT_CONNECTED), _cel(SLOW), server=server),
         _mapper(502, _flags(BROKEN), server=server),
         _mapper(503, _flags(NOBODY), server=server),
@@ -106,6 +111,12 @@ def local_replies(*, server: bool) -> Body:
         *(_mapper(status, _cel(NOT_WRITTEN), _status(status), server=server) for status in TITLES),
     ]
     return {"mappers": mappers}
+
+
+def _sent_away(*, server: bool) -> list[Body]:
+    """A client that is to log in first: its answer has no page."""
+    filters = [_status(302), _cel(LOGIN_REFUSED)]
+    return [{"filter": {"and_filter": {"filters": filters}}, "headers_to_add": own_headers(server)}]
 
 
 def _flags(flags: tuple[str, ...]) -> Body:

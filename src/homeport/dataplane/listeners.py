@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeport.dataplane import answers, scripts, tokens
+from homeport.dataplane import answers, logins, scripts, tokens
 from homeport.dataplane.clusters import ADS, cluster_name, zone_of
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.matches import CLIENT_ADDRESS, needs_client_address
@@ -257,7 +257,7 @@ def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
         and group.stickiness.kind is not StickinessKind.SOURCE_IP
         for group in balancer.groups
     )
-    filters = tokens.filters(balancer, listener)
+    filters = [*tokens.filters(balancer, listener), *logins.filters(listener)]
     groups = {group.id: group for group in balancer.groups}
     if any(wants_version(rule, groups) for rule in listener.rules):
         config = typed("envoy.extensions.filters.http.rbac.v3.RBAC")

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from homeport.dataplane import answers, scripts, tokens
-from homeport.dataplane.errors import UntranslatableError
+from homeport.dataplane import answers, logins, scripts, tokens
 from homeport.dataplane.matches import header, route_match
 from homeport.dataplane.model import (
     ForwardedFor,
@@ -32,12 +31,17 @@ SESSION_FILTER = "envoy.filters.http.stateful_session"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where rules are asked: a listener, how its balancer treats requests, and what groups are called."""
+    """Where rules are asked: a listener, how its balancer treats requests, and what groups are called.
+
+    `logs_in`: a rule of the balancer lets clients log in.
+    """
 
     listener: Listener
     traffic: Traffic
     groups: dict[str, TargetGroup]
     cluster_of: Callable[[TargetGroup], str]
+    balancer_id: str = ""
+    logs_in: bool = False
 
 
 def in_order(rules: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -49,6 +53,7 @@ def route_configuration(name: str, place: Place) -> Body:
     """All of a listener's rules."""
     traffic = place.traffic
     routes = _refusals(server=place.listener.server_header)
+    routes += logins.callback(place.balancer_id, place.listener)
     for rule in in_order(place.listener.rules):
         routes += _routes(rule, place)
     body: Body = {
@@ -102,10 +107,11 @@ def _refusals(*, server: bool) -> list[Body]:
 
 
 def _routes(rule: Rule, place: Place) -> list[Body]:
-    if isinstance(rule.guard, AuthenticateOidc):
-        raise UntranslatableError("authenticate-oidc is not supported")
-    guard = tokens.of_rule(rule)
-    return [_guarded(route, guard) for route in _unguarded(rule, place)]
+    guard = tokens.of_rule(rule) | logins.of_rule(rule, place.balancer_id, place.listener)
+    routes = [_guarded(route, guard) for route in _unguarded(rule, place)]
+    if place.logs_in and not isinstance(rule.guard, AuthenticateOidc):
+        return [{**route, "request_headers_to_remove": list(logins.HEADERS)} for route in routes]
+    return routes
 
 
 def _guarded(route: Body, guard: Body) -> Body:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from homeport.dataplane import tokens
+from homeport.dataplane import logins, tokens
 from homeport.dataplane.clusters import NO_STANDING, Standing, cluster, cluster_name, endpoints
 from homeport.dataplane.doors import door_clusters, door_listener, door_routes, doors
 from homeport.dataplane.errors import UntranslatableError
@@ -149,6 +149,8 @@ def _routes(balancer: Balancer, listener: Listener, address: BindAddress) -> Bod
         traffic=balancer.traffic,
         groups={group.id: group for group in balancer.groups},
         cluster_of=lambda group: cluster_name(balancer, group, address.zone),
+        balancer_id=balancer.id,
+        logs_in=bool(logins.guards(balancer)),
     )
     return route_configuration(routes_name(balancer, listener, zone), place)
 

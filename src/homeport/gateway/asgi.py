@@ -1,7 +1,7 @@
 """The HTTP front door: raw ASGI, because the framework would cost more than the work.
 
 The AWS surface owns every path but `/_homeport/...`, where health, metrics,
-the agents' sockets and the command line's own pages are.
+the agents' sockets, public keys and the command line's own pages are.
 """
 
 from __future__ import annotations
@@ -95,8 +95,10 @@ class Gateway:
         *,
         health: Callable[[], Iterable[str]],
         own: Mapping[str, OwnPage] | None = None,
+        public: Mapping[str, bytes] | None = None,
     ) -> None:
-        """`own`: pages under `/_homeport/` for signed callers, by name."""
+        """`own`: pages under `/_homeport/` for signed callers, `public`: texts for everybody, by name."""
+        self._public = {OWN_PREFIX + name.encode(): text for name, text in (public or {}).items()}
         self._own = {OWN_PREFIX + name.encode(): page for name, page in (own or {}).items()}
         self._chain = chain
         self._sockets = sockets
@@ -147,6 +149,8 @@ class Gateway:
         elif path == METRICS_PATH:
             content_type = "text/plain; version=0.0.4; charset=utf-8"
             await _send(send, 200, (("content-type", content_type),), self._metrics.text())
+        elif (text := self._public.get(path)) is not None:
+            await _send(send, 200, (("content-type", "text/plain; charset=utf-8"),), text)
         elif (page := self._own.get(path)) is not None:
             answer = await self._chain.read_own(_request(scope, b""), _base_url(scope), page)
             await _send(send, answer.status, answer.headers, answer.body)

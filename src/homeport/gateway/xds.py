@@ -13,12 +13,15 @@ from types import TracebackType
 from typing import Any, Self
 
 import grpc.aio
+from envoy.service.auth.v3 import external_auth_pb2_grpc
 from envoy.service.discovery.v3 import ads_pb2_grpc, discovery_pb2
 
 from homeport.core.log import get_logger
 from homeport.dataplane.doors import port_of
 from homeport.dataplane.session import Rejection, Session, Update
 from homeport.dataplane.translate import Kind, Snapshot
+from homeport.gateway.logins.check import GateServicer
+from homeport.gateway.logins.gate import Gate
 from homeport.gateway.xds_codec import load_types, pack
 
 log = get_logger(__name__)
@@ -121,10 +124,13 @@ class _Servicer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type: ignor
 
 
 class XdsServer:
-    """`async with XdsServer(path) as server: server.want(snapshot)`. Proxies find it at a Unix socket."""
+    """`async with XdsServer(path) as server: server.want(snapshot)`. Proxies find it at a Unix socket.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    There they ask `gate` about requests of rules that let clients log in, too.
+    """
+
+    def __init__(self, path: Path, gate: Gate | None = None) -> None:
+        self._path, self._gate = path, gate
         self._streams: set[_Stream] = set()
         self._wanted: Snapshot | None = None
         self._moved = asyncio.Event()
@@ -134,6 +140,9 @@ class XdsServer:
         load_types()
         self._server = grpc.aio.server(options=(("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),))
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(_Servicer(self), self._server)
+        if self._gate is not None:
+            answers = GateServicer(self._gate)
+            external_auth_pb2_grpc.add_AuthorizationServicer_to_server(answers, self._server)
         self._path.unlink(missing_ok=True)
         self._server.add_insecure_port(f"unix:{self._path}")
         await self._server.start()

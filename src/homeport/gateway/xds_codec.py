@@ -20,6 +20,7 @@ _MODULES = (
     "envoy.config.route.v3.route",
     "envoy.extensions.access_loggers.filters.cel.v3.cel",
     "envoy.extensions.access_loggers.stats.v3.stats",
+    "envoy.extensions.filters.http.ext_authz.v3.ext_authz",
     "envoy.extensions.filters.http.header_to_metadata.v3.header_to_metadata",
     "envoy.extensions.filters.http.jwt_authn.v3.config",
     "envoy.extensions.filters.http.lua.v3.lua",

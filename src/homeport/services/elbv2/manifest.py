@@ -15,6 +15,7 @@ from homeport.services.elbv2.api.context import Elbv2, ops
 from homeport.services.elbv2.api.facts import Facts
 from homeport.services.elbv2.api.forwarding import Change as RuleChange
 from homeport.services.elbv2.api.forwarding import Forwarding
+from homeport.services.elbv2.api.logins import ClientSecrets
 from homeport.services.elbv2.api.registrar import GroupFacts, Registrar
 from homeport.services.elbv2.api.targets import TooLateError
 from homeport.services.elbv2.control.balancers import BalancerController, HealthNews
@@ -47,6 +48,7 @@ __all__ = [
     "BalancerController",
     "Certificate",
     "Certificates",
+    "ClientSecrets",
     "DataPlane",
     "Elbv2",
     "Forwarding",

@@ -1,0 +1,1 @@
+"""Logging in with an OpenID Connect provider, for load balancers' rules that want it."""
