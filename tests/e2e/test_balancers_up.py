@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable, Iterator
-from http.client import HTTPConnection, HTTPSConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import dns.message
 import dns.query
@@ -74,46 +75,80 @@ def quietly(work: Callable[[], Any]) -> Any:
         return None
 
 
-def test_https_with_a_certificate_of_the_installation(up: Up, subnets: list[str], open_group: str) -> None:
+SAFE = {
+    "Type": "fixed-response",
+    "Order": 2,
+    "FixedResponseConfig": {"StatusCode": "200", "ContentType": "text/plain", "MessageBody": "safe"},
+}
+
+
+def secure(up: Up, name: str, subnets: list[str], group: str, *actions: Any) -> tuple[str, str, str]:
+    """A balancer's ARN, its certificate's, and the root of that."""
     acm, elb = up.client("acm"), up.client("elbv2")
     asked = {"DomainName": "app.test", "CertificateAuthorityArn": AUTHORITY, "KeyAlgorithm": "EC_prime256v1"}
     certificate = acm.request_certificate(**asked)["CertificateArn"]
     root = acm.get_certificate(CertificateArn=certificate)["CertificateChain"]
-    balancer = elb.create_load_balancer(Name="web", Subnets=subnets, SecurityGroups=[open_group])
+    balancer = elb.create_load_balancer(Name=name, Subnets=subnets, SecurityGroups=[group])
     arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
     elb.create_listener(
         LoadBalancerArn=arn,
         Protocol="HTTPS",
         Port=443,
         Certificates=[{"CertificateArn": certificate}],
-        DefaultActions=[
-            {
-                "Type": "fixed-response",
-                "FixedResponseConfig": {
-                    "StatusCode": "200",
-                    "ContentType": "text/plain",
-                    "MessageBody": "safe",
-                },
-            }
-        ],
+        DefaultActions=list(actions),
     )
+    return arn, certificate, root
+
+
+def ask(up: Up, arn: str, root: str, path: str = "/", cookie: str = "") -> tuple[HTTPResponse, bytes] | None:
     context = ssl.create_default_context(cadata=root)
+    for address in addresses(up, f"ELB {arn.partition('loadbalancer/')[2]}"):
+        with socket.create_connection((address, 443), timeout=5) as plain:
+            client = HTTPSConnection("app.test")
+            client.sock = context.wrap_socket(plain, server_hostname="app.test")
+            client.request("GET", path, headers={"Cookie": cookie})
+            answer = client.getresponse()
+            body = answer.read()
+            client.close()
+            return answer, body
+    return None
 
-    def ask() -> bytes | None:
-        for address in addresses(up, f"ELB {arn.partition('loadbalancer/')[2]}"):
-            with socket.create_connection((address, 443), timeout=5) as plain:
-                client = HTTPSConnection("app.test")
-                client.sock = context.wrap_socket(plain, server_hostname="app.test")
-                client.request("GET", "/")
-                body = client.getresponse().read()
-                client.close()
-                return body
-        return None
 
-    assert until(lambda: quietly(ask), 60) == b"safe"
-    assert acm.describe_certificate(CertificateArn=certificate)["Certificate"]["InUseBy"] == [arn]
-    elb.delete_load_balancer(LoadBalancerArn=arn)
-    acm.delete_certificate(CertificateArn=certificate)
+def test_https_with_a_certificate_of_the_installation(up: Up, subnets: list[str], open_group: str) -> None:
+    arn, certificate, root = secure(up, "web", subnets, open_group, SAFE)
+    assert until(lambda: quietly(lambda: ask(up, arn, root)), 60)[1] == b"safe"
+    held = up.client("acm").describe_certificate(CertificateArn=certificate)["Certificate"]
+    assert held["InUseBy"] == [arn]
+    up.client("elbv2").delete_load_balancer(LoadBalancerArn=arn)
+    up.client("acm").delete_certificate(CertificateArn=certificate)
+
+
+def test_who_wants_in_is_sent_to_the_provider_whom_nobody_reaches(
+    up: Up, subnets: list[str], open_group: str
+) -> None:
+    provider = "https://localhost:1"
+    config = {
+        "Issuer": provider,
+        "AuthorizationEndpoint": f"{provider}/authorize",
+        "TokenEndpoint": f"{provider}/token",
+        "UserInfoEndpoint": f"{provider}/userinfo",
+        "ClientId": "me",
+        "ClientSecret": "hunter2",
+    }
+    login = {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": config}
+    arn, certificate, root = secure(up, "login", subnets, open_group, login, SAFE)
+    away, body = until(lambda: quietly(lambda: ask(up, arn, root, "/cart")), 60)
+    to = away.headers["Location"]
+    assert (away.status, body, to.partition("?")[0]) == (302, b"", f"{provider}/authorize")
+    state = parse_qs(urlsplit(to).query)["state"][0]
+    back = f"/oauth2/idpresponse?code=c&state={state}"
+    browser = away.headers["Set-Cookie"].partition(";")[0]
+    assert [found[0].status for cookie in ("", browser) if (found := ask(up, arn, root, back, cookie))] == [
+        401,
+        500,
+    ]
+    up.client("elbv2").delete_load_balancer(LoadBalancerArn=arn)
+    up.client("acm").delete_certificate(CertificateArn=certificate)
 
 
 def web_definition(host_port: int) -> dict[str, Any]:
