@@ -65,7 +65,6 @@ def test_clusters_elsewhere_are_missing(ecs: Any) -> None:
     "members",
     [
         {"capacityProviders": ["ghost"]},
-        {"serviceConnectDefaults": {"namespace": "x"}},
         {"configuration": {"executeCommandConfiguration": {"logging": "NONE"}}},
         {"settings": [{"name": "containerInsights", "value": "loud"}]},
     ],

@@ -1,4 +1,4 @@
-"""What carries the load balancers' traffic on a machine: a proxy, and a link with their addresses."""
+"""What carries the load balancers' traffic on a machine: a proxy, and links with their addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from homeport.app.balancer_plane import LocalPlane
 from homeport.app.envoy_process import proxy_folder
 from homeport.dataplane.model import TlsMaterial
 from homeport.gateway.logins.gate import Gate
-from homeport.node.address_link import AddressLink, balancer_link
+from homeport.node.address_link import AddressLink, balancer_link, connect_link
 from homeport.node.commands import run_command
 from homeport.runtime.queue import WorkQueue
 from homeport.services.elbv2.manifest import DataPlane
@@ -27,6 +27,7 @@ class Carrier:
     plane: DataPlane
     trust: Callable[[Iterable[TlsMaterial]], None]
     link: Link
+    connect_link: Link
     news: WorkQueue[str]
     run: Callable[[], Awaitable[None]]
     doors: Callable[[], Mapping[int, str]]
@@ -37,4 +38,12 @@ def local_carrier(installation_id: str, gate: Gate | None = None) -> Carrier:
     news = WorkQueue[str]()
     plane = LocalPlane(proxy_folder(installation_id), told=news.add, gate=gate)
     link = AddressLink(run_command, balancer_link(installation_id))
-    return Carrier(plane=plane, trust=plane.trust, link=link, news=news, run=plane.run, doors=plane.doors)
+    return Carrier(
+        plane=plane,
+        trust=plane.trust,
+        link=link,
+        connect_link=AddressLink(run_command, connect_link(installation_id)),
+        news=news,
+        run=plane.run,
+        doors=plane.doors,
+    )

@@ -68,11 +68,15 @@ class PartAddresses:
 
 
 class SharedPlane:
-    """A data plane that is told all balancers at once, by two services that each know their own."""
+    """A data plane that is told all balancers at once, by two services that each know their own.
+
+    Service Connect is a third, once it was given its part.
+    """
 
     def __init__(self, plane: elbv2.DataPlane) -> None:
         self._plane = plane
         self._parts: dict[bool, tuple[Balancer, ...] | None] = {False: None, True: None}
+        self._connect: tuple[Balancer, ...] | None = ()
 
     def part(self, *, classic: bool) -> PlanePart:
         """What one of the services is given."""
@@ -81,9 +85,22 @@ class SharedPlane:
     def take(self, balancers: Collection[Balancer], *, classic: bool) -> None:
         """One service's balancers. Nothing is passed on before both have said theirs: others would end."""
         self._parts[classic] = tuple(balancers)
-        modern, old = self._parts[False], self._parts[True]
-        if modern is not None and old is not None:
-            self._plane.serve((*modern, *old))
+        self._pass_on()
+
+    def connect_part(self) -> Callable[[Collection[Balancer]], None]:
+        """What Service Connect says its balancers to; nothing is passed on before it has."""
+        self._connect = None
+
+        def take(balancers: Collection[Balancer]) -> None:
+            self._connect = tuple(balancers)
+            self._pass_on()
+
+        return take
+
+    def _pass_on(self) -> None:
+        modern, old, connect = self._parts[False], self._parts[True], self._connect
+        if modern is not None and old is not None and connect is not None:
+            self._plane.serve((*modern, *old, *connect))
 
 
 class PlanePart:
@@ -123,6 +140,10 @@ class Halves:
     def of_plane(self, *, classic: bool) -> PlanePart:
         """The data plane as one of the services sees it."""
         return self._plane.part(classic=classic)
+
+    def of_connect(self) -> Callable[[Collection[Balancer]], None]:
+        """What Service Connect says its balancers to."""
+        return self._plane.connect_part()
 
 
 def build_classic(

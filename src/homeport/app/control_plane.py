@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from homeport.app.carrier import Carrier
 from homeport.app.classic_balancers import HealthNews
 from homeport.app.denials import SealedDenials
+from homeport.app.service_connect import KINDS as CONNECT_KINDS
+from homeport.app.service_connect import ConnectController
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.gateway.stages import MountedService
@@ -49,6 +51,7 @@ class ControlPlane:
     registries: ecs.RegistryController | None = None
     balancers: elbv2.BalancerController | None = None
     classic: elb.ClassicController | None = None
+    connect: ConnectController | None = None
     carrier: Carrier | None = None
     queues: dict[str, WorkQueue[str]] = field(
         default_factory=lambda: {
@@ -64,6 +67,7 @@ class ControlPlane:
                 "registries",
                 "balancers",
                 "classic",
+                "connect",
             )
         }
     )
@@ -95,6 +99,8 @@ class ControlPlane:
             runners["balancers"] = Runner(self.balancers, self.queues["balancers"], self.clock)
             runners["health-news"] = Runner(news, self.carrier.news, self.clock)
             supervisor.start("proxy", self.carrier.run)
+        if self.connect is not None:
+            runners["connect"] = Runner(self.connect, self.queues["connect"], self.clock)
         supervisor.start("feed-pump", pump.run)
         supervisor.start("fleet-feed", fleet_feed.run)
         supervisor.start("placer", self.placer.run)
@@ -154,6 +160,13 @@ class ControlPlane:
                 kinds=frozenset({elbv2.BALANCERS_CHANGED}),
                 queue=self.queues["balancers"],
                 list_keys=self.balancers.keys,
+            )
+        if self.connect is not None:
+            yield Route(
+                kinds=CONNECT_KINDS,
+                queue=self.queues["connect"],
+                list_keys=self.connect.keys,
+                keys_of=self.connect.keys_of,
             )
         if self.classic is not None:
             yield Route(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from homeport.app.envoy_process import end_leftover, proxy_folder
 from homeport.app.vpc_dns import dns_link
 from homeport.core.clock import SystemClock
-from homeport.node.address_link import AddressLink, balancer_link
+from homeport.node.address_link import AddressLink, balancer_link, connect_link
 from homeport.node.commands import CommandError, run_command
 from homeport.node.drivers.cgroups import Limits, instance_cgroups
 from homeport.node.drivers.docker_containers import DockerContainers
@@ -82,10 +82,11 @@ async def _end_balancing(installation_id: str, problems: list[str]) -> None:
     folder = proxy_folder(installation_id)
     await end_leftover(folder)
     shutil.rmtree(folder, ignore_errors=True)
-    try:
-        await AddressLink(run_command, balancer_link(installation_id)).remove()
-    except CommandError as error:
-        problems.append(str(error))
+    for link in (balancer_link(installation_id), connect_link(installation_id)):
+        try:
+            await AddressLink(run_command, link).remove()
+        except CommandError as error:
+            problems.append(str(error))
 
 
 async def _engine(docker_host: str) -> EngineInfo | None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from homeport.app.connect_doors import read_doors
+from homeport.app.connect_rules import with_doors
 from homeport.app.ec2_instances import PRIMARY
 from homeport.core.clock import Clock
 from homeport.core.log import get_logger
@@ -19,12 +21,13 @@ from homeport.runtime.queue import WorkQueue
 from homeport.runtime.runner import Next, Runner
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.ec2 import manifest as ec2
+from homeport.services.servicediscovery import manifest as cloud_map
 from homeport.store.base import Store
 from homeport.store.tx import Tx
 
 log = get_logger("app.firewall")
 
-KINDS = frozenset({"ec2.network-interface", "ec2.security-group-rule", "ec2.vpc"})
+KINDS = frozenset({"ec2.network-interface", "ec2.security-group-rule", "ec2.vpc", cloud_map.SERVICE_CHANGED})
 KEY = "table"
 """There is one table, made of all rows: whatever changed, it is looked at as a whole."""
 OPEN_ADDRESSES = ("169.254.169.253", "169.254.169.254", "169.254.170.2")
@@ -106,12 +109,13 @@ def read_state(tx: Tx, inner: Inner, home_range: str) -> State:
     vpcs, interfaces = ec2.vpcs_everywhere(tx), ec2.interfaces_everywhere(tx)
     networks = tuple(dict.fromkeys([*(one.cidr for one in vpcs), *([home_range] if home_range else [])]))
     resolvers = (str(IPv4Network(one)[DNS_OFFSET]) for one in networks)
-    return State(
+    state = State(
         interfaces=tuple(_interface(one, inner) for one in interfaces),
         rules=_rules({_groups(one) for one in interfaces}, ec2.rules_everywhere(tx)),
         networks=networks,
         open_addresses=tuple(sorted({*OPEN_ADDRESSES, *resolvers, *([inner.host] if inner.host else [])})),
     )
+    return with_doors(state, read_doors(tx, interfaces))
 
 
 def _groups(one: ec2.NetworkInterface) -> Groups:

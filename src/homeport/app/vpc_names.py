@@ -11,6 +11,7 @@ from ipaddress import IPv4Network
 
 from homeport.app.balancer_network import REQUESTER, description
 from homeport.app.classic_balancers import is_classic
+from homeport.app.connect_doors import name_of
 from homeport.core.call import Call
 from homeport.core.log import get_logger
 from homeport.gateway.dns_answers import is_sound
@@ -141,8 +142,9 @@ class NameKeeper:
             self.book.drop(key)
         else:
             name = ec2.private_name(one.address, one.region)
+            names = (name, alias) if (alias := name_of(one)) else (name,)
             records = (
-                Records(name=name, type="A", values=(one.address,), ttl=TTL),
+                *(Records(name=each, type="A", values=(one.address,), ttl=TTL) for each in names),
                 Records(name=reverse_name(one.address), type="PTR", values=(f"{name}.",), ttl=TTL),
             )
             self._say(key, one.vpc_id, records)

@@ -13,6 +13,7 @@ from homeport.app.carrier import Carrier
 from homeport.app.certificates import BalancersUse, ShownCertificates
 from homeport.app.classic_balancers import ClassicNetwork, Halves, build_classic
 from homeport.app.classic_targets import AllTargets, ClassicTargets
+from homeport.app.connect_names import CloudMapConnect
 from homeport.app.control_plane import ControlPlane
 from homeport.app.denials import SealedDenials
 from homeport.app.ec2_instances import EcsInstances
@@ -20,6 +21,7 @@ from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
 from homeport.app.principals import IamRoles
 from homeport.app.role_sessions import TaskRoleSessions
+from homeport.app.service_connect import build_connect
 from homeport.app.service_paths import ServicePaths
 from homeport.app.service_registries import CloudMapRegistries
 from homeport.app.service_targets import ServiceTargets
@@ -219,6 +221,10 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         vpcs=Ec2Vpcs(store) if isinstance(ground, NetworkGround) else None,
     )
     registries = CloudMapRegistries(servicediscovery.Registrar(names), store)
+    connect = connecting = None
+    if isinstance(ground, NetworkGround):
+        connect = CloudMapConnect(servicediscovery.Entrances(names))
+        connecting = build_connect(store, clock, ids, connect, carrier, halves)
     contexts: dict[str, Any] = {
         "acm": certificates,
         "ec2": ec2.Ec2(
@@ -241,6 +247,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
             alarms=alarms,
             registries=registries,
             networks=networks,
+            connect=connect,
             no_networks=ground.why if isinstance(ground, NoGround) else "",
         ),
         "elb": classic_service,
@@ -273,6 +280,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
         registries=ecs.RegistryController(store, registries),
         balancers=balancers,
+        connect=connecting,
         classic=classic,
         carrier=carrier,
         services=tuple(_mounted(manifest, contexts[manifest.name], ground) for manifest in MANIFESTS),

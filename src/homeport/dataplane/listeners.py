@@ -178,11 +178,10 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
     traffic = balancer.traffic
     idle = seconds(traffic.idle_timeout_seconds)
     zone = routing_zone(balancer, address)
-    encrypted = listener.protocol is Protocol.HTTPS
     return typed(
         "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         stat_prefix=f"{balancer.id}|{listener.port}",
-        codec_type="AUTO" if encrypted and traffic.http2 else "HTTP1",
+        codec_type=_codec(balancer, listener),
         rds={"config_source": ADS, "route_config_name": routes_name(balancer, listener, zone)},
         use_remote_address=True,
         internal_address_config={"unix_sockets": False},
@@ -204,6 +203,12 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
         access_log=[request_counters(balancer)],
         http_filters=_request_filters(balancer, listener),
     )
+
+
+def _codec(balancer: Balancer, listener: Listener) -> str:
+    if listener.prior_knowledge:
+        return "HTTP2"
+    return "AUTO" if listener.protocol is Protocol.HTTPS and balancer.traffic.http2 else "HTTP1"
 
 
 def _host(balancer: Balancer, listener: Listener) -> Body:

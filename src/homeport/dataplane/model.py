@@ -219,6 +219,8 @@ class Listener:
     """The balancer's own answers say `Server: awselb/2.0`."""
     response_headers: tuple[tuple[str, str], ...] = ()
     """Set in every answer, whatever the target said."""
+    prior_knowledge: bool = False
+    """Clients of HTTP begin with HTTP/2 at once, without TLS."""
 
 
 # Balancers
@@ -237,6 +239,8 @@ class Traffic:
     """The attributes of a balancer that its traffic feels."""
 
     idle_timeout_seconds: int = 60
+    request_timeout_seconds: int = 0
+    """Until an answer must be complete; 0: whenever."""
     client_keep_alive_seconds: int = 3600
     http2: bool = True
     drop_invalid_headers: bool = False

@@ -183,7 +183,7 @@ def _route(
     rule: Rule, match: Body, weights: Sequence[tuple[TargetGroup, int]], place: Place, sticky: int | None
 ) -> Body:
     action: Body = {
-        "timeout": seconds(0),
+        "timeout": seconds(place.traffic.request_timeout_seconds),
         "idle_timeout": seconds(place.traffic.idle_timeout_seconds),
         **_rewrites(rule),
         **_hash(weights),

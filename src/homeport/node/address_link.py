@@ -19,6 +19,11 @@ def balancer_link(homeport: str) -> str:
     return f"hpb-{sha256(homeport.encode()).hexdigest()[:10]}"
 
 
+def connect_link(homeport: str) -> str:
+    """The name of the link of Service Connect's addresses, at most 15 characters."""
+    return f"hpc-{sha256(homeport.encode()).hexdigest()[:10]}"
+
+
 class AddressLink:
     """Every call may be repeated. Raise `CommandError`."""
 

@@ -38,7 +38,17 @@ from homeport.services.ecs.control.stages import Outside
 from homeport.services.ecs.control.targets import TargetController
 from homeport.services.ecs.control.task_roles import roles_of
 from homeport.services.ecs.control.zones import ZoneWatch
-from homeport.services.ecs.model import CLASSIC, FLEET, Service, SubnetPlace, Task, TaskInterface, TaskNetwork
+from homeport.services.ecs.model import (
+    CLASSIC,
+    FLEET,
+    Connect,
+    ConnectEndpoint,
+    Service,
+    SubnetPlace,
+    Task,
+    TaskInterface,
+    TaskNetwork,
+)
 from homeport.services.ecs.plan.traffic import weights_of
 from homeport.services.ecs.ports import (
     ALARMS_CHANGED,
@@ -46,6 +56,9 @@ from homeport.services.ecs.ports import (
     TARGETS_CHANGED,
     AgentHello,
     AlarmStates,
+    ConnectNames,
+    ConnectNamespace,
+    ConnectRefusedError,
     NetworkRefusedError,
     Networks,
     NoInterfaceError,
@@ -66,7 +79,9 @@ from homeport.services.ecs.ports import (
     TrafficShifter,
 )
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
+from homeport.services.ecs.repo.clusters import ClusterRepo
 from homeport.services.ecs.repo.events import EventPosition
+from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import CREDENTIALS_ENDED, FARGATE_CHANGED, TaskRepo
 
 name = "ecs"
@@ -90,6 +105,12 @@ __all__ = [
     "AgentHub",
     "AlarmController",
     "AlarmStates",
+    "ClusterRepo",
+    "Connect",
+    "ConnectEndpoint",
+    "ConnectNames",
+    "ConnectNamespace",
+    "ConnectRefusedError",
     "DaemonController",
     "Ecs",
     "EventBus",
@@ -113,6 +134,7 @@ __all__ = [
     "RuleShares",
     "Service",
     "ServiceRegistries",
+    "ServiceRepo",
     "SpotInterruptions",
     "SubnetPlace",
     "TargetAddress",

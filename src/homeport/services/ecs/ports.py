@@ -11,6 +11,7 @@ from homeport.agentproto.messages import Frame, RoleCredentials
 from homeport.services.ecs.model import (
     FARGATE,
     Cluster,
+    ConnectEndpoint,
     Daemon,
     DaemonRevision,
     Demand,
@@ -498,6 +499,44 @@ class ServiceRegistries(Protocol):
 
     async def addresses(self, account_id: str, region: str, ids: Collection[str]) -> Mapping[str, str]:
         """Where EC2 instances are, by their ids; nobody knows of those that are missing."""
+        ...
+
+
+class ConnectRefusedError(Exception):
+    """A name or a port is somebody else's, or leads nowhere; the text is for who asked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectNamespace:
+    """A namespace of Cloud Map, of whatever kind."""
+
+    arn: str
+    name: str
+
+
+class ConnectNames(Protocol):
+    """Cloud Map as Service Connect uses it. Every method works in its caller's transaction."""
+
+    def namespace(self, tx: Tx, account_id: str, region: str, reference: str) -> ConnectNamespace | None:
+        """The account's namespace of that name or ARN."""
+        ...
+
+    def make_namespace(self, tx: Tx, account_id: str, region: str, name: str) -> ConnectNamespace:
+        """One of a name that nobody has, for API calls only."""
+        ...
+
+    def claim(
+        self,
+        tx: Tx,
+        service_arn: str,
+        namespace: str,
+        endpoint: ConnectEndpoint,
+        network: TaskNetwork | None,
+    ) -> str:
+        """The ARN of the registry of an endpoint's tasks, which is made, or made to be so.
+
+        `network`: where the tasks are, if they have interfaces. Raise `ConnectRefusedError`.
+        """
         ...
 
 

@@ -10,9 +10,10 @@ from homeport.services.servicediscovery.api import (  # noqa: F401  register the
     tags,
 )
 from homeport.services.servicediscovery.api.context import ServiceDiscovery, ops
+from homeport.services.servicediscovery.api.entrances import Entrances
 from homeport.services.servicediscovery.api.facts import Facts
 from homeport.services.servicediscovery.api.registrar import Registrar
-from homeport.services.servicediscovery.model import Namespace, Service
+from homeport.services.servicediscovery.model import Entrance, Instance, Namespace, Service
 from homeport.services.servicediscovery.plan.instances import NameRecords, name_records
 from homeport.services.servicediscovery.ports import Vpcs
 from homeport.services.servicediscovery.repo import tables  # noqa: F401  defines the tables
@@ -24,6 +25,7 @@ from homeport.services.servicediscovery.repo.registry import (
     find_service,
     ids_of_all,
     services_of,
+    services_with_entrances,
 )
 
 name = "servicediscovery"
@@ -35,6 +37,9 @@ takes = None
 __all__ = [
     "NAMESPACE_CHANGED",
     "SERVICE_CHANGED",
+    "Entrance",
+    "Entrances",
+    "Instance",
     "NameRecords",
     "Namespace",
     "Registrar",
@@ -51,5 +56,6 @@ __all__ = [
     "name_records",
     "operations",
     "services_of",
+    "services_with_entrances",
     "takes",
 ]

@@ -45,6 +45,23 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ttl: int
 
 
+class Entrance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """By which name and port others reach a service's instances, without asking for them (Service Connect).
+
+    `owner`: the ARN of the ECS service whose tasks they are. `protocol`: http, http2, grpc or tcp. No timeout
+    is 0. `subnets`: where in `vpc_id` the entrance's address may be; none: in the VPC's own.
+    """
+
+    owner: str
+    name: str
+    port: int
+    protocol: str
+    vpc_id: str
+    subnets: tuple[str, ...] = ()
+    idle_seconds: int = 0
+    request_seconds: int = 0
+
+
 class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A service. `instances_revision` grows with every change of its instances.
 
@@ -69,6 +86,7 @@ class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created_at: datetime
     attributes: dict[str, str] = {}
     tags: dict[str, str] = {}
+    entrance: Entrance | None = None
 
     @property
     def arn(self) -> str:

@@ -7,6 +7,7 @@ import msgspec
 from homeport.core.call import Call
 from homeport.services.ecs.api.access import tags_on
 from homeport.services.ecs.api.capacity_providers import association, check_detached
+from homeport.services.ecs.api.connect import default_namespace
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.api.resources import cluster_resource, clusters_resource
@@ -67,10 +68,6 @@ def _configuration(given: Answer | None) -> Answer | None:
     return given
 
 
-def _refuse_unsupported(request: Request) -> None:
-    refuse(request, "", ("serviceConnectDefaults",))
-
-
 def _check_repeat(req: Request, cluster: Cluster, providers: tuple[str, ...], strategy: Strategy) -> None:
     """Raise when a cluster that is there would need other capacity providers.
 
@@ -93,7 +90,6 @@ async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
     name = req.get("clusterName") or "default"
     if cluster_name(home(call), name) != name:
         raise InvalidParameterException(f"Invalid identifier: {name}")
-    _refuse_unsupported(req)
     tags, configuration = checked(req.get("tags")), _configuration(req.get("configuration"))
 
     def work(tx: Tx) -> Answer:
@@ -116,6 +112,7 @@ async def create_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
                 tags=tags,
                 capacity_providers=providers,
                 default_strategy=strategy,
+                connect_namespace=default_namespace(tx, call, ecs, req, ""),
             )
             cluster = repo.add(fresh) if old is None else repo.revive(old, fresh)
         else:
@@ -190,7 +187,6 @@ async def delete_cluster(call: Call, ecs: Ecs, req: Request) -> Answer:
 
 
 async def _update(call: Call, ecs: Ecs, req: Request) -> Answer:
-    _refuse_unsupported(req)
     configuration = _configuration(req.get("configuration"))
 
     def work(tx: Tx) -> Answer:
@@ -200,6 +196,8 @@ async def _update(call: Call, ecs: Ecs, req: Request) -> Answer:
             cluster = msgspec.structs.replace(cluster, settings=_settings(req["settings"], insights))
         if configuration is not None:
             cluster = msgspec.structs.replace(cluster, configuration=configuration)
+        namespace = default_namespace(tx, call, ecs, req, cluster.connect_namespace)
+        cluster = msgspec.structs.replace(cluster, connect_namespace=namespace)
         return _view(tx, (ClusterRepo(tx).save(cluster),), _ALL)[0]
 
     return {"cluster": await ecs.store.write(work)}

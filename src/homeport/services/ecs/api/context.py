@@ -19,6 +19,7 @@ from homeport.services.ecs.plan.identifiers import Home, TaskDefinitionName, clu
 from homeport.services.ecs.plan.launch import Launches
 from homeport.services.ecs.ports import (
     AlarmStates,
+    ConnectNames,
     Networks,
     ServiceRegistries,
     TargetGroups,
@@ -55,6 +56,7 @@ class Ecs:
     alarms: AlarmStates | None = None
     registries: ServiceRegistries | None = None
     networks: Networks | None = None
+    connect: ConnectNames | None = None
     no_networks: str = "it has no network of its own."
     """Why there are no `networks`, for people."""
 

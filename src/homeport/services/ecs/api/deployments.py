@@ -6,7 +6,14 @@ from homeport.core.call import Call
 from homeport.core.ids import digits
 from homeport.services.ecs.api.context import Ecs, find_task_definition, home
 from homeport.services.ecs.errors import ClientException
-from homeport.services.ecs.model import Deployment, LoadBalancer, Registry, TaskDefinition, TaskNetwork
+from homeport.services.ecs.model import (
+    Connect,
+    Deployment,
+    LoadBalancer,
+    Registry,
+    TaskDefinition,
+    TaskNetwork,
+)
 from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.identifiers import task_definition_name
 from homeport.services.ecs.plan.load_balancers import balancers_of
@@ -28,6 +35,7 @@ def new_deployment(
     balancers: tuple[LoadBalancer, ...],
     network: TaskNetwork | None = None,
     registries: tuple[Registry, ...] = (),
+    connect: Connect | None = None,
 ) -> Deployment:
     """A deployment of the definition that begins now, and where its tasks run.
 
@@ -45,6 +53,7 @@ def new_deployment(
         strategy=compute.strategy,
         load_balancers=balancers,
         registries=registries,
+        connect=connect,
         network=network,
         created_at=now,
         updated_at=now,

@@ -1,6 +1,6 @@
-"""Ingress that ECS manages: Express services, gateways, and the namespaces of Service Connect.
+"""Ingress that ECS manages: Express services and gateways; and who is in a namespace of Service Connect.
 
-All of it is made of load balancers or Cloud Map, which are not there yet. So there is none of it: what is
+The former are made of load balancers by ECS itself, which is not done yet. So there is none of it: what is
 asked about is not found, lists are empty, and what would make one says what it lacks.
 """
 
@@ -24,6 +24,7 @@ from homeport.services.ecs.errors import (
 from homeport.services.ecs.plan.express_request import check_express
 from homeport.services.ecs.plan.identifiers import service_path
 from homeport.services.ecs.plan.tags import checked
+from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.store.tx import Tx
 
 LACKS_EXPRESS = (
@@ -164,9 +165,17 @@ async def list_gateway_cluster_associations(call: Call, ecs: Ecs, req: Request) 
 
 @ops.operation("ListServicesByNamespace")
 async def list_services_by_namespace(call: Call, ecs: Ecs, req: Request) -> Answer:
-    """None in any namespace: `serviceConnectConfiguration` is refused. Raise for one that is not there."""
-    page_of(call, ecs, req, default=10)
+    """Clients and servers. Raise for a namespace that is not there."""
+    page = page_of(call, ecs, req, default=10)
     named, known = req["namespace"], ecs.registries
     if known is None or not await known.has_namespace(call.account_id, call.region, named):
         raise NamespaceNotFoundException(f"The specified namespace wasn't found: {named}")
-    return {"serviceArns": []}
+    names = ecs.connect
+
+    def work(tx: Tx) -> list[tuple[int, str]]:
+        found = None if names is None else names.namespace(tx, call.account_id, call.region, named)
+        if found is None:
+            return []
+        return ServiceRepo(tx).in_namespace(found.arn, after_id=page.after(0), limit=page.limit + 1)
+
+    return page.answer("serviceArns", await ecs.store.read(work))

@@ -9,6 +9,7 @@ import msgspec
 from homeport.core.call import Call
 from homeport.services.ecs.api.context import Ecs, Request
 from homeport.services.ecs.model import Deployment, Registry, Service
+from homeport.services.ecs.plan.connect import asked_registries
 from homeport.services.ecs.plan.registries import (
     check_registries,
     check_room,
@@ -49,6 +50,8 @@ def next_registries(
 ) -> tuple[Registry, ...]:
     """A service's registries after an update: those that it has, unless others are asked for."""
     asked, count = req.get("serviceRegistries"), req.get("desiredCount")
-    registries = service.primary.registries if asked is None else registries_of(asked, facts)
+    registries = (
+        asked_registries(service.primary.registries) if asked is None else registries_of(asked, facts)
+    )
     check_room(registries, service.desired_count if count is None else count)
     return registries

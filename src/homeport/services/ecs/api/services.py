@@ -10,14 +10,8 @@ import msgspec
 from homeport.core.call import Call
 from homeport.core.ids import token
 from homeport.services.ecs.api.access import deploying
-from homeport.services.ecs.api.context import (
-    Answer,
-    Ecs,
-    Request,
-    find_cluster,
-    home,
-    ops,
-)
+from homeport.services.ecs.api.connect import check_asked, next_connect, with_connect
+from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.networks import network_of
@@ -31,6 +25,7 @@ from homeport.services.ecs.errors import (
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service
 from homeport.services.ecs.plan.compute import check_placement, compute_now, compute_of, next_compute
+from homeport.services.ecs.plan.connect import check_conducted, registries_for
 from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
@@ -134,6 +129,7 @@ def _remember(tx: Tx, ecs: Ecs, cluster: Cluster, token: str, *, digest: str, re
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
     check_create(req)
+    check_asked(ecs, req)
     check_count(req, ecs.tasks_per_service)
     tags, token = checked(req.get("tags")), req.get("clientToken")
     groups = await looked_up(call, ecs, req)
@@ -150,6 +146,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         known = _earlier(tx, cluster, token, digest)
         deployments = _first_deployments(tx, call, ecs, req, cluster, groups)
         deployments = with_registries(tx, req, deployments, facts)
+        deployments = with_connect(tx, ecs, req, call, cluster, deployments)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
@@ -202,6 +199,7 @@ def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Servic
     """The service, if it can be deployed as it asks to. `is_new`: its primary deployment begins now."""
     balancers = service.primary.load_balancers if service.deployments else ()
     check_shiftable(service.deployment_strategy, balancers)
+    check_conducted(service)
     if req.get("deploymentConfiguration") or req.get("loadBalancers") is not None:
         check_strategy_of(
             service.deployment_strategy,
@@ -261,6 +259,7 @@ def _zoned(req: Request, changed: Service) -> Service:
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition, other load balancers or force start a deployment."""
     check_common(req)
+    check_asked(ecs, req)
     check_count(req, ecs.tasks_per_service)
     groups = await looked_up(call, ecs, req)
     facts = await registry_facts(call, ecs, req)
@@ -288,12 +287,14 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         if req.get("loadBalancers") is not None:
             balancers = load_balancers(req["loadBalancers"], groups, definition)
             changes["has_targets"] = service.has_targets or bool(balancers)
-        registries = next_registries(req, service, facts)
-        changes["has_registries"] = service.has_registries or bool(registries)
         check_may_change(service, changes["deployment_strategy"], balancers)
         network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
+        connect = next_connect(tx, ecs, req, service, cluster, definition, network)
+        registries = (*next_registries(req, service, facts), *registries_for(connect))
+        changes["has_registries"] = service.has_registries or bool(registries)
         is_other = definition.id != service.primary.task_definition_id or compute != now_on
-        is_other |= network != service.primary.network or registries != service.primary.registries
+        now_in = (service.primary.network, service.primary.registries, service.primary.connect)
+        is_other |= (network, registries, connect) != now_in
         if is_other or balancers != held or req.get("forceNewDeployment"):
             check_definition(with_network(req, network), definition, compute)
             now = ecs.clock.now()
@@ -304,7 +305,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             balancers = placed(balancers, service, changes["deployment_strategy"])
             check_registries(registries, definition, facts)
             changes["deployments"] = (
-                new_deployment(ecs, definition, compute, balancers, network, registries),
+                new_deployment(ecs, definition, compute, balancers, network, registries, connect),
                 *older,
             )
             changes["launch_type"] = compute.launch_type

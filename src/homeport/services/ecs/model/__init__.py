@@ -17,6 +17,7 @@ from homeport.services.ecs.model.clusters import (
     ContainerInstance,
     TaskDefinition,
 )
+from homeport.services.ecs.model.connect import Connect, ConnectEndpoint
 from homeport.services.ecs.model.daemons import (
     DRAIN_PERCENT,
     OPEN_DAEMON_DEPLOYMENTS,
@@ -77,6 +78,8 @@ __all__ = [
     "Breaker",
     "CapacityProvider",
     "Cluster",
+    "Connect",
+    "ConnectEndpoint",
     "Container",
     "ContainerInstance",
     "Daemon",

@@ -26,6 +26,8 @@ class Cluster(Noun, frozen=True, kw_only=True):
     capacity_providers: tuple[str, ...] = ()
     default_strategy: tuple[Document, ...] = ()
     """The capacity provider strategy of what asks for neither a launch type nor a strategy."""
+    connect_namespace: str = ""
+    """The ARN of the namespace of those that ask for Service Connect and name none."""
     placement_epoch: int = 0
     fleet_epoch: int = 0
 

@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.connect import Connect
 from homeport.services.ecs.model.networks import TaskNetwork
 from homeport.services.ecs.model.registries import Registry
 from homeport.services.ecs.model.strategies import Staging
@@ -31,6 +32,7 @@ class ServiceRevision(Noun, frozen=True, kw_only=True):
     strategy: tuple[Document, ...] = ()
     load_balancers: tuple[LoadBalancer, ...] = ()
     registries: tuple[Registry, ...] = ()
+    connect: Connect | None = None
     network: TaskNetwork | None = None
     created_at: datetime
 

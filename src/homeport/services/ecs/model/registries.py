@@ -17,4 +17,6 @@ class Registry(Noun, frozen=True, kw_only=True):
     container_port: int | None = None
     port: int | None = None
     custom_health: bool = False
+    for_connect: bool = False
+    """Whether it is Service Connect's: nobody asked for it, and nobody is shown it."""
     given: Document

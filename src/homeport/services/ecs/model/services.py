@@ -7,6 +7,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model.base import Document, Noun
+from homeport.services.ecs.model.connect import Connect
 from homeport.services.ecs.model.networks import TaskNetwork
 from homeport.services.ecs.model.registries import Registry
 from homeport.services.ecs.model.strategies import DeploymentStrategy, Staging
@@ -67,6 +68,7 @@ class Deployment(Noun, frozen=True, kw_only=True):
     """Since when nothing is left to do but to watch its alarms."""
     load_balancers: tuple[LoadBalancer, ...] = ()
     registries: tuple[Registry, ...] = ()
+    connect: Connect | None = None
     network: TaskNetwork | None = None
     """Where in a VPC its tasks are, if they are awsvpc."""
 
@@ -179,6 +181,11 @@ class Service(Noun, frozen=True, kw_only=True):
     def arn(self) -> str:
         """Its ARN, long format."""
         return f"arn:aws:ecs:{self.region}:{self.account_id}:service/{self.cluster_name}/{self.name}"
+
+    def in_connect(self, namespace: str) -> bool:
+        """Whether it takes part in Service Connect in the namespace of that ARN."""
+        connect = self.primary.connect
+        return connect is not None and connect.namespace == namespace
 
     @property
     def is_external(self) -> bool:

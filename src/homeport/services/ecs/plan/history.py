@@ -39,6 +39,7 @@ def revision_of(service: Service, deployment: Deployment) -> ServiceRevision:
         strategy=deployment.strategy,
         load_balancers=deployment.load_balancers,
         registries=deployment.registries,
+        connect=deployment.connect,
         network=deployment.network,
         created_at=deployment.created_at,
     )

@@ -67,9 +67,6 @@ def check_count(request: Mapping[str, Any], most: int) -> None:
 def check_common(request: Mapping[str, Any]) -> None:
     """What create and update ask of a request alike."""
     refuse(request, "", _UNSUPPORTED)
-    connect = request.get("serviceConnectConfiguration") or {}
-    if connect.get("enabled") or len(connect) > 1:
-        raise ClientException("serviceConnectConfiguration is not supported by Homeport yet.")
     if not 0 <= request.get("healthCheckGracePeriodSeconds", 0) <= GRACE_SECONDS_MOST:
         raise InvalidParameterException(
             f"healthCheckGracePeriodSeconds must be between 0 and {GRACE_SECONDS_MOST}."

@@ -106,6 +106,13 @@ class ServiceRepo:
         EventRepo(self._tx).service_moved(before, service)
         return msgspec.structs.replace(service, version=service.version + 1)
 
+    def in_namespace(self, namespace: str, *, after_id: int, limit: int) -> list[tuple[int, str]]:
+        """Rows and ARNs of ACTIVE services that take part in Service Connect there."""
+        asked = select(*_COLUMNS).where(_S.status == "ACTIVE", _S.id > after_id).order_by(_S.id)
+        found = ((one.id, one) for one in map(_noun, self._tx.execute(asked)) if one.deployments)
+        here = ((row, one.arn) for row, one in found if one.in_connect(namespace))
+        return list(islice(here, limit))
+
     def is_current(self, service: Service) -> bool:
         """Whether nobody wrote the service since it was read."""
         return self._tx.first(_VERSION, {"row_id": service.id}) == (service.version,)

@@ -52,6 +52,8 @@ def cluster_view(
         "capacityProviders": list(cluster.capacity_providers),
         "defaultCapacityProviderStrategy": list(cluster.default_strategy),
     }
+    if cluster.connect_namespace:
+        view["serviceConnectDefaults"] = {"namespace": cluster.connect_namespace}
     if "TAGS" in include:
         view["tags"] = list(cluster.tags)
     if "SETTINGS" in include:

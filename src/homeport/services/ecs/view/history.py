@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Service, ServiceDeployment, ServiceRevision
+from homeport.services.ecs.view.connect import connect_view
 from homeport.services.ecs.view.load_balancers import load_balancers_view, resolved_view
 from homeport.services.ecs.view.networks import network_view
 from homeport.services.ecs.view.registries import registries_view
@@ -115,6 +116,7 @@ def service_revision_view(revision: ServiceRevision) -> Wire:
         "taskDefinition": revision.task_definition,
         **placed_by(revision.launch_type, revision.strategy, revision.platform_version),
         **network_view(revision.network),
+        **connect_view(revision.connect, resources=False),
         "loadBalancers": load_balancers_view(revision.load_balancers),
         "serviceRegistries": registries_view(revision.registries),
         "createdAt": revision.created_at,

@@ -10,4 +10,4 @@ from homeport.services.ecs.view.wire import Wire
 
 def registries_view(registries: Iterable[Registry]) -> list[Wire]:
     """Registries as they were asked for."""
-    return [dict(one.given) for one in registries]
+    return [dict(one.given) for one in registries if not one.for_connect]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from homeport.services.ecs.model import Breaker, Deployment, Service, TaskSet
+from homeport.services.ecs.view.connect import connect_view
 from homeport.services.ecs.view.load_balancers import load_balancers_view
 from homeport.services.ecs.view.networks import network_view
 from homeport.services.ecs.view.registries import registries_view
@@ -25,6 +26,7 @@ def _deployment_view(deployment: Deployment, *, desired: int, running: int, pend
         **placed_by(deployment.launch_type, deployment.strategy, deployment.platform_version),
         "rolloutState": deployment.rollout_state,
         **network_view(deployment.network),
+        **connect_view(deployment.connect, resources=True),
         "rolloutStateReason": deployment.rollout_state_reason,
     }
 

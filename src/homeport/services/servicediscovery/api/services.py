@@ -135,6 +135,11 @@ async def delete_service(call: Call, sd: ServiceDiscovery, req: Request) -> Answ
 
     def work(tx: Tx) -> Answer:
         service, found = find_service(tx, call, req["Id"]), registry(tx, call)
+        if service.entrance is not None:
+            raise ResourceInUse(
+                f"The service {req['Id']} cannot be deleted: {service.entrance.owner} uses it for Service "
+                "Connect, and it goes with that."
+            )
         if found.instances(service.service_id):
             raise ResourceInUse(f"The service {req['Id']} cannot be deleted: it still has instances.")
         found.remove_service(service)

@@ -197,6 +197,12 @@ def services_of(tx: Tx, namespace_id: str) -> Iterable[str]:
     return [row[0] for row in tx.execute(query)]
 
 
+def services_with_entrances(tx: Tx) -> list[Service]:
+    """Those of all accounts that others reach by Service Connect, oldest first."""
+    found = (noun_of(row) for row in tx.execute(select(_S.id, _S.version, _S.body).order_by(_S.id)))
+    return [one for one in found if one.entrance is not None]
+
+
 def all_instances(tx: Tx) -> list[tuple[str, Instance]]:
     """Every instance of every account, with its service's ARN."""
     query = select(_I.id, _I.version, _I.body, _S.body).join(services, _S.service_id == _I.service_id)

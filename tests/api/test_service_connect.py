@@ -1,0 +1,275 @@
+"""Service Connect: what is asked for, what comes of it in Cloud Map and EC2, and what is refused.
+
+Source: botocore's ServiceConnectConfiguration, ClusterServiceConnectDefaultsRequest, ListServicesByNamespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from homeport.app.connect_doors import Door, read_doors
+from homeport.app.ec2_instances import Place, settle_places
+from homeport.app.vpc_firewall import NOTHING_INNER, read_state
+from homeport.app.vpc_names import NameKeeper
+from homeport.gateway.dns_names import NameBook
+from homeport.services.ec2.repo.everywhere import interfaces_everywhere
+from tests.api.test_tasks import waiter
+from tests.kit.server import ACCOUNT, REGION, Live, Node
+
+PORTS = [{"containerPort": 80, "name": "web", "appProtocol": "http"}, {"containerPort": 81, "name": "db"}]
+APP = {"name": "app", "image": "app:1", "memory": 16, "command": ["stay"], "portMappings": PORTS}
+WEB = {"portName": "web", "clientAliases": [{"port": 8080}]}
+
+
+@pytest.fixture(scope="module")
+def sd(live: Live) -> Any:
+    return live.client("servicediscovery", config=Config(inject_host_prefix=False))
+
+
+@pytest.fixture(scope="module")
+def node(live: Live) -> Node:
+    live.client("ec2").describe_vpcs()
+    made = live.add_node(networks=True)
+    place = Place(instance_id=made.settings.ec2_instance_id, zone=f"{REGION}a", address="172.31.0.77")
+    plane = live.plane
+    live.run(
+        settle_places(plane.store, plane.clock, plane.ids, account_id=ACCOUNT, region=REGION, places=[place])
+    )
+    return made
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shop(ecs: Any, node: Node) -> str:
+    """The cluster's namespace."""
+    for family, mode in (("own", "awsvpc"), ("bridged", "bridge"), ("hosted", "host")):
+        ecs.register_task_definition(family=family, networkMode=mode, containerDefinitions=[APP])
+    made = ecs.update_cluster(cluster="default", serviceConnectDefaults={"namespace": "shop"})["cluster"]
+    return str(made["serviceConnectDefaults"]["namespace"])
+
+
+@pytest.fixture
+def network(live: Live) -> dict[str, Any]:
+    found = live.client("ec2").describe_subnets()["Subnets"]
+    subnet = next(one["SubnetId"] for one in found if one["AvailabilityZone"].endswith("a"))
+    return {"networkConfiguration": {"awsvpcConfiguration": {"subnets": [subnet]}}}
+
+
+@pytest.fixture(autouse=True)
+def tidy(live: Live, ecs: Any, sd: Any) -> Iterator[None]:
+    """After each test: no services, and nothing that they left anywhere."""
+    yield
+    for arn in ecs.list_services()["serviceArns"]:
+        ecs.delete_service(service=arn, force=True)
+        waiter(ecs, "services_inactive").wait(services=[arn])
+    until(live, lambda: not sd.list_services()["Services"] and not doors(live))
+
+
+def create(
+    ecs: Any, name: str, family: str = "bridged", *services: Any, count: int = 1, **members: Any
+) -> Any:
+    connect = members.pop("connect", {"enabled": True, "services": list(services)})
+    return ecs.create_service(
+        serviceName=name, taskDefinition=family, desiredCount=count, serviceConnectConfiguration=connect,
+        **members,
+    )["service"]  # fmt: skip
+
+
+def until(live: Live, check: Any) -> None:
+    async def looked() -> bool:
+        return bool(await asyncio.to_thread(check))
+
+    live.wait_until(looked)
+
+
+def doors(live: Live) -> tuple[Door, ...]:
+    def look(tx: Any) -> tuple[Door, ...]:
+        return read_doors(tx, interfaces_everywhere(tx))
+
+    return live.run(live.plane.store.read(look))
+
+
+def ends(live: Live) -> list[tuple[str, int]]:
+    return [end for door in doors(live) for port in door.ports for end in port.endpoints]
+
+
+def names(live: Live, name: str) -> set[str]:
+    """What the VPC's DNS server would know."""
+    vpc = live.client("ec2").describe_vpcs()["Vpcs"][0]["VpcId"]
+
+    async def look() -> set[str]:
+        book = NameBook()
+        keeper = NameKeeper(live.plane.store, book)
+        for key in await keeper.keys():
+            await keeper.reconcile(key)
+        return {value for one in book.find(vpc, name).records for value in one.values}
+
+    return live.run(look())
+
+
+def refused(call: Any, *arguments: Any, **members: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as caught:
+        call(*arguments, **members)
+    error = caught.value.response["Error"]
+    return error["Code"], error["Message"]
+
+
+def test_a_cluster_gets_a_namespace_of_a_new_name_and_keeps_one_that_is_there(
+    ecs: Any, sd: Any, shop: str
+) -> None:
+    (made,) = sd.list_namespaces()["Namespaces"]
+    assert (made["Name"], made["Type"], made["Arn"]) == ("shop", "HTTP", shop)
+    for reference in ("shop", shop):
+        again = ecs.create_cluster(
+            clusterName=f"c-{len(reference)}", serviceConnectDefaults={"namespace": reference}
+        )
+        assert again["cluster"]["serviceConnectDefaults"] == {"namespace": shop}
+    assert len(sd.list_namespaces()["Namespaces"]) == 1
+    without = ecs.update_cluster(cluster="c-4", serviceConnectDefaults={"namespace": ""})["cluster"]
+    assert "serviceConnectDefaults" not in without
+    code, _ = refused(ecs.update_cluster, cluster="c-4", serviceConnectDefaults={"namespace": shop + "x"})
+    assert code == "NamespaceNotFoundException"
+    code, _ = refused(ecs.update_cluster, cluster="c-4", serviceConnectDefaults={"namespace": "a<b"})
+    assert code == "InvalidParameterException"
+
+
+def test_running_tasks_are_behind_a_name_and_what_is_shown_says_where(
+    live: Live, ecs: Any, sd: Any, shop: str, network: Any
+) -> None:
+    made = create(ecs, "web", "own", WEB, **network)
+    (cloud,) = sd.list_services()["Services"]
+    (deployment,) = made["deployments"]
+    assert deployment["serviceConnectConfiguration"]["services"] == [WEB]
+    assert deployment["serviceConnectConfiguration"]["namespace"] == shop
+    assert deployment["serviceConnectResources"] == [{"discoveryName": "web", "discoveryArn": cloud["Arn"]}]
+    assert made["serviceRegistries"] == []
+    until(live, lambda: len(ends(live)) == 1)
+    (task,) = ecs.describe_tasks(tasks=ecs.list_tasks(serviceName="web")["taskArns"])["tasks"]
+    address = task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"]
+    (door,) = doors(live)
+    assert [(one.port, one.endpoints) for one in door.ports] == [(8080, ((address, 80),))]
+    assert names(live, "web.shop") == {door.address}
+    code, _ = refused(sd.delete_service, Id=cloud["Id"])
+    assert code == "ResourceInUse"
+    ecs.update_service(service="web", desiredCount=0)
+    until(live, lambda: not ends(live))
+    assert names(live, "web.shop") == {door.address}, "the name stays while the service does"
+
+
+def test_a_task_on_an_instance_is_found_at_its_host_port(live: Live, ecs: Any) -> None:
+    create(ecs, "db", "bridged", {"portName": "db", "clientAliases": [{"port": 5432, "dnsName": "db"}]})
+    until(live, lambda: len(ends(live)) == 1)
+    (task,) = ecs.describe_tasks(tasks=ecs.list_tasks(serviceName="db")["taskArns"])["tasks"]
+    bound = {one["containerPort"]: one["hostPort"] for one in task["containers"][0]["networkBindings"]}
+    assert ends(live) == [("172.31.0.77", bound[81])]
+    (door,) = doors(live)
+    assert (door.ports[0].protocol, door.ports[0].idle_seconds) == ("tcp", 3600)
+    assert names(live, "db") == {door.address}
+    state = live.run(live.plane.store.read(lambda tx: read_state(tx, NOTHING_INNER, "172.31.0.0/16")))
+    (guard,) = [one for one in state.interfaces if one.address == door.address]
+    (let_in,) = state.rules[guard.groups].ingress
+    assert (let_in.low, let_in.high, bool(let_in.group)) == (5432, 5432, True)
+
+
+def test_an_update_changes_the_names_and_takes_them_away(live: Live, ecs: Any) -> None:
+    create(ecs, "web", "bridged", WEB)
+    until(live, lambda: len(ends(live)) == 1)
+    other = {
+        **WEB,
+        "clientAliases": [{"port": 80, "dnsName": "front"}],
+        "timeout": {"perRequestTimeoutSeconds": 0},
+    }
+    changed = ecs.update_service(
+        service="web", serviceConnectConfiguration={"enabled": True, "services": [other]}
+    )
+    assert len(changed["service"]["deployments"]) == 2
+    until(live, lambda: names(live, "front") and not names(live, "web.shop"))
+    same = ecs.update_service(
+        service="web", serviceConnectConfiguration={"enabled": True, "services": [other]}
+    )
+    assert same["service"]["deployments"][0]["id"] == changed["service"]["deployments"][0]["id"]
+    again = ecs.update_service(service="web", forceNewDeployment=True)["service"]["deployments"][0]
+    assert again["serviceConnectConfiguration"]["services"] == [other]
+    (port,) = doors(live)[0].ports
+    assert (port.port, port.request_seconds, port.idle_seconds) == (80, 0, 300)
+    ended = ecs.update_service(service="web", serviceConnectConfiguration={"enabled": False})["service"]
+    shown = ["serviceConnectConfiguration" in one for one in ended["deployments"]]
+    assert shown == [False, *([True] * (len(shown) - 1))], "earlier tasks are reached until they are replaced"
+
+
+def test_the_services_of_a_namespace_are_listed(ecs: Any, sd: Any, shop: str) -> None:
+    arns = {create(ecs, f"s{n}", count=0)["serviceArn"] for n in range(3)}
+    ecs.create_service(serviceName="alone", taskDefinition="bridged", desiredCount=0)
+    for namespace in ("shop", shop):
+        pages = ecs.get_paginator("list_services_by_namespace").paginate(
+            namespace=namespace, PaginationConfig={"PageSize": 2}
+        )
+        found = list(pages)
+        assert [len(page["serviceArns"]) for page in found] == [2, 1]
+        assert {arn for page in found for arn in page["serviceArns"]} == arns
+
+
+ONE = {"enabled": True, "services": [WEB]}
+
+
+@pytest.mark.parametrize(
+    ("connect", "code", "text"),
+    [
+        ({"enabled": True, "namespace": "nowhere"}, "NamespaceNotFoundException", "nowhere"),
+        ({**ONE, "services": [{**WEB, "portName": "x"}]}, "InvalidParameterException", "portName x"),
+        ({**ONE, "services": [{"portName": "web"}]}, "InvalidParameterException", "clientAlias"),
+        ({**ONE, "services": [WEB, WEB]}, "InvalidParameterException", "more than once"),
+        ({**ONE, "services": [{**WEB, "discoveryName": "A"}]}, "InvalidParameterException", "discoveryName"),
+        ({**ONE, "services": [{**WEB, "clientAliases": [{"port": 0}]}]}, "InvalidParameterException", "port"),
+        ({**ONE, "services": [{**WEB, "clientAliases": [{"port": 1, "dnsName": "-x"}]}]},
+         "InvalidParameterException", "dnsName"),
+        ({**ONE, "services": [{"portName": "db", "clientAliases": [{"port": 1}],
+                               "timeout": {"perRequestTimeoutSeconds": 1}}]},
+         "InvalidParameterException", "perRequestTimeoutSeconds"),
+        ({**ONE, "services": [{**WEB, "ingressPortOverride": 9}]}, "ClientException", "ingressPortOverride"),
+        ({**ONE, "services": [{**WEB, "tls": {"issuerCertificateAuthority": {"awsPcaAuthorityArn": "a"}}}]},
+         "ClientException", "tls"),
+        ({**ONE, "logConfiguration": {"logDriver": "json-file"}}, "ClientException", "logConfiguration"),
+        ({"enabled": False, "namespace": "shop"}, "ClientException", "enabled"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_or_is_not_done_is_refused_by_name(
+    ecs: Any, sd: Any, connect: Any, code: str, text: str
+) -> None:
+    told = refused(create, ecs, "refused", connect=connect)
+    assert told[0] == code
+    assert text in told[1]
+    assert not sd.list_services()["Services"]
+
+
+def test_a_name_is_one_services_and_a_discovery_name_too(live: Live, ecs: Any) -> None:
+    create(ecs, "web", "bridged", WEB, count=0)
+    code, text = refused(create, ecs, "two", "bridged", {**WEB, "clientAliases": [{"port": 9}]}, count=0)
+    assert (code, "already exists" in text) == ("InvalidParameterException", True)
+    named = {
+        "portName": "web",
+        "discoveryName": "two",
+        "clientAliases": [{"port": 8080, "dnsName": "web.shop"}],
+    }
+    code, text = refused(create, ecs, "two", "bridged", named, count=0)
+    assert (code, "web.shop:8080" in text) == ("InvalidParameterException", True)
+    ecs.create_cluster(clusterName="mall", serviceConnectDefaults={"namespace": "mall"})
+    code, text = refused(create, ecs, "two", "bridged", named, count=0, cluster="mall")
+    assert (code, "another namespace" in text) == ("InvalidParameterException", True)
+    elsewhere = {**named, "clientAliases": [{"port": 8081, "dnsName": "web.shop"}]}
+    create(ecs, "two", "bridged", elsewhere, count=0)
+    until(live, lambda: len(doors(live)) == 1 and len(doors(live)[0].ports) == 2)
+
+
+def test_host_mode_and_shifted_traffic_are_refused(ecs: Any) -> None:
+    code, text = refused(create, ecs, "refused", "hosted", WEB)
+    assert (code, "network mode" in text) == ("InvalidParameterException", True)
+    code, text = refused(
+        create, ecs, "refused", "bridged", WEB, deploymentConfiguration={"strategy": "BLUE_GREEN"}
+    )
+    assert (code, "BLUE_GREEN" in text) == ("ClientException", True)
