@@ -101,6 +101,19 @@ BINDINGS = [
 CONTAINER_REPORT = {"runtimeId": "r", "status": "RUNNING", "networkBindings": BINDINGS}
 
 FOUND = {"serviceRegistries": [{"registryArn": "{registry}", "containerName": "app", "containerPort": 80}]}
+
+
+def reached(name: str) -> dict[str, Any]:
+    """Service Connect with every member that is honoured."""
+    endpoint = {
+        "portName": "web",
+        "discoveryName": f"d-{name}",
+        "clientAliases": [{"port": 80, "dnsName": name}],
+        "timeout": {"idleTimeoutSeconds": 60, "perRequestTimeoutSeconds": 5},
+    }
+    return {"serviceConnectConfiguration": {"enabled": True, "namespace": "shop", "services": [endpoint]}}
+
+
 FOUND_AT_PORT = {
     "serviceRegistries": [{"registryArn": "{registry}", "port": 80}],
     "networkConfiguration": {"awsvpcConfiguration": {"subnets": ["{own_subnet}"]}},
@@ -129,6 +142,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "settings": [{"name": "containerInsights", "value": "enabled"}],
             "capacityProviders": ["FARGATE", "own"],
             "defaultCapacityProviderStrategy": SHARES,
+            "serviceConnectDefaults": {"namespace": "shop"},
         }
     ],
     "CreateService": [
@@ -140,6 +154,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 30,
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
+        {"serviceName": "{unique}-reached", "taskDefinition": "ported", "desiredCount": 0, **reached("{unique}")},
         {"serviceName": "{unique}-found", "taskDefinition": "ported", "desiredCount": 0, **FOUND},
         {"serviceName": "{unique}-ported", "taskDefinition": "own", "desiredCount": 0, **FOUND_AT_PORT},
         {
@@ -349,7 +364,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     "UntagResource": [{"resourceArn": "{cluster}", "tagKeys": ["team"]}],
     "UpdateCapacityProvider": [{"name": "own", "autoScalingGroupProvider": GROUP_PROVIDER}],
     "UpdateCluster": [
-        {"cluster": "default", "settings": [{"name": "containerInsights", "value": "disabled"}]}
+        {
+            "cluster": "default", "settings": [{"name": "containerInsights", "value": "disabled"}],
+            "serviceConnectDefaults": {"namespace": "shop"},
+        }
     ],
     "UpdateClusterSettings": [
         {"cluster": "default", "settings": [{"name": "containerInsights", "value": "disabled"}]}
@@ -365,6 +383,7 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "enableECSManagedTags": False, "propagateTags": "NONE", "deploymentController": {"type": "ECS"},
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
+        {"cluster": "default", "service": "reached", **reached("reached")},
         {"cluster": "default", "service": "ported", **FOUND},
         {"cluster": "default", "service": "own", **FOUND_AT_PORT},
         {
@@ -511,10 +530,11 @@ def waits(live: Live, ecs: Any, name: str) -> dict[str, Any]:
 def _own_network(live: Live, ecs: Any, container: dict[str, Any]) -> str:
     """A subnet, with services whose tasks have ports to be found at."""
     subnet = str(live.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"])
-    ported = {**container, "portMappings": [{"containerPort": 80}]}
+    ported = {**container, "portMappings": [{"containerPort": 80, "name": "web", "appProtocol": "http"}]}
     ecs.register_task_definition(family="ported", containerDefinitions=[ported])
     ecs.register_task_definition(family="own", networkMode="awsvpc", containerDefinitions=[ported])
-    ecs.create_service(serviceName="ported", taskDefinition="ported", desiredCount=0)
+    for name in ("ported", "reached"):
+        ecs.create_service(serviceName=name, taskDefinition="ported", desiredCount=0)
     network = {"awsvpcConfiguration": {"subnets": [subnet]}}
     ecs.create_service(serviceName="own", taskDefinition="own", desiredCount=0, networkConfiguration=network)
     return subnet
@@ -525,6 +545,7 @@ def _registry(live: Live) -> str:
     sd = live.client("servicediscovery")
     operation = sd.create_http_namespace(Name="apps")["OperationId"]
     namespace = sd.get_operation(OperationId=operation)["Operation"]["Targets"]["NAMESPACE"]
+    sd.create_http_namespace(Name="shop")
     return str(sd.create_service(Name="app", NamespaceId=namespace)["Service"]["Arn"])
 
 

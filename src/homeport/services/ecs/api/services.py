@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -255,6 +256,11 @@ def _zoned(req: Request, changed: Service) -> Service:
     return msgspec.structs.replace(changed, az_rebalancing=zones)
 
 
+def _superseded(service: Service, now: datetime) -> tuple[Deployment, ...]:
+    """A service's deployments once there is a newer one."""
+    return tuple(msgspec.structs.replace(one, status="ACTIVE", updated_at=now) for one in service.deployments)
+
+
 @ops.operation("UpdateService", resources=resolved_later, about=services_resource, needs=deploying)
 async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Change a service; another task definition, other load balancers or force start a deployment."""
@@ -297,16 +303,11 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         is_other |= (network, registries, connect) != now_in
         if is_other or balancers != held or req.get("forceNewDeployment"):
             check_definition(with_network(req, network), definition, compute)
-            now = ecs.clock.now()
-            older = tuple(
-                msgspec.structs.replace(deployment, status="ACTIVE", updated_at=now)
-                for deployment in service.deployments
-            )
             balancers = placed(balancers, service, changes["deployment_strategy"])
             check_registries(registries, definition, facts)
             changes["deployments"] = (
                 new_deployment(ecs, definition, compute, balancers, network, registries, connect),
-                *older,
+                *_superseded(service, ecs.clock.now()),
             )
             changes["launch_type"] = compute.launch_type
         changed = _zoned(req, msgspec.structs.replace(service, **changes))

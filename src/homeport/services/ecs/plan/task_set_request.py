@@ -36,6 +36,7 @@ _NOT_UPDATED = (
     "deploymentConfiguration",
     "forceNewDeployment",
     "capacityProviderStrategy",
+    "serviceConnectConfiguration",
 )
 _BY_CODE_DEPLOY = {
     "taskDefinition": "Unable to update task definition",
