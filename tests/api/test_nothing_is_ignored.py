@@ -154,7 +154,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
             "deploymentConfiguration": DEPLOYMENT, "healthCheckGracePeriodSeconds": 30,
             "serviceConnectConfiguration": {"enabled": False}, **SPREAD,
         },
-        {"serviceName": "{unique}-reached", "taskDefinition": "ported", "desiredCount": 0, **reached("{unique}")},
+        {
+            "serviceName": "{unique}-reached", "taskDefinition": "ported", "desiredCount": 0,
+            **reached("{unique}"),
+        },
         {"serviceName": "{unique}-found", "taskDefinition": "ported", "desiredCount": 0, **FOUND},
         {"serviceName": "{unique}-ported", "taskDefinition": "own", "desiredCount": 0, **FOUND_AT_PORT},
         {

@@ -176,6 +176,22 @@ def test_a_task_on_an_instance_is_found_at_its_host_port(live: Live, ecs: Any) -
     assert (let_in.low, let_in.high, bool(let_in.group)) == (5432, 5432, True)
 
 
+def test_what_others_register_leads_no_further_than_the_vpc(live: Live, ecs: Any, sd: Any) -> None:
+    create(ecs, "web", "bridged", WEB, count=0)
+    (cloud,) = sd.list_services()["Services"]
+    instance, port = "AWS_INSTANCE_IPV4", "AWS_INSTANCE_PORT"
+    for number, attributes in enumerate(
+        ({instance: "127.0.0.1", port: "22"}, {instance: "172.31.0.77"}, {"any": "thing"})
+    ):
+        sd.register_instance(ServiceId=cloud["Id"], InstanceId=f"i{number}", Attributes=attributes)
+    until(live, lambda: len(doors(live)) == 1)
+    assert ends(live) == []
+    sd.register_instance(
+        ServiceId=cloud["Id"], InstanceId="ok", Attributes={instance: "172.31.0.77", port: "8000"}
+    )
+    until(live, lambda: ends(live) == [("172.31.0.77", 8000)])
+
+
 def test_an_update_changes_the_names_and_takes_them_away(live: Live, ecs: Any) -> None:
     create(ecs, "web", "bridged", WEB)
     until(live, lambda: len(ends(live)) == 1)
@@ -264,6 +280,11 @@ def test_a_name_is_one_services_and_a_discovery_name_too(live: Live, ecs: Any) -
     elsewhere = {**named, "clientAliases": [{"port": 8081, "dnsName": "web.shop"}]}
     create(ecs, "two", "bridged", elsewhere, count=0)
     until(live, lambda: len(doors(live)) == 1 and len(doors(live)[0].ports) == 2)
+
+
+def test_a_service_that_others_reach_has_a_thousand_tasks_at_most(ecs: Any) -> None:
+    code, text = refused(create, ecs, "refused", "bridged", WEB, count=1001)
+    assert (code, "1000" in text) == ("InvalidParameterException", True)
 
 
 def test_host_mode_and_shifted_traffic_are_refused(ecs: Any) -> None:

@@ -66,18 +66,26 @@ def name_of(interface: ec2.NetworkInterface) -> str:
 
 
 def read_doors(tx: Tx, interfaces: Iterable[ec2.NetworkInterface]) -> tuple[Door, ...]:
-    """Every door that has its address, by address."""
+    """Every door that has its address, by address.
+
+    Anybody may register instances, and the proxy is on this machine: only interfaces of the entrance's own
+    VPC and account count.
+    """
+    interfaces = tuple(interfaces)
     held = {one.description: one for one in interfaces if one.requester_id == REQUESTER}
     if not held:
         return ()
+    places = {(one.account_id, one.vpc_id, one.address) for one in interfaces if not name_of(one)}
     behind: dict[str, dict[int, DoorPort]] = defaultdict(dict)
     for service in cloud_map.services_with_entrances(tx):
         mark, entrance = mark_of(service), service.entrance
         if mark not in held or entrance is None:
             continue
         earlier = behind[mark].get(entrance.port)
-        found = cloud_map.find_instances(tx, service.service_id)
-        endpoints = {(_at(one), _port(one)) for one in found} | set(earlier.endpoints if earlier else ())
+        found = map(_end, cloud_map.find_instances(tx, service.service_id))
+        endpoints = set(earlier.endpoints if earlier else ()) | {
+            end for end in found if (service.account_id, entrance.vpc_id, end[0]) in places and end[1]
+        }
         behind[mark][entrance.port] = DoorPort(
             port=entrance.port,
             protocol=entrance.protocol,
@@ -95,12 +103,11 @@ def read_doors(tx: Tx, interfaces: Iterable[ec2.NetworkInterface]) -> tuple[Door
     )
 
 
-def _at(instance: cloud_map.Instance) -> str:
-    return instance.attributes["AWS_INSTANCE_IPV4"]
-
-
-def _port(instance: cloud_map.Instance) -> int:
-    return int(instance.attributes["AWS_INSTANCE_PORT"])
+def _end(instance: cloud_map.Instance) -> tuple[str, int]:
+    """Where an instance is; port 0: nobody said it, or no port."""
+    said = instance.attributes.get("AWS_INSTANCE_PORT", "")
+    port = int(said) if said.isascii() and said.isdecimal() and len(said) <= 5 else 0
+    return instance.attributes.get("AWS_INSTANCE_IPV4", ""), port if port < 65536 else 0
 
 
 def balancers_of(doors: Iterable[Door]) -> tuple[Balancer, ...]:

@@ -33,7 +33,7 @@ log = get_logger("service.connect")
 
 KEY = "doors"
 SERVICE = "ecs.service"
-KINDS = frozenset({SERVICE, cloud_map.SERVICE_CHANGED, "ec2.network-interface"})
+KINDS = frozenset({SERVICE, cloud_map.SERVICE_CHANGED})
 AGAIN = timedelta(seconds=30)
 """Until a name without an address is tried again: somebody may give a subnet's back."""
 
@@ -74,8 +74,10 @@ class ConnectController:
         if await self._store.read(self._is_unsettled):
             await decide_again(lambda: self._store.write(self._settle))
         self._owners, doors, lacking = await self._store.read(self._look)
-        await self._link.hold([one.address for one in doors])
-        self._serve(balancers_of(doors))
+        try:
+            await self._link.hold([one.address for one in doors])
+        finally:  # the load balancers wait for it, and must not suffer
+            self._serve(balancers_of(doors))
         return Next(wake_at=self._clock.now() + AGAIN if lacking else None)
 
     def _look(self, tx: Tx) -> tuple[frozenset[str], Sequence[Door], bool]:

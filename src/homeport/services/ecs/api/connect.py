@@ -31,6 +31,7 @@ from homeport.services.ecs.plan.connect import (
     endpoints_of,
     registries_for,
 )
+from homeport.services.ecs.plan.registries import check_room
 from homeport.services.ecs.ports import ConnectNames, ConnectRefusedError
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.tx import Tx
@@ -113,6 +114,7 @@ def with_connect(
         definition = TaskDefinitionRepo(tx).by_ids([one.task_definition_id])[one.task_definition_id]
         connect = connect_of(tx, ecs, given, arn, cluster, definition, one.network)
         registries = (*one.registries, *registries_for(connect))
+        check_room(registries, req.get("desiredCount") or 0)
         made.append(msgspec.structs.replace(one, connect=connect, registries=registries))
     return tuple(made)
 
@@ -130,7 +132,10 @@ def next_connect(
     before, given = service.primary.connect, req.get(MEMBER)
     if given is None:
         given = None if before is None else before.given
-    return connect_of(tx, ecs, given, service.arn, cluster, definition, network, before=before)
+    connect = connect_of(tx, ecs, given, service.arn, cluster, definition, network, before=before)
+    count = req.get("desiredCount")
+    check_room(registries_for(connect), service.desired_count if count is None else count)
+    return connect
 
 
 def default_namespace(tx: Tx, call: Call, ecs: Ecs, req: Request, old: str) -> str:
