@@ -115,7 +115,8 @@ def check_room(registries: Sequence[Registry], desired_count: int) -> None:
     """Raise for more tasks than a registry takes."""
     if registries and desired_count > TASKS_MOST:
         raise InvalidParameterException(
-            f"A service with a service registry or Service Connect has at most {TASKS_MOST} tasks, not {desired_count}."
+            f"A service with a service registry or Service Connect has at most {TASKS_MOST} tasks, "
+            f"not {desired_count}."
         )
 
 
