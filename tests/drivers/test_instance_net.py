@@ -184,3 +184,10 @@ async def test_a_program_that_fails_or_is_missing_is_said() -> None:
     with pytest.raises(CommandError, match="false"):
         await run_command("false")
     assert await run_command("cat", stdin="text") == "text"
+
+
+@pytest.mark.root
+async def test_installations_that_begin_at_once_take_a_range_each(inside: Run) -> None:
+    async with asyncio.TaskGroup() as group:
+        begun = [group.create_task(InstanceNet(inside, f"h{number}").settle()) for number in range(6)]
+    assert len({task.result() for task in begun}) == 6

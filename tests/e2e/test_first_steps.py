@@ -13,6 +13,7 @@ import pytest
 
 from tests.kit.docker import cgroups
 from tests.kit.fresh_machine import ROOT, FreshMachine, environment, fresh_machine, line_of
+from tests.kit.up import TASK_LABEL
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -38,7 +39,8 @@ def tasks(machine: FreshMachine) -> dict[str, str]:
 
 
 def containers(machine: FreshMachine) -> set[str]:
-    return set(machine.run("docker ps -q --no-trunc").stdout.split())
+    """Those of tasks: what holds networks is kept in stock, and comes and goes."""
+    return set(machine.run(f"docker ps -q --no-trunc --filter label={TASK_LABEL}").stdout.split())
 
 
 def interrupt(machine: FreshMachine, signal: str = "INT") -> None:

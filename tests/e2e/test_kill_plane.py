@@ -263,7 +263,7 @@ def check_end(task: Any) -> None:
 
 
 def check_containers(up: Up, events: DockerEvents, tasks: dict[str, Any]) -> None:
-    containers = up.containers()
+    containers = [c for c in up.containers() if TASK_LABEL in c["Labels"]]  # others hold networks
     running = {c["Labels"][TASK_LABEL]: c["Id"] for c in containers if c["State"] == "running"}
     assert {c["Labels"][TASK_LABEL] for c in containers} <= set(tasks), "a container without a task"
     assert running == {

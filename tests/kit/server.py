@@ -29,7 +29,7 @@ from homeport.app.issuers import NO_ISSUERS, Issuers
 from homeport.app.keyring import StoredKeys
 from homeport.app.logins import public_keys
 from homeport.app.network_ground import NetworkGround, NoGround
-from homeport.app.server import AGENT_FRAME_BYTES_MAX
+from homeport.app.server import AGENT_FRAME_BYTES_MAX, KEEP_ALIVE_SECONDS
 from homeport.app.wiring import (
     AgentGate,
     SealedPages,
@@ -275,6 +275,7 @@ async def _serve(
             lifespan="off",
             access_log=False,
             log_config=None,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             ws="websockets-sansio",
             ws_max_size=AGENT_FRAME_BYTES_MAX,
             ws_per_message_deflate=False,

@@ -10,12 +10,13 @@ Source: Amazon VPC user guide, "Default VPC components", "Subnet sizing".
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from ipaddress import IPv4Network
 
-from homeport.node.commands import Run
+from homeport.node.commands import CommandError, Run
 
 ZONES = ("a", "b", "c")
 SUBNET_BITS = 20
@@ -81,6 +82,45 @@ async def routed_ranges(run: Run) -> set[IPv4Network]:
     return {IPv4Network(one, strict=False) for one in destinations if one != "default"}
 
 
+async def bridge_exists(run: Run, link: str) -> bool:
+    """Whether there is such a bridge. Raise `CommandError`."""
+    links = json.loads(await run("ip", "-j", "link", "show", "type", "bridge") or "[]")
+    return any(one.get("ifname") == link for one in links)
+
+
+async def range_of(run: Run, link: str) -> IPv4Network | None:
+    """The range that is routed to a bridge; one that is missing, or half-made (no route yet), has none."""
+    if not await bridge_exists(run, link):
+        return None
+    routes = json.loads(await run("ip", "-j", "-4", "route", "show", "dev", link) or "[]")
+    found = [IPv4Network(route["dst"]) for route in routes if "/" in route["dst"]]
+    return found[0] if found else None
+
+
+async def claim_range(
+    run: Run, link: str, pick: Callable[[Iterable[IPv4Network]], IPv4Network]
+) -> IPv4Network:
+    """The range that is routed to a bridge, made if it is not there. Raise `CommandError`, as `pick`.
+
+    The route keeps others (Docker, a second Homeport) from taking the range. Two that begin at once
+    may pick the same one: whose route comes second picks again.
+    """
+    if (found := await range_of(run, link)) is not None:
+        return found
+    if not await bridge_exists(run, link):
+        await run("ip", "link", "add", link, "type", "bridge")
+    await run("ip", "link", "set", link, "up")
+    while True:
+        network = pick(await routed_ranges(run))
+        try:
+            await run("ip", "route", "add", str(network), "dev", link, "scope", "link")
+        except CommandError:
+            if network not in await routed_ranges(run):
+                raise
+        else:
+            return network
+
+
 class InstanceNet:
     """One Homeport's bridge with its instances' addresses."""
 
@@ -100,11 +140,8 @@ class InstanceNet:
 
         A bridge that exists keeps its range; a new one takes `preferred` if it is free.
         """
-        network = await self._range()
-        if network is None:
-            wish = IPv4Network(preferred) if preferred else None
-            network = await self._make(pick_range(await routed_ranges(self._run), preferred=wish))
-        return network
+        wish = IPv4Network(preferred) if preferred else None
+        return await claim_range(self._run, self.link, partial(pick_range, preferred=wish))
 
     async def hold(self, planned: Sequence[InstanceAddress]) -> None:
         """Make these addresses local, and no others of the bridge. Raise `CommandError`."""
@@ -116,27 +153,8 @@ class InstanceNet:
 
     async def down(self) -> None:
         """Remove the bridge and all addresses on it. A missing one is fine."""
-        if await self._exists():
+        if await bridge_exists(self._run, self.link):
             await self._run("ip", "link", "delete", self.link)
-
-    async def _range(self) -> IPv4Network | None:
-        """The range of the bridge that exists; half-made ones (no route yet) are none."""
-        if not await self._exists():
-            return None
-        routes = json.loads(await self._run("ip", "-j", "-4", "route", "show", "dev", self.link) or "[]")
-        found = [IPv4Network(route["dst"]) for route in routes if "/" in route["dst"]]
-        return found[0] if found else None
-
-    async def _make(self, network: IPv4Network) -> IPv4Network:
-        commands = [] if await self._exists() else [f"link add {self.link} type bridge"]
-        # The route keeps others (Docker, a second Homeport) from taking the range.
-        commands += [f"link set {self.link} up", f"route add {network} dev {self.link} scope link"]
-        await self._batch(commands)
-        return network
-
-    async def _exists(self) -> bool:
-        links = json.loads(await self._run("ip", "-j", "link", "show", "type", "bridge") or "[]")
-        return any(link.get("ifname") == self.link for link in links)
 
     async def _addresses(self) -> set[str]:
         found = json.loads(await self._run("ip", "-j", "-4", "address", "show", "dev", self.link) or "[]")

@@ -7,7 +7,6 @@ finds it.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Collection, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
@@ -15,7 +14,7 @@ from pathlib import Path
 from homeport.core.log import get_logger
 from homeport.node.commands import CommandError, Run
 from homeport.node.firewall.watch import watch
-from homeport.node.instance_net import routed_ranges
+from homeport.node.instance_net import bridge_exists, claim_range
 from homeport.node.nft import Nft, NftLibrary
 from homeport.node.sandbox import layout, wire
 from homeport.node.sandbox.layout import Block
@@ -70,15 +69,9 @@ class SandboxGround:
 
     async def settle(self) -> IPv4Network:
         """The range, routed to our link, and the host's address. Raise `CommandError`, `NoFreeRangeError`."""
-        found = await self._range()
-        if found is None:
-            found = layout.pick_range(await routed_ranges(self._run))
-            commands = [] if await self._exists() else [f"link add {self._link} type bridge"]
-            commands += [f"link set {self._link} up", f"route add {found} dev {self._link} scope link"]
-            await self._run("ip", "-batch", "-", stdin="\n".join(commands) + "\n")
-        self.network = found
+        self.network = await claim_range(self._run, self._link, layout.pick_range)
         await self._run("ip", "address", "replace", f"{self.host}/32", "dev", self._link)
-        return found
+        return self.network
 
     async def up(self, instances: Mapping[int, str], *, deaf: Collection[int] = ()) -> None:
         """Rules for these instances (by number: their addresses). Raise as `settle`.
@@ -123,7 +116,7 @@ class SandboxGround:
 
     async def down(self) -> None:
         """Remove everything. Call it when no holder is left. Raise `CommandError`, `OSError`."""
-        if not await self._exists():  # the link is made first, and goes last
+        if not await bridge_exists(self._run, self._link):  # the link is made first, and goes last
             return
         strays = await asyncio.to_thread(wire.names, layout.veth_prefix(self.homeport))
         await asyncio.to_thread(wire.cut, strays)
@@ -164,15 +157,3 @@ class SandboxGround:
     def _docker_rules(self) -> list[tuple[str, ...]]:
         veths = f"{layout.veth_prefix(self.homeport)}+"
         return [("DOCKER-USER", side, veths, "-j", "ACCEPT") for side in ("-i", "-o")]
-
-    async def _range(self) -> IPv4Network | None:
-        """The range of the link that exists; a half-made one (no route yet) has none."""
-        if not await self._exists():
-            return None
-        routes = json.loads(await self._run("ip", "-j", "-4", "route", "show", "dev", self._link) or "[]")
-        found = [IPv4Network(route["dst"]) for route in routes if "/" in route["dst"]]
-        return found[0] if found else None
-
-    async def _exists(self) -> bool:
-        links = json.loads(await self._run("ip", "-j", "link", "show", "type", "bridge") or "[]")
-        return any(link.get("ifname") == self._link for link in links)
