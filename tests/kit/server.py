@@ -65,6 +65,7 @@ REGION = "us-east-1"
 GROUND = NetworkGround(account_id=ACCOUNT, region=REGION, home_range="172.31.0.0/16")
 """A machine on which nothing else is routed. Rows only: no packet is sent."""
 WAIT_SECONDS = 20.0
+NODE_POLL_SECONDS = 0.02
 
 
 @dataclass(slots=True)
@@ -191,6 +192,16 @@ class Live:
         async def bounded() -> None:
             async with asyncio.timeout(WAIT_SECONDS):
                 await self.until(check)
+
+        self.run(bounded())
+
+    def wait_for_node(self, check: Callable[[], bool]) -> None:
+        """Return once `check` holds of what a node has in memory: no commit tells of that."""
+
+        async def bounded() -> None:
+            async with asyncio.timeout(WAIT_SECONDS):
+                while not check():  # noqa: ASYNC110 - nothing tells
+                    await asyncio.sleep(NODE_POLL_SECONDS)
 
         self.run(bounded())
 

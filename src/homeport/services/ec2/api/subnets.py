@@ -192,9 +192,7 @@ async def delete_subnet(call: Call, ec2: Ec2, req: Request) -> Answer:
     return {}
 
 
-@serve(
-    "ModifySubnetAttribute",
-    "SubnetId",
+_ATTRIBUTES = (
     "MapPublicIpOnLaunch",
     "AssignIpv6AddressOnCreation",
     "MapCustomerOwnedIpOnLaunch",
@@ -202,12 +200,19 @@ async def delete_subnet(call: Call, ec2: Ec2, req: Request) -> Answer:
     "EnableResourceNameDnsARecordOnLaunch",
     "EnableResourceNameDnsAAAARecordOnLaunch",
     "PrivateDnsHostnameTypeOnLaunch",
+)
+
+
+@serve(
+    "ModifySubnetAttribute",
+    "SubnetId",
+    *_ATTRIBUTES,
     resources=nothing,
     needs=guarded("SubnetId"),
 )
 async def modify_subnet_attribute(call: Call, ec2: Ec2, req: Request) -> Answer:
     """One attribute a call: whether interfaces get public addresses. The others can only stay as they are."""
-    given = [name for name in req if name not in ("SubnetId", "DryRun")]
+    given = [name for name in req if name in _ATTRIBUTES]
     if len(given) != 1:
         raise missing("attribute") if not given else clashing("Only one attribute can be modified at a time.")
     value = req[given[0]]
