@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from homeport.core import log
 from homeport.core.sigv4 import Credentials, sign_headers
 
 
@@ -56,6 +57,7 @@ def arguments(about: str, **options: Any) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="figures for programs")
     for name, default in options.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=type(default), default=default)
+    log.configure(level="warning")  # to stderr: figures are what stdout is for
     return parser.parse_args()
 
 
