@@ -232,9 +232,9 @@ class DockerEvents:
             return Counter(container for what, container, _ in self._seen if what == action)
 
     def of_tasks(self, action: str) -> Counter[str]:
-        """How often it befell a container of each task, by task ARN."""
+        """How often it befell a container of each task, by task ARN; what holds networks is of none."""
         with self._changed:
-            return Counter(task for what, _, task in self._seen if what == action)
+            return Counter(task for what, _, task in self._seen if what == action and task)
 
     def wait(self, check: Callable[[], bool], seconds: float) -> None:
         """Return once `check` holds; it is asked at every event."""
