@@ -22,8 +22,8 @@ from typing import Any
 import uvloop
 
 from bench.kit import Figure, arguments, free_port, tell
-from homeport.app.envoy import DataPlane
-from homeport.app.envoy_process import envoy_path
+from homeport.app.balancers.envoy import DataPlane
+from homeport.app.balancers.envoy_process import envoy_path
 from homeport.dataplane.model import (
     Balancer,
     BalancerKind,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from homeport.app.docker_setup import DockerSetupError, ensure_docker
+from homeport.app.docker.setup import DockerSetupError, ensure_docker
 from homeport.app.settings import environment
 from homeport.cli.output import tell_error
 from homeport.cli.progress import ProgressView

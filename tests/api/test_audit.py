@@ -14,9 +14,9 @@ import aiohttp
 import pytest
 from botocore.exceptions import ClientError
 
-from homeport.app.audit_files import path_of
+from homeport.app.audit.files import path_of
 from homeport.app.connection import write_connection
-from homeport.app.keyring import StoredKeys
+from homeport.app.identity.keyring import StoredKeys
 from homeport.cli.audit import audit as show_audit
 from homeport.cli.audit import followed, instant, line
 from homeport.cli.client import ApiError, AwsClient

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from homeport.app.network_ground import NoGround
+from homeport.app.networks.ground import NoGround
 from homeport.services.ecs.control.event_bus import EventBus
 from homeport.services.ecs.plan.remedies import stop_remedy
 from tests.api.test_explain import explained

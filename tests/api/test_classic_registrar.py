@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homeport.app.classic_targets import AllTargets, ClassicTargets, target_state
+from homeport.app.balancers.classic_targets import AllTargets, ClassicTargets, target_state
 from homeport.core.clock import FixedClock
 from homeport.services.ecs.model import classic_arn, classic_name
 from homeport.services.ecs.ports import (

@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from homeport.app.network_ground import NoGround
+from homeport.app.networks.ground import NoGround
 from tests.kit.server import ACCOUNT, REGION, Live, live_server
 
 A = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from homeport.app.balancer_network import Ec2Addresses, Ec2Network
+from homeport.app.balancers.network import Ec2Addresses, Ec2Network
 from homeport.app.control_plane import ControlPlane
 from homeport.core.pages import Pages
 from homeport.dataplane.model import Balancer

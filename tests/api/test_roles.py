@@ -19,7 +19,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from homeport.app.issuers import Issuers
+from homeport.app.identity.issuers import Issuers
 from homeport.core.ids import SystemIds
 from homeport.services.iam.manifest import AccessKey, EntityRepo, KeyRepo, sealed
 from homeport.services.iam.model import User

@@ -13,10 +13,10 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from homeport.app.connect_doors import Door, read_doors
-from homeport.app.ec2_instances import Place, settle_places
-from homeport.app.vpc_firewall import NOTHING_INNER, read_state
-from homeport.app.vpc_names import NameKeeper
+from homeport.app.discovery.doors import Door, read_doors
+from homeport.app.networks.firewall import NOTHING_INNER, read_state
+from homeport.app.networks.instances import Place, settle_places
+from homeport.app.networks.names import NameKeeper
 from homeport.gateway.dns_names import NameBook
 from homeport.services.ec2.repo.everywhere import interfaces_everywhere
 from tests.api.test_tasks import waiter

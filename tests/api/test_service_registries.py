@@ -14,8 +14,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from homeport.app.ec2_instances import Place, settle_places
-from homeport.app.vpc_names import NameKeeper
+from homeport.app.networks.instances import Place, settle_places
+from homeport.app.networks.names import NameKeeper
 from homeport.gateway.dns_names import NameBook
 from tests.api.test_tasks import waiter
 from tests.kit.server import ACCOUNT, REGION, Live, Node

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from homeport.app.balancers.service_targets import ServiceTargets
+from homeport.app.balancers.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.control_plane import ControlPlane
-from homeport.app.service_targets import ServiceTargets
-from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.core.errors import AwsError
 from homeport.core.pages import Pages
 from homeport.gateway.stages import MountedService

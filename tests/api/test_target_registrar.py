@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homeport.app.service_targets import ServiceTargets
+from homeport.app.balancers.service_targets import ServiceTargets
 from homeport.services.ecs.ports import (
     TARGETS_CHANGED,
     TargetGroup,

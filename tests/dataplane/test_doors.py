@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import pytest
 
-from homeport.app.envoy import DataPlane
+from homeport.app.balancers.envoy import DataPlane
 from homeport.dataplane.doors import LOOPBACK, door_name
 from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, Certificate, Listener, Protocol
 from homeport.dataplane.rules import FixedResponse, Forward, Rule, WeightedGroup

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.app.envoy_process import Files, end_leftover, find_running, started_ticks
+from homeport.app.balancers.envoy_process import Files, end_leftover, find_running, started_ticks
 from homeport.dataplane.health import HealthState
 from homeport.dataplane.model import (
     Balancer,
@@ -246,7 +246,7 @@ async def test_a_crashed_proxy_is_back_within_a_second_as_it_was() -> None:
 PARENT = """
 import asyncio, sys
 from pathlib import Path
-from homeport.app.envoy import DataPlane
+from homeport.app.balancers.envoy import DataPlane
 from tests.kit.dataplane import balancer, group, BACK
 from homeport.dataplane.model import Target
 

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from homeport.app import balancer_plane, envoy_process
-from homeport.app.balancer_plane import LocalPlane
-from homeport.app.envoy_process import Files, end_leftover, find_running
+from homeport.app.balancers import envoy_process
+from homeport.app.balancers import plane as balancer_plane
+from homeport.app.balancers.envoy_process import Files, end_leftover, find_running
+from homeport.app.balancers.plane import LocalPlane
 from homeport.dataplane.doors import LOOPBACK
 from homeport.dataplane.model import Balancer
 from homeport.services.elbv2.ports import BalancerState

@@ -19,8 +19,8 @@ from urllib.parse import parse_qs, urlsplit
 import jwt
 import pytest
 
-from homeport.app.envoy import DataPlane
-from homeport.app.envoy_process import end_leftover
+from homeport.app.balancers.envoy import DataPlane
+from homeport.app.balancers.envoy_process import end_leftover
 from homeport.core.clock import FixedClock
 from homeport.core.ids import SystemIds
 from homeport.dataplane.logins import CALLBACK, HEADERS

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from homeport.app.envoy import DataPlane
-from homeport.app.envoy_process import end_leftover
+from homeport.app.balancers.envoy import DataPlane
+from homeport.app.balancers.envoy_process import end_leftover
 from homeport.dataplane.health import HealthState
 from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, Listener, Protocol, Target
 from homeport.dataplane.rules import Forward, Rule, WeightedGroup

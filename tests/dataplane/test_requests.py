@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
-from homeport.app.envoy import DataPlane
+from homeport.app.balancers.envoy import DataPlane
 from homeport.dataplane.model import ForwardedFor, Stickiness, StickinessKind, Target, Traffic
 from homeport.dataplane.rules import (
     FixedResponse,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.app.envoy_process import envoy_path
+from homeport.app.balancers.envoy_process import envoy_path
 from tests.kit.certificates import self_signed
 from tests.kit.golden import CASES, read, snapshot, static
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from homeport.app.balancer_plane import LocalPlane
-from homeport.app.certificates import BalancersUse, ShownCertificates
-from homeport.app.logins import build_gate
+from homeport.app.balancers.certificates import BalancersUse, ShownCertificates
+from homeport.app.balancers.logins import build_gate
+from homeport.app.balancers.plane import LocalPlane
 from homeport.app.wiring import SealedPages
 from homeport.core.call import NOBODY, Call
 from homeport.core.clock import SystemClock

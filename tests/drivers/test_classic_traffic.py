@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from homeport.app.balancer_plane import EnvoyPlane
-from homeport.app.classic_balancers import SharedPlane
+from homeport.app.balancers.classic import SharedPlane
+from homeport.app.balancers.plane import EnvoyPlane
 from homeport.app.wiring import SealedPages
 from homeport.core.call import NOBODY, Call
 from homeport.core.clock import SystemClock

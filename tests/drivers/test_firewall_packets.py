@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from homeport.app.vpc_firewall import _allows
+from homeport.app.networks.firewall import _allows
 from homeport.node.commands import run_command
 from homeport.node.firewall.kernel import Firewall, table_name
 from homeport.node.firewall.model import Allow, Interface, Rules, State

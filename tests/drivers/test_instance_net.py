@@ -13,7 +13,7 @@ import pytest_asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.app.addresses import NoAddressesError, settle_ground
+from homeport.app.networks.addresses import NoAddressesError, settle_ground
 from homeport.core.ids import SystemIds
 from homeport.node.commands import CommandError, Run, run_command
 from homeport.node.instance_net import (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from homeport.app.balancer_plane import EnvoyPlane
+from homeport.app.balancers.plane import EnvoyPlane
 from homeport.app.wiring import SealedPages
 from homeport.core.call import NOBODY, Call
 from homeport.core.clock import SystemClock

@@ -14,7 +14,7 @@ import dns.query
 import pytest
 
 from homeport.app.connection import read_connection
-from homeport.app.vpc_dns import dns_address
+from homeport.app.networks.dns import dns_address
 from homeport.cli.client import AwsClient
 from homeport.cli.url import find_doors, reaches
 from tests.kit.behind_balancer import until

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from homeport.app.envoy_process import Files, find_running, proxy_folder
+from homeport.app.balancers.envoy_process import Files, find_running, proxy_folder
 from homeport.node.address_link import balancer_link
 from tests.kit.behind_balancer import until
 from tests.kit.docker import IMAGE

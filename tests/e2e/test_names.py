@@ -11,7 +11,7 @@ import dns.query
 import dns.rcode
 import pytest
 
-from homeport.app.vpc_dns import dns_address, dns_link
+from homeport.app.networks.dns import dns_address, dns_link
 from tests.kit.behind_balancer import until
 from tests.kit.docker import IMAGE
 from tests.kit.up import Up, homeport_up

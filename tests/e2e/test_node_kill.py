@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from homeport.app.connection import known_installation_id, read_connection
-from homeport.app.docker_client import DockerClient
+from homeport.app.docker.client import DockerClient
 from homeport.app.settings import INSTALLATION_LABEL
 from tests.kit.docker import IMAGE, cgroups
 from tests.kit.up import (

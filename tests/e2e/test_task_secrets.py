@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homeport.app.docker_client import DockerClient
+from homeport.app.docker.client import DockerClient
 from tests.kit.iam import allows, trusts
 from tests.kit.real_node import RealNode
 from tests.kit.registry import registry

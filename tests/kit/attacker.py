@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlparse
 from botocore import parsers
 from hypothesis import strategies as st
 
-from homeport.app.keyring import StoredKeys
+from homeport.app.identity.keyring import StoredKeys
 from homeport.app.wiring import MANIFESTS, build_chain
 from homeport.core.sigv4 import Credentials, sign_headers
 from homeport.gateway.chain import Chain

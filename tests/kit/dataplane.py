@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from homeport.app.envoy import DataPlane
+from homeport.app.balancers.envoy import DataPlane
 from homeport.dataplane.health import HealthChange, HealthState
 from homeport.dataplane.model import (
     Balancer,

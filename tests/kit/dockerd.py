@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
 
-from homeport.app.runtime_wrapper import write_runtime_wrapper
+from homeport.app.docker.runtime_wrapper import write_runtime_wrapper
 from tests.kit.docker import bridges, machine
 
 START_SECONDS = 60.0

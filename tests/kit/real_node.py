@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from homeport.app.local_nodes import NodeHost
+from homeport.app.nodes.local import NodeHost
 from homeport.app.settings import INSTALLATION_LABEL
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds

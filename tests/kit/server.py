@@ -21,14 +21,14 @@ import boto3
 import uvicorn
 from botocore.config import Config
 
-from homeport.app.audit_files import AuditFiles
-from homeport.app.audit_pages import AuditPages
-from homeport.app.bootstrap import Keys, ensure_keys
+from homeport.app.audit.files import AuditFiles
+from homeport.app.audit.pages import AuditPages
+from homeport.app.balancers.logins import public_keys
 from homeport.app.control_plane import ControlPlane
-from homeport.app.issuers import NO_ISSUERS, Issuers
-from homeport.app.keyring import StoredKeys
-from homeport.app.logins import public_keys
-from homeport.app.network_ground import NetworkGround, NoGround
+from homeport.app.identity.bootstrap import Keys, ensure_keys
+from homeport.app.identity.issuers import NO_ISSUERS, Issuers
+from homeport.app.identity.keyring import StoredKeys
+from homeport.app.networks.ground import NetworkGround, NoGround
 from homeport.app.server import AGENT_FRAME_BYTES_MAX, KEEP_ALIVE_SECONDS
 from homeport.app.wiring import (
     AgentGate,

@@ -21,8 +21,8 @@ import boto3
 from botocore.config import Config
 
 from homeport.app.connection import known_installation_id, read_connection
-from homeport.app.docker_client import DockerClient, socket_path
-from homeport.app.docker_setup import docker_host_of
+from homeport.app.docker.client import DockerClient, socket_path
+from homeport.app.docker.setup import docker_host_of
 from homeport.app.settings import INSTALLATION_LABEL, environment
 from homeport.node.sandbox import layout
 from tests.kit.docker import IMAGE, busybox_layer, machine

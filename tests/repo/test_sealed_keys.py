@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Text, cast, select
 
-from homeport.app.bootstrap import ensure_keys
+from homeport.app.identity.bootstrap import ensure_keys
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SeededIds
 from homeport.services.iam.model import AccessKey

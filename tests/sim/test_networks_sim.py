@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from homeport.app.control_plane import ControlPlane
-from homeport.app.network_ground import NetworkGround
-from homeport.app.task_networks import REQUESTER
+from homeport.app.networks.ground import NetworkGround
+from homeport.app.networks.tasks import REQUESTER
 from homeport.app.wiring import build_control_plane
 from homeport.core.ids import SeededIds
 from homeport.services.ec2 import manifest as ec2

@@ -23,8 +23,8 @@ from homeport.agentproto.messages import (
     RoleCredentials,
 )
 from homeport.app.control_plane import ControlPlane
-from homeport.app.instance_profiles import ProfileSessions, ensure_profile
-from homeport.app.keyring import StoredKeys
+from homeport.app.identity.instance_profiles import ProfileSessions, ensure_profile
+from homeport.app.identity.keyring import StoredKeys
 from homeport.app.wiring import build_control_plane
 from homeport.core.call import Call, Principal
 from homeport.core.clock import LoopClock

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from homeport.app.carrier import Carrier
-from homeport.app.classic_balancers import HealthNews
-from homeport.app.denials import SealedDenials
-from homeport.app.service_connect import KINDS as CONNECT_KINDS
-from homeport.app.service_connect import ConnectController
+from homeport.app.balancers.carrier import Carrier
+from homeport.app.balancers.classic import HealthNews
+from homeport.app.discovery.connect import KINDS as CONNECT_KINDS
+from homeport.app.discovery.connect import ConnectController
+from homeport.app.identity.denials import SealedDenials
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.gateway.stages import MountedService

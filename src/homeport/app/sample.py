@@ -20,7 +20,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from homeport.app.docker_client import DockerClient
+from homeport.app.docker.client import DockerClient
 
 Report = Callable[[str, Mapping[str, Any]], None]
 

@@ -12,21 +12,21 @@ from typing import Any
 
 import uvicorn
 
-from homeport.app.agent_node import run_agent_node
-from homeport.app.audit_files import DIRECTORY as AUDIT_DIRECTORY
-from homeport.app.audit_files import AuditFiles
-from homeport.app.audit_pages import AuditPages
-from homeport.app.bootstrap import Keys, ensure_keys
-from homeport.app.carrier import local_carrier
+from homeport.app.audit.files import DIRECTORY as AUDIT_DIRECTORY
+from homeport.app.audit.files import AuditFiles
+from homeport.app.audit.pages import AuditPages
+from homeport.app.balancers.carrier import local_carrier
+from homeport.app.balancers.logins import build_gate, public_keys
 from homeport.app.connection import Connection, write_connection
 from homeport.app.control_plane import ControlPlane
-from homeport.app.instance_profiles import ProfileSessions, ensure_profile
-from homeport.app.issuers import Issuers
-from homeport.app.keyring import StoredKeys
-from homeport.app.local_nodes import LocalNodes
-from homeport.app.logins import build_gate, public_keys
-from homeport.app.network_ground import NetworkGround
-from homeport.app.network_up import LocalNetwork, find_ground, open_local_network
+from homeport.app.identity.bootstrap import Keys, ensure_keys
+from homeport.app.identity.instance_profiles import ProfileSessions, ensure_profile
+from homeport.app.identity.issuers import Issuers
+from homeport.app.identity.keyring import StoredKeys
+from homeport.app.networks.ground import NetworkGround
+from homeport.app.networks.up import LocalNetwork, find_ground, open_local_network
+from homeport.app.nodes.agent import run_agent_node
+from homeport.app.nodes.local import LocalNodes
 from homeport.app.settings import INSTANCE_PROFILE, AgentSettings, AuthMode, UpSettings, environment
 from homeport.app.whole_answers import WholeAnswers
 from homeport.app.wiring import AgentGate, build_chain, build_control_plane, build_pages

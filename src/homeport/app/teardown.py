@@ -6,8 +6,8 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from homeport.app.envoy_process import end_leftover, proxy_folder
-from homeport.app.vpc_dns import dns_link
+from homeport.app.balancers.envoy_process import end_leftover, proxy_folder
+from homeport.app.networks.dns import dns_link
 from homeport.core.clock import SystemClock
 from homeport.node.address_link import AddressLink, balancer_link, connect_link
 from homeport.node.commands import CommandError, run_command

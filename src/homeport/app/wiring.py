@@ -8,27 +8,27 @@ from typing import Any, Protocol
 
 import msgspec
 
-from homeport.app.balancer_network import Ec2Addresses, Ec2Network
-from homeport.app.carrier import Carrier
-from homeport.app.certificates import BalancersUse, ShownCertificates
-from homeport.app.classic_balancers import ClassicNetwork, Halves, build_classic
-from homeport.app.classic_targets import AllTargets, ClassicTargets
-from homeport.app.connect_names import CloudMapConnect
+from homeport.app.balancers.carrier import Carrier
+from homeport.app.balancers.certificates import BalancersUse, ShownCertificates
+from homeport.app.balancers.classic import ClassicNetwork, Halves, build_classic
+from homeport.app.balancers.classic_targets import AllTargets, ClassicTargets
+from homeport.app.balancers.network import Ec2Addresses, Ec2Network
+from homeport.app.balancers.service_targets import ServiceTargets
+from homeport.app.balancers.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.control_plane import ControlPlane
-from homeport.app.denials import SealedDenials
-from homeport.app.ec2_instances import EcsInstances
-from homeport.app.issuers import NO_ISSUERS, Issuers
-from homeport.app.network_ground import UNASKED, NetworkGround, NoGround
-from homeport.app.principals import IamRoles
-from homeport.app.role_sessions import TaskRoleSessions
-from homeport.app.service_connect import build_connect
-from homeport.app.service_paths import ServicePaths
-from homeport.app.service_registries import CloudMapRegistries
-from homeport.app.service_targets import ServiceTargets
-from homeport.app.service_traffic import InfrastructureRoles, ServiceTraffic
+from homeport.app.discovery.connect import build_connect
+from homeport.app.discovery.names import CloudMapConnect
+from homeport.app.discovery.registries import CloudMapRegistries
+from homeport.app.identity.denials import SealedDenials
+from homeport.app.identity.issuers import NO_ISSUERS, Issuers
+from homeport.app.identity.principals import IamRoles
+from homeport.app.identity.role_sessions import TaskRoleSessions
+from homeport.app.networks.ground import UNASKED, NetworkGround, NoGround
+from homeport.app.networks.instances import EcsInstances
+from homeport.app.networks.names import Ec2Vpcs
+from homeport.app.networks.service_paths import ServicePaths
+from homeport.app.networks.tasks import TaskNetworks
 from homeport.app.settings import TASKS_PER_SERVICE
-from homeport.app.task_networks import TaskNetworks
-from homeport.app.vpc_names import Ec2Vpcs
 from homeport.core.call import Call, Principal
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from cyclopts import Parameter
 
 from homeport.app.connection import Connection, installation_id
-from homeport.app.docker_setup import ensure_docker
+from homeport.app.docker.setup import ensure_docker
 from homeport.app.settings import (
     DEFAULT_CLUSTER,
     DEFAULT_REGION,

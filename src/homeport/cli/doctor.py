@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from homeport.app.connection import serving_pid
-from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError, socket_path
-from homeport.app.docker_plan import lost_runtime, may_exceed_limits
-from homeport.app.docker_setup import docker_host_of
-from homeport.app.network_ground import TOOLS
-from homeport.app.runtime_wrapper import SYSTEM_PATH
+from homeport.app.docker.client import DockerAwayError, DockerClient, DockerError, socket_path
+from homeport.app.docker.plan import lost_runtime, may_exceed_limits
+from homeport.app.docker.runtime_wrapper import SYSTEM_PATH
+from homeport.app.docker.setup import docker_host_of
+from homeport.app.networks.ground import TOOLS
 from homeport.app.settings import DEFAULT_PORT, environment
 from homeport.cli.common import AsJson, DataDir, data_dir_for
 from homeport.cli.output import print_json, print_table

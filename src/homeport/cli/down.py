@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from homeport.app.connection import known_installation_id, serving_pid
-from homeport.app.docker_client import DockerAwayError, DockerClient
-from homeport.app.docker_setup import DOCKER_DIRECTORY, docker_host_of, started_pid, stop_started
+from homeport.app.docker.client import DockerAwayError, DockerClient
+from homeport.app.docker.setup import DOCKER_DIRECTORY, docker_host_of, started_pid, stop_started
 from homeport.app.sample import REPOSITORY
 from homeport.app.settings import INSTALLATION_LABEL, environment
 from homeport.cli.common import DataDir, data_dir_for

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from homeport.app.docker_client import DockerAwayError, DockerClient, LogChunk
-from homeport.app.docker_setup import docker_host_of
+from homeport.app.docker.client import DockerAwayError, DockerClient, LogChunk
+from homeport.app.docker.setup import docker_host_of
 from homeport.app.settings import environment
 from homeport.cli.client import ApiError, UnreachableError
 from homeport.cli.common import DEFAULT_CLUSTER, Cluster, DataDir, client_for

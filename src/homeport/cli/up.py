@@ -17,8 +17,8 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from homeport.app.connection import installation_id, read_connection
-from homeport.app.docker_client import DockerAwayError, DockerClient
-from homeport.app.docker_setup import ensure_docker
+from homeport.app.docker.client import DockerAwayError, DockerClient
+from homeport.app.docker.setup import ensure_docker
 from homeport.app.settings import (
     AUDIT_FILE_MEBIBYTES,
     AUDIT_FILES,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from homeport.app.ec2_instances import Place, settle_places
-from homeport.app.network_ground import NoGround, missing_means
+from homeport.app.networks.ground import NoGround, missing_means
+from homeport.app.networks.instances import Place, settle_places
 from homeport.services.ec2 import manifest
 from tests.api.ec2.conftest import code, refused
 from tests.kit.server import ACCOUNT, REGION, Live, live_server

@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from homeport.app.ec2_instances import Place, settle_places
-from homeport.app.vpc_firewall import KEY, VpcFirewall
+from homeport.app.networks.firewall import KEY, VpcFirewall
+from homeport.app.networks.instances import Place, settle_places
 from homeport.node.commands import CommandError
 from homeport.node.firewall.kernel import Firewall
 from homeport.node.firewall.table import Table

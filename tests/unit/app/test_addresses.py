@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from homeport.app.addresses import LOOPBACK, NoAddressesError, local_addresses
+from homeport.app.networks.addresses import LOOPBACK, NoAddressesError, local_addresses
 from homeport.node.commands import CommandError
 
 

@@ -17,8 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.app.audit_files import AuditFiles, numbers, path_of
-from homeport.app.audit_reader import AuditReader, Position, Wanted
+from homeport.app.audit.files import AuditFiles, numbers, path_of
+from homeport.app.audit.reader import AuditReader, Position, Wanted
 from homeport.core.clock import FixedClock
 
 CLOCK = FixedClock(datetime(2030, 1, 1, tzinfo=UTC))
@@ -169,7 +169,7 @@ WRITER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from homeport.app.audit_files import AuditFiles
+from homeport.app.audit.files import AuditFiles
 from homeport.core.clock import SystemClock
 from tests.unit.app.test_audit_files import entry
 trail = AuditFiles(Path(sys.argv[1]), SystemClock(), file_bytes=50_000, files_kept=10_000)

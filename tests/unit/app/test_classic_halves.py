@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from homeport.app.classic_balancers import SharedPlane, is_classic
+from homeport.app.balancers.classic import SharedPlane, is_classic
 from homeport.dataplane.model import Balancer, BalancerKind
 from homeport.services.elbv2.model.groups import TargetHealth
 from homeport.services.elbv2.ports import BalancerState

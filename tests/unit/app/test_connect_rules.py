@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv4Network
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.app.connect_doors import Door, DoorPort, balancers_of
-from homeport.app.connect_rules import with_doors
+from homeport.app.discovery.doors import Door, DoorPort, balancers_of
+from homeport.app.discovery.rules import with_doors
 from homeport.dataplane.translate import Kind, translate
 from homeport.node.firewall.model import ANY, Allow, Interface, Rules, State
 

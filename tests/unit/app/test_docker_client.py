@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.app import docker_setup
-from homeport.app.docker_client import DockerAwayError, DockerClient, DockerError, LogChunk, split_streams
+from homeport.app.docker import setup as docker_setup
+from homeport.app.docker.client import DockerAwayError, DockerClient, DockerError, LogChunk, split_streams
 from homeport.cli.output import explain_failure
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from homeport.app.docker_plan import (
+from homeport.app.docker.plan import (
     DockerFacts,
     InstallPackage,
     Refuse,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from homeport.app.envoy_memory import HealthMemory
-from homeport.app.envoy_process import Files, Running
+from homeport.app.balancers.envoy_memory import HealthMemory
+from homeport.app.balancers.envoy_process import Files, Running
 from homeport.dataplane.health import CHECKING
 from homeport.dataplane.health_book import Remembered, Seen
 

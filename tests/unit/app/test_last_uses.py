@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from homeport.app import last_uses
-from homeport.app.last_uses import WRITE_AFTER_SECONDS, LastUses
+from homeport.app.identity import last_uses
+from homeport.app.identity.last_uses import WRITE_AFTER_SECONDS, LastUses
 from homeport.core.call import Call, Principal
 from homeport.core.clock import LoopClock
 from homeport.core.errors import UnavailableError

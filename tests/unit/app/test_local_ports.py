@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from homeport.app.local_ports import FILE, RememberedPorts
+from homeport.app.nodes.ports import FILE, RememberedPorts
 
 
 def test_a_port_is_the_usual_one_until_another_was_taken(tmp_path: Path) -> None:

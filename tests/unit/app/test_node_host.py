@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from homeport.app.local_nodes import NodeHost
+from homeport.app.nodes.local import NodeHost
 from homeport.core.clock import LoopClock
 from homeport.core.ids import SeededIds
 from homeport.node.ports import DriverUnavailableError

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from homeport.app.node_keeper import AGAIN_SECONDS, keep_running
+from homeport.app.nodes.keeper import AGAIN_SECONDS, keep_running
 
 pytestmark = pytest.mark.looptime
 

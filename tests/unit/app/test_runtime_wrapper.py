@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from homeport.app.runtime_wrapper import write_runtime_wrapper
+from homeport.app.docker.runtime_wrapper import write_runtime_wrapper
 
 PRIVILEGED = {
     "ociVersion": "1.0.2",

@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from homeport.app.vpc_dns import VpcDns
-from homeport.app.vpc_names import NameKeeper
+from homeport.app.networks.dns import VpcDns
+from homeport.app.networks.names import NameKeeper
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SeededIds
 from homeport.gateway.dns_names import NameBook

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from homeport.app.connection import write_connection
-from homeport.app.docker_client import LogChunk
+from homeport.app.docker.client import LogChunk
 from homeport.cli.client import AwsClient
 from homeport.cli.env import variables
 from homeport.cli.logs import containers_of, explain_missing, prefixing

@@ -18,16 +18,16 @@ from typing import Any, Self
 
 import aiohttp
 
-from homeport.app.fargate_node import (
+from homeport.app.nodes.fargate import (
     FARGATE_INDEX,
     FARGATE_NAME,
     fargate_settings,
     registered_event,
 )
-from homeport.app.local_metadata import LocalMetadata, Metadata
-from homeport.app.local_sandboxes import LocalSandboxes, kept_warm, kept_whole, open_sandboxes
-from homeport.app.node_keeper import keep_running, pass_on
-from homeport.app.reported_images import ReportedImages
+from homeport.app.nodes.keeper import keep_running, pass_on
+from homeport.app.nodes.metadata import LocalMetadata, Metadata
+from homeport.app.nodes.reported_images import ReportedImages
+from homeport.app.nodes.sandboxes import LocalSandboxes, kept_warm, kept_whole, open_sandboxes
 from homeport.app.settings import (
     DEFAULT_CLUSTER,
     GROUP_ATTRIBUTE,

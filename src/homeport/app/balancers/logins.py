@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from homeport.app.roots import trusted_roots
+from homeport.app.balancers.roots import trusted_roots
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.gateway.logins.gate import Gate

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from ipaddress import IPv4Network
 
-from homeport.app.balancer_network import REQUESTER, description
-from homeport.app.classic_balancers import is_classic
-from homeport.app.connect_doors import name_of
+from homeport.app.balancers.classic import is_classic
+from homeport.app.balancers.network import REQUESTER, description
+from homeport.app.discovery.doors import name_of
 from homeport.core.call import Call
 from homeport.core.log import get_logger
 from homeport.gateway.dns_answers import is_sound

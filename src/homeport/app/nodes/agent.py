@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from homeport.app.fargate_node import FARGATE_INDEX, FARGATE_NAME, fargate_settings
-from homeport.app.local_nodes import SYSTEM_RESERVED_MIB, NodeHost, Report, directory
-from homeport.app.local_sandboxes import kept_warm
+from homeport.app.nodes.fargate import FARGATE_INDEX, FARGATE_NAME, fargate_settings
+from homeport.app.nodes.local import SYSTEM_RESERVED_MIB, NodeHost, Report, directory
+from homeport.app.nodes.sandboxes import kept_warm
 from homeport.app.settings import DEFAULT_CLUSTER, AgentSettings, SettingsError
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids

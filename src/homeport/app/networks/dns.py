@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv4Network
 
-from homeport.app.vpc_names import VPC, NameKeeper
+from homeport.app.networks.names import VPC, NameKeeper
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.gateway.dns import PORT, DnsServer, Upstream

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from homeport.app.connect_doors import Door, DoorPort
+from homeport.app.discovery.doors import Door, DoorPort
 from homeport.node.firewall.model import ANY, Allow, Groups, Interface, Rules, State
 
 TCP = 6

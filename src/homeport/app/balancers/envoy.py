@@ -14,11 +14,11 @@ from typing import Self
 import aiohttp
 import msgspec
 
-from homeport.app.envoy_admin import EnvoyAdmin
-from homeport.app.envoy_memory import HealthMemory
-from homeport.app.envoy_probe import Probe
-from homeport.app.envoy_process import EnvoyProcess, Files
-from homeport.app.roots import trusted_roots
+from homeport.app.balancers.envoy_admin import EnvoyAdmin
+from homeport.app.balancers.envoy_memory import HealthMemory
+from homeport.app.balancers.envoy_probe import Probe
+from homeport.app.balancers.envoy_process import EnvoyProcess, Files
+from homeport.app.balancers.roots import trusted_roots
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.log import get_logger
 from homeport.dataplane.clusters import NO_STANDING, Standing, source_address

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from homeport.app.audit_files import numbers, path_of
+from homeport.app.audit.files import numbers, path_of
 from homeport.gateway.audit import OWN_SOURCE, Entry
 
 READ_EVENT = "ReadAudit"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from homeport.app import principals
-from homeport.app.last_uses import LastUses
-from homeport.app.role_sessions import task_of
+from homeport.app.identity import principals
+from homeport.app.identity.last_uses import LastUses
+from homeport.app.identity.role_sessions import task_of
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.gateway.ports import CallerPolicies, KeyRecord

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from homeport.app.network_ground import NetworkGround
+from homeport.app.networks.ground import NetworkGround
 from homeport.node.commands import CommandError, Run
 from homeport.node.instance_net import (
     ZONES,

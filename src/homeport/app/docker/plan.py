@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeport.app.runtime_wrapper import RUNTIME_NAME
+from homeport.app.docker.runtime_wrapper import RUNTIME_NAME
 
 CAP_SYS_RESOURCE = 24
 """Bit of the capability sets. Source: linux/capability.h."""

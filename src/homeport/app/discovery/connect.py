@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import timedelta
 
-from homeport.app.balancer_network import Link, NoLink
-from homeport.app.carrier import Carrier
-from homeport.app.classic_balancers import Halves
-from homeport.app.connect_doors import REQUESTER, Door, balancers_of, mark_of, read_doors
-from homeport.app.connect_names import CloudMapConnect
+from homeport.app.balancers.carrier import Carrier
+from homeport.app.balancers.classic import Halves
+from homeport.app.balancers.network import Link, NoLink
+from homeport.app.discovery.doors import REQUESTER, Door, balancers_of, mark_of, read_doors
+from homeport.app.discovery.names import CloudMapConnect
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
 from homeport.core.ids import Ids

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeport.app.local_ports import RememberedPorts
-from homeport.app.local_sandboxes import LocalSandboxes
+from homeport.app.nodes.ports import RememberedPorts
+from homeport.app.nodes.sandboxes import LocalSandboxes
 from homeport.app.settings import INSTALLATION_LABEL
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids

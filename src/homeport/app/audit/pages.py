@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from homeport.app.audit_files import AuditFiles
-from homeport.app.audit_reader import READ_EVENT, AuditReader, Page, Position, Wanted
+from homeport.app.audit.files import AuditFiles
+from homeport.app.audit.reader import READ_EVENT, AuditReader, Page, Position, Wanted
 from homeport.core.call import Call
 from homeport.core.errors import DynamicAwsError
 from homeport.gateway.ports import OwnPage

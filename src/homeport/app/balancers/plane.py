@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from homeport.app.envoy_process import end_leftover
+from homeport.app.balancers.envoy_process import end_leftover
 from homeport.app.settings import settle_grpc
 from homeport.core.log import get_logger
 from homeport.dataplane.doors import port_of
@@ -18,7 +18,7 @@ from homeport.services.elbv2.model.groups import TargetHealth
 from homeport.services.elbv2.ports import BalancerState
 
 if TYPE_CHECKING:
-    from homeport.app.envoy import DataPlane
+    from homeport.app.balancers.envoy import DataPlane
     from homeport.gateway.logins.gate import Gate
 
 log = get_logger(__name__)
@@ -159,7 +159,7 @@ class LocalPlane:
     async def _carry(self) -> None:
         # What speaks to the proxy takes a second to import and memory that idle machines do not need.
         settle_grpc()
-        envoy: Any = await asyncio.to_thread(importlib.import_module, "homeport.app.envoy")
+        envoy: Any = await asyncio.to_thread(importlib.import_module, "homeport.app.balancers.envoy")
         async with envoy.DataPlane(
             self._folder,
             told=lambda change: self._told(change.group_id),

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from homeport.app.addresses import hold_addresses, local_addresses, planned_addresses, settle_ground
 from homeport.app.control_plane import ControlPlane
-from homeport.app.ec2_instances import Place, settle_places
-from homeport.app.local_nodes import instance_id
-from homeport.app.network_ground import NetworkGround, NoGround, missing_means
+from homeport.app.networks.addresses import hold_addresses, local_addresses, planned_addresses, settle_ground
+from homeport.app.networks.dns import VpcDns, dns_address, local_dns
+from homeport.app.networks.firewall import KEY, VpcFirewall
+from homeport.app.networks.ground import NetworkGround, NoGround, missing_means
+from homeport.app.networks.instances import Place, settle_places
+from homeport.app.nodes.local import instance_id
 from homeport.app.settings import UpSettings
-from homeport.app.vpc_dns import VpcDns, dns_address, local_dns
-from homeport.app.vpc_firewall import KEY, VpcFirewall
 from homeport.core.log import get_logger
 from homeport.node.commands import CommandError, run_command
 from homeport.node.firewall.kernel import Firewall

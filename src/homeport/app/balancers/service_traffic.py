@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from homeport.app.principals import PolicyBook
+from homeport.app.identity.principals import PolicyBook
 from homeport.core.clock import Clock
 from homeport.core.errors import DynamicAwsError
 from homeport.policy.decision import decide

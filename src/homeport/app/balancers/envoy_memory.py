@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from homeport.app.envoy_process import Files, Running
+from homeport.app.balancers.envoy_process import Files, Running
 from homeport.dataplane.health_book import Remembered
 
 

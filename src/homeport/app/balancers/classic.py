@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
 
-from homeport.app.balancer_network import Ec2Addresses, Ec2Network, Standing
+from homeport.app.balancers.network import Ec2Addresses, Ec2Network, Standing
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.pages import Pages

@@ -1,6 +1,6 @@
 """Getting Docker Engine to answer on this machine, where there is none.
 
-`docker_plan` decides from facts; `ensure_docker` gathers them, says what is
+`plan` decides from facts; `ensure_docker` gathers them, says what is
 going to happen, and does it. A Docker that somebody else started is used and
 never touched. One that we start is a process of its own, with its log and pid
 in the data directory, and outlives us: containers outlive the control plane.
@@ -20,14 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from homeport.app.docker_client import (
+from homeport.app.docker.client import (
     DEFAULT_DOCKER_HOST,
     DockerAwayError,
     DockerClient,
     DockerError,
     socket_path,
 )
-from homeport.app.docker_plan import (
+from homeport.app.docker.plan import (
     DockerFacts,
     InstallPackage,
     Refuse,
@@ -39,7 +39,7 @@ from homeport.app.docker_plan import (
     may_exceed_limits,
     plan_docker,
 )
-from homeport.app.runtime_wrapper import RUNTIME_NAME, SYSTEM_PATH, write_runtime_wrapper
+from homeport.app.docker.runtime_wrapper import RUNTIME_NAME, SYSTEM_PATH, write_runtime_wrapper
 from homeport.app.settings import environment
 
 Report = Callable[[str, Mapping[str, Any]], None]

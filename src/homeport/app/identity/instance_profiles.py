@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 
-from homeport.app.role_sessions import SESSION_LIFE, role_credentials
+from homeport.app.identity.role_sessions import SESSION_LIFE, role_credentials
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids, unique_id
 from homeport.core.log import get_logger

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from homeport.app.balancer_network import Link
-from homeport.app.balancer_plane import LocalPlane
-from homeport.app.envoy_process import proxy_folder
+from homeport.app.balancers.envoy_process import proxy_folder
+from homeport.app.balancers.network import Link
+from homeport.app.balancers.plane import LocalPlane
 from homeport.dataplane.model import TlsMaterial
 from homeport.gateway.logins.gate import Gate
 from homeport.node.address_link import AddressLink, balancer_link, connect_link

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
-from homeport.app.balancer_network import REQUESTER, description
-from homeport.app.classic_targets import is_classic
-from homeport.app.ec2_instances import PRIMARY
+from homeport.app.balancers.classic_targets import is_classic
+from homeport.app.balancers.network import REQUESTER, description
+from homeport.app.networks.instances import PRIMARY
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs.ports import Obstacle
 from homeport.services.elb import manifest as elb

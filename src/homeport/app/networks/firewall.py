@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
-from homeport.app.connect_doors import read_doors
-from homeport.app.connect_rules import with_doors
-from homeport.app.ec2_instances import PRIMARY
+from homeport.app.discovery.doors import read_doors
+from homeport.app.discovery.rules import with_doors
+from homeport.app.networks.instances import PRIMARY
 from homeport.core.clock import Clock
 from homeport.core.log import get_logger
 from homeport.node.firewall.kernel import Firewall

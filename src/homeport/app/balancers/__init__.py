@@ -1,0 +1,1 @@
+"""Load balancers: what carries their traffic on a machine, and how the other services use them."""

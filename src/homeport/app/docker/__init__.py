@@ -1,0 +1,1 @@
+"""Docker Engine for set-up and for people; a node's own driver is in `node/drivers`."""

@@ -1,0 +1,1 @@
+"""EC2's networks as this machine has them: ranges, addresses, firewall, names, interfaces of tasks."""
