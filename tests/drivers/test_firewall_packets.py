@@ -6,7 +6,11 @@ Network namespaces and links of the test's own; no container is needed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
+import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -34,6 +38,7 @@ SERVER_INNER, SERVER_BLOCK = "100.64.4.9", "100.64.4.0/22"
 INNER = "100.64.0.0/15"
 NETWORK, OTHER_NETWORK = "10.0.0.0/16", "10.1.0.0/16"
 TABLE = "homeport-firewall-test"
+IP_TRANSPARENT = 19
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +243,7 @@ PLACES = (
     ("task", "world", "192.168.99.7", "", Rules(), False, "not when it may go nowhere"),
     ("task", "", DNS, "", Rules(), True, "names can be asked for whatever the rules say"),
     ("far", "", DNS, "", Rules(), True, "also from another vpc"),
+    ("world", "", DNS, "", OPEN_TO_ALL, False, "the world asks this machine for no names"),
 )  # fmt: skip
 
 
@@ -249,6 +255,33 @@ def test_a_packet_obeys_where_it_comes_from(
     town.obey(rules, *HOLDERS)
     flow = replace(WEB, target=target, bound=bound)
     assert town.passes(sender, receiver, flow, expected=expected) is expected
+
+
+def test_nobody_beyond_the_vpc_speaks_from_an_address_that_is_in_it(town: Town) -> None:
+    """Where the kernel does not look at that by itself (rp_filter is 0 here, and loose with systemd)."""
+    member = "10.0.9.9"
+    from_members = Rules(ingress=(Allow(17, 80, 80, group="sg-a"),), egress=OPEN_TO_ALL.egress)
+    town.obey(from_members, holder(TASK), holder(member))
+    arrived = []
+    with contextlib.closing(datagrams(town.machine.space("task"))) as heard:
+        heard.bind(("0.0.0.0", 80))
+        for sender in ("world", "stranger"):
+            with contextlib.closing(datagrams(town.machine.space(sender))) as sent:
+                sent.setsockopt(socket.SOL_IP, IP_TRANSPARENT, 1)
+                sent.bind((member, 0))
+                sent.sendto(sender.encode(), (TASK, 80))
+            with contextlib.closing(datagrams(town.machine.space(sender))) as sent:
+                sent.bind((controls(sender), 0))
+                sent.sendto(b"passed by", (controls("task"), 80))
+            while (text := heard.recv(64)) != b"passed by":
+                arrived.append(text.decode())
+    assert arrived == ["stranger"]  # whose address it is
+
+
+def datagrams(space: str) -> socket.socket:
+    found = inside(space, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    found.settimeout(WAIT_SECONDS)
+    return found
 
 
 def test_who_has_no_groups_is_open(town: Town) -> None:
@@ -366,3 +399,36 @@ def test_a_table_that_somebody_else_changes_is_noticed(town: Town) -> None:
     finally:
         is_over.set()
         attending.join()
+
+
+ALONE = """
+import asyncio
+from homeport.node.commands import run_command
+from homeport.node.firewall.kernel import Firewall
+from homeport.node.firewall.model import State
+from homeport.node.firewall.translate import translate
+from homeport.node.nft import nft_of
+
+async def main():
+    firewall, told = Firewall(nft_of(run_command), "alone"), asyncio.Queue()
+    assert firewall.can_watch
+    async with asyncio.timeout(20), asyncio.TaskGroup() as group:
+        watching = group.create_task(firewall.watch(lambda: told.put_nowait("strange")))
+        await asyncio.sleep(0)
+        await firewall.apply(translate(State(networks=("10.0.0.0/16",))))
+        await firewall.apply(translate(State(networks=("10.1.0.0/16",))))
+        await run_command("nft", "add", "chain", "ip", firewall.name, "somebodys")
+        await told.get()
+        print(1 + told.qsize())
+        watching.cancel()
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("around", [(), ("--pid", "--fork", "--mount-proc")], ids=["plain", "contained"])
+def test_a_process_knows_its_own_changes_also_in_a_container(around: tuple[str, ...]) -> None:
+    """Else each of its changes would have the next one follow, for ever."""
+    command = ["unshare", "--net", *around, sys.executable, "-P", "-c", ALONE]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.stdout, done.returncode) == ("1\n", 0), done.stderr

@@ -230,24 +230,24 @@ OURS, OTHERS = message(6, (1, b"mine\0"), (2, b"chain\0")), message(6, (1, b"the
 
 def heard(*datagrams: bytes) -> int:
     strange: list[int] = []
-    listener = Listener("mine", lambda: strange.append(1), is_own=lambda thread: thread == 7)
+    listener = Listener("mine", lambda: strange.append(1), own=b"me")
     for one in datagrams:
         listener.hear(one)
     return len(strange)
 
 
-def generation(thread: int) -> bytes:
-    return message(15, (1, b"\0\0\0\1"), (2, thread.to_bytes(4, "big")), (3, b"nft\0"))
+def generation(thread: bytes) -> bytes:
+    return message(15, (1, b"\0\0\0\1"), (2, b"\0\0\0\7"), (3, thread + b"\0"))
 
 
 def test_only_others_changes_of_the_own_table_are_strange() -> None:
-    assert heard(OURS, generation(7)) == 0
-    assert heard(OURS, generation(8)) == 1
-    assert heard(OTHERS, generation(8)) == 0
-    assert heard(OTHERS + OURS + OTHERS + generation(8)) == 1
-    assert heard(OURS, generation(7), OTHERS, generation(8)) == 0
-    assert heard(OURS, generation(8), OURS, generation(8)) == 2
-    assert heard(message(6, (1, b"mine\0"), subsystem=1), generation(8)) == 0
+    assert heard(OURS, generation(b"me")) == 0
+    assert heard(OURS, generation(b"nft")) == 1
+    assert heard(OTHERS, generation(b"nft")) == 0
+    assert heard(OTHERS + OURS + OTHERS + generation(b"nft")) == 1
+    assert heard(OURS, generation(b"me"), OTHERS, generation(b"nft")) == 0
+    assert heard(OURS, generation(b"nft"), OURS, generation(b"nft")) == 2
+    assert heard(message(6, (1, b"mine\0"), subsystem=1), generation(b"nft")) == 0
 
 
 @given(st.binary(max_size=200))

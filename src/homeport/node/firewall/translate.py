@@ -40,10 +40,13 @@ BASES = {
 }
 CHAINS = {
     # What a process of this machine sent to an address of this machine was judged when it was sent.
+    # Who has an address of ours has a link of ours: from anywhere else it is forged. What no group guards is
+    # there for our networks, and for nobody beyond them.
     "arriving": (
         'iifname "lo" accept',
         _ESTABLISHED,
-        _OPEN,
+        "ip saddr @places fib saddr . iif oif 0 drop",
+        f"ip saddr @places {_OPEN}",
         "ip saddr . ip daddr @inside accept",
         "goto judge",
     ),

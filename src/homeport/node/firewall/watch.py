@@ -1,7 +1,7 @@
 """Whether somebody else touches a table: what the kernel tells of every transaction on nftables' rules.
 
 A transaction is told as its changes, each with the name of its table, and then as a new generation with the
-thread that made it. Source: linux/netfilter/nf_tables.h, linux/netlink.h.
+name of the thread that made it. Source: linux/netfilter/nf_tables.h, linux/netlink.h.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import asyncio
 import socket
 import struct
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from homeport.core.log import get_logger
+from homeport.node.nft import own_name
 
 log = get_logger("node.firewall")
 
@@ -21,8 +21,8 @@ SOL_NETLINK, ADD_MEMBERSHIP, RULES_GROUP = 270, 1, 7
 NFTABLES = 10
 """nfnetlink's number of the subsystem, the upper byte of a message's type."""
 NEW_GENERATION = 15
-TABLE_ATTRIBUTE, THREAD_ATTRIBUTE = 1, 2
-"""Every change names its table in attribute 1; a generation has its thread in 2."""
+TABLE_ATTRIBUTE, THREAD_ATTRIBUTE = 1, 3
+"""Every change names its table in attribute 1; a generation its thread in 3."""
 _HEADER = struct.Struct("=IHHII")
 _ATTRIBUTE = struct.Struct("=HH")
 FAMILY_BYTES = 4
@@ -32,19 +32,18 @@ RECEIVE_BYTES = 1 << 18
 class Listener:
     """Calls `strange` after a transaction of another process on the table of that name."""
 
-    def __init__(self, table: str, strange: Callable[[], None], *, is_own: Callable[[int], bool]) -> None:
-        """`is_own`: whether a thread is one of this process."""
+    def __init__(self, table: str, strange: Callable[[], None], *, own: bytes) -> None:
+        """`own`: what this process's threads are called while they change rules."""
         self._name = table.encode()
         self._strange = strange
-        self._is_own = is_own
+        self._own = own
         self._touched = False
 
     def hear(self, datagram: bytes) -> None:
         """One datagram of the kernel: some messages."""
         for kind, found in messages(datagram):
             if kind == NEW_GENERATION:
-                thread = int.from_bytes(found.get(THREAD_ATTRIBUTE, b""), "big")
-                if self._touched and not self._is_own(thread):
+                if self._touched and found.get(THREAD_ATTRIBUTE, b"").rstrip(b"\0") != self._own:
                     self._strange()
                 self._touched = False
             elif found.get(TABLE_ATTRIBUTE, b"").rstrip(b"\0") == self._name:
@@ -81,14 +80,10 @@ def attributes(payload: bytes) -> dict[int, bytes]:
     return found
 
 
-def _is_own(thread: int) -> bool:
-    return Path(f"/proc/self/task/{thread}").exists()
-
-
 async def watch(table: str, strange: Callable[[], None]) -> None:
     """Call `strange` whenever another process touched the table; until cancelled. Raise `OSError`."""
     loop = asyncio.get_running_loop()
-    listener = Listener(table, strange, is_own=_is_own)
+    listener = Listener(table, strange, own=own_name())
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER) as told:
         told.setblocking(False)
         told.bind((0, 0))
