@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -104,6 +106,25 @@ async def test_the_next_control_plane_takes_the_proxy_over(folder: Path, upstrea
     async with running(LocalPlane(folder, told=lambda _: None)) as plane:
         plane.serve(())
         await until(lambda: find_running(Files(folder=folder)) is None)
+
+
+@pytest.mark.root
+async def test_what_a_container_says_of_itself_makes_it_no_proxy(folder: Path) -> None:
+    """Its processes are among the machine's, and it chooses their arguments."""
+    files = Files(folder=folder)
+    says = "import os; os.execv('/bin/sh', ['sh', '-c', 'cat; :', *os.environ['SAID'].split()])"
+    told = {"SAID": f"--service-zone digest {files.config}"}
+    for around, expected in (([], True), (["unshare", "--pid", "--fork"], False)):
+        process = await asyncio.create_subprocess_exec(
+            *around, sys.executable, "-c", says, env=told, stdin=-1, stdout=-1, stderr=subprocess.DEVNULL
+        )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(b"there\n")
+        await process.stdout.readline()
+        assert (find_running(files) is not None) is expected
+        process.stdin.close()
+        await process.wait()
 
 
 async def test_what_is_refused_later_impairs_and_what_never_was_served_has_failed(

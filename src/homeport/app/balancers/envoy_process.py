@@ -113,21 +113,29 @@ def find_running(files: Files) -> Running | None:
     """The proxy of this folder, if one runs: processes say themselves which configuration is theirs.
 
     No file that somebody must have written in time says it, so that a control plane killed at any moment
-    leaves nothing that is not found.
+    leaves nothing that is not found. Anybody can say so: other users' processes and containers' do not count.
     """
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
             words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
+            is_it = str(files.config) in words and CONFIGURATION in words and _is_at_home(entry)
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
-        if str(files.config) in words and CONFIGURATION in words:
+        if is_it:
             started = started_ticks(int(entry.name))
             configuration = words[words.index(CONFIGURATION) + 1]
             if started is not None:
                 return Running(pid=int(entry.name), started=started, configuration=configuration)
     return None
+
+
+def _is_at_home(process: Path) -> bool:
+    """Whether a process is this user's, and in our process namespace. Raise `OSError`."""
+    if process.stat().st_uid != os.geteuid():
+        return False
+    return (process / "ns/pid").stat().st_ino == Path("/proc/self/ns/pid").stat().st_ino
 
 
 async def until_gone(pid: int) -> None:
