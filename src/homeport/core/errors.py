@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 class AwsError(Exception):
     """An error with one of AWS's codes; the gateway serialises it.
 
+    `code` is the class's own name where none is written or inherited.
     `fault` is used where the service model does not say which side erred.
     `members` are the error shape's further members (`resourceIds`, ...).
     """
@@ -16,6 +17,10 @@ class AwsError(Exception):
     code: ClassVar[str]
     status: ClassVar[int] = 400
     fault: ClassVar[str] = "Sender"
+
+    def __init_subclass__(cls) -> None:
+        if not hasattr(cls, "code"):
+            cls.code = cls.__name__
 
     def __init__(self, message: str = "", **members: Any) -> None:
         super().__init__(message)

@@ -78,11 +78,8 @@ class CredentialReportExpiredException(AwsError):
 class ValidationError(AwsError):
     """A parameter does not fit its constraints. Source: IAM API Reference, "Common Errors"."""
 
-    code = "ValidationError"
-
 
 class AccessDenied(AwsError):
     """What nobody may do. Source: IAM API Reference, "Common Errors"."""
 
-    code = "AccessDenied"
     status = 403

@@ -8,13 +8,10 @@ from homeport.core.errors import AwsError
 class ValidationError(AwsError):
     """A parameter is wrong. Not modelled: AWS's query services share it."""
 
-    code = "ValidationError"
-
 
 class AccessDenied(AwsError):
     """The caller may not. Not modelled: AWS's query services share it."""
 
-    code = "AccessDenied"
     status = 403
 
 
@@ -39,8 +36,6 @@ class InvalidIdentityTokenException(AwsError):
 class ExpiredTokenException(AwsError):
     """The web identity's token was good once."""
 
-    code = "ExpiredTokenException"
-
 
 class IDPCommunicationErrorException(AwsError):
     """The issuer's keys are not known here."""
@@ -50,5 +45,3 @@ class IDPCommunicationErrorException(AwsError):
 
 class InvalidAuthorizationMessageException(AwsError):
     """The encoded message is not ours."""
-
-    code = "InvalidAuthorizationMessageException"
