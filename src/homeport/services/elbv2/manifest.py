@@ -18,7 +18,7 @@ from homeport.services.elbv2.api.forwarding import Forwarding
 from homeport.services.elbv2.api.logins import ClientSecrets
 from homeport.services.elbv2.api.registrar import GroupFacts, Registrar
 from homeport.services.elbv2.api.targets import TooLateError
-from homeport.services.elbv2.control.balancers import BalancerController, HealthNews
+from homeport.services.elbv2.control.balancers import BalancerController
 from homeport.services.elbv2.model.balancers import LoadBalancer
 from homeport.services.elbv2.ports import (
     BALANCERS_CHANGED,
@@ -53,7 +53,6 @@ __all__ = [
     "Elbv2",
     "Forwarding",
     "GroupFacts",
-    "HealthNews",
     "Instance",
     "LoadBalancer",
     "NoCertificates",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from homeport.core.clock import Clock
 from homeport.dataplane.model import Balancer
+from homeport.runtime.roster import Roster
 from homeport.runtime.runner import Next
 from homeport.services.elb.model import LoadBalancer
 from homeport.services.elb.plan.instances import next_change, swept
@@ -19,8 +20,7 @@ from homeport.store.tx import Tx
 class ClassicController:
     """One key is one balancer's ARN. It is `Balancing` for the API as well.
 
-    What is served is in memory only: a fresh process reads every balancer once (`keys`), and says nothing
-    before it has looked at all of them, because a proxy that was there before it serves them.
+    What is served is in memory only: a fresh process reads every balancer once (`keys`).
     """
 
     name = "elb.balancers"
@@ -38,34 +38,24 @@ class ClassicController:
         self._store, self._clock = store, clock
         self._network, self._certificates = network, certificates
         self._addresses, self._plane = addresses, plane
-        self._served: dict[str, Balancer] = {}
+        self._served: Roster[Balancer] = Roster(plane.serve)
         self._ids: dict[str, dict[str, str]] = {}
-        self._unseen: set[str] | None = None
 
     async def keys(self) -> tuple[str, ...]:
         """Every balancer, and those that are served or have addresses and may be gone."""
         known = await self._store.read(every_balancer)
         arns = (one.arn for one in known)
-        found = dict.fromkeys((*arns, *self._served, *await self._addresses.holders()))
-        if self._unseen is None:
-            self._unseen = set(found)
-            self._serve()
+        found = dict.fromkeys((*arns, *self._served.keys(), *await self._addresses.holders()))
+        self._served.expect(found)
         return tuple(found)
-
-    def _serve(self, key: str = "") -> None:
-        if self._unseen:
-            self._unseen.discard(key)
-        if not self._unseen:
-            self._plane.serve(tuple(self._served.values()))
 
     async def reconcile(self, key: str) -> Next:
         """Serve the balancer as it is to be now, until time alone changes it."""
         now = self._clock.now()
         balancer = await self._store.read(lambda tx: find_anywhere(tx, key))
         if balancer is None:
-            self._served.pop(key, None)
             self._ids.pop(key, None)
-            self._serve(key)
+            self._served.drop(key)
             await self._addresses.release(key)
             return Next()
         left = swept(balancer, now)
@@ -75,14 +65,10 @@ class ClassicController:
         try:
             places = await self._places(balancer)
         except Exception:
-            if self._unseen:
-                self._serve(key)
+            self._served.give_up(key)
             raise
         self._ids[key] = {one.address: one.instance_id for one in places.instances.values()}
-        wanted = to_dataplane(balancer, places)
-        if self._served.get(key) != wanted:
-            self._served[key] = wanted
-            self._serve(key)
+        self._served.put(key, to_dataplane(balancer, places))
         return Next(wake_at=next_change(balancer))
 
     async def _places(self, balancer: LoadBalancer) -> Places:

@@ -8,6 +8,7 @@ from homeport.core.clock import Clock
 from homeport.core.errors import StaleWriteError
 from homeport.core.log import get_logger
 from homeport.dataplane.model import Balancer
+from homeport.runtime.roster import Roster
 from homeport.runtime.runner import Next
 from homeport.services.elbv2.model.groups import INSTANCE, TargetHealth
 from homeport.services.elbv2.plan.to_dataplane import Places, Whole, next_change, to_dataplane
@@ -47,20 +48,16 @@ class BalancerController:
         self._store, self._clock = store, clock
         self._network, self._certificates = network, certificates
         self._addresses, self._plane = addresses, plane
-        self._served: dict[str, Balancer] = {}
+        self._served: Roster[Balancer] = Roster(plane.serve)
         self._complete: set[str] = set()
         self._groups: dict[str, str] = {}
         self._troubles: dict[str, str] = {}
-        self._unseen: set[str] | None = None
-        """Balancers that this process has not looked at yet. A proxy that was there before it serves them."""
 
     async def keys(self) -> tuple[str, ...]:
         """Every balancer, and those that are served or have addresses and may be gone."""
         known = await self._store.read(every_balancer)
-        found = dict.fromkeys((*known, *self._served, *await self._addresses.holders()))
-        if self._unseen is None:
-            self._unseen = set(found)
-            self._serve()
+        found = dict.fromkeys((*known, *self._served.keys(), *await self._addresses.holders()))
+        self._served.expect(found)
         return tuple(found)
 
     async def reconcile(self, key: str) -> Next:
@@ -71,18 +68,10 @@ class BalancerController:
             raise
         except Exception as error:
             self._troubles[key] = str(error).partition("\n")[0] or type(error).__name__
-            if self._unseen:
-                self._serve(key)
+            self._served.give_up(key)
             raise
         self._troubles.pop(key, None)
         return next_look
-
-    def _serve(self, key: str = "") -> None:
-        """Say what is to be served, once every balancer was looked at: one that is left out would end."""
-        if self._unseen:
-            self._unseen.discard(key)
-        if not self._unseen:
-            self._plane.serve(tuple(self._served.values()))
 
     async def _settle(self, key: str) -> Next:
         now = self._clock.now()
@@ -92,9 +81,8 @@ class BalancerController:
 
         whole = await self._store.read(work)
         if whole is None:
-            self._served.pop(key, None)
             self._complete.discard(key)
-            self._serve(key)
+            self._served.drop(key)
             await self._addresses.release(key)
             return Next()
         self._groups |= {group.tail: arn for arn, group in whole.groups.items()}
@@ -104,9 +92,7 @@ class BalancerController:
             self._complete.add(key)
         else:
             self._complete.discard(key)
-        if self._served.get(key) != wanted:
-            self._served[key] = wanted
-            self._serve(key)
+        if self._served.put(key, wanted):
             state = self._plane.state(wanted.id)
             if state is not None and state.reason:
                 log.warning("balancer.refused", balancer=key, why=state.reason)
@@ -164,19 +150,5 @@ class BalancerController:
     async def _is_served(self, arn: str) -> bool:
         whole = await self._store.read(lambda tx: find_whole(tx, arn))
         if whole is None:
-            return arn not in self._served
+            return self._served.get(arn) is None
         return self._served.get(arn) == to_dataplane(whole, await self._places(whole), self._clock.now())
-
-
-class HealthNews:
-    """One key is the id of a group of which a target is in another health."""
-
-    name = "elbv2.health"
-
-    def __init__(self, balancers: BalancerController) -> None:
-        self._balancers = balancers
-
-    async def reconcile(self, key: str) -> Next:
-        """Tell those who wait for it."""
-        await self._balancers.tell(key)
-        return Next()
