@@ -1,4 +1,4 @@
-"""Rows that are one document each, guarded by a version: how they are inserted, written and removed.
+"""Rows that are one document each, guarded by a version: how they are read, inserted, written and removed.
 
 The table has columns `id`, `version` and `body`, and whatever is queried beside them; the noun in
 `body` knows its row's id and version. Tables that are written often have prepared statements.
@@ -27,6 +27,22 @@ class Row(Protocol):
 
 
 N = TypeVar("N", bound=Row)
+
+
+def nouns(table: sa.Table) -> sa.Select[Any]:
+    """What `first_noun` and `all_nouns` read, still to be narrowed and ordered."""
+    return sa.select(table.c.id, table.c.version, table.c.body)
+
+
+def first_noun(tx: Tx, query: sa.Select[Any]) -> Any | None:
+    """The first that a query of `nouns` finds."""
+    row = tx.execute(query).first()
+    return None if row is None else noun_of(row)
+
+
+def all_nouns(tx: Tx, query: sa.Select[Any]) -> list[Any]:
+    """All that a query of `nouns` finds, in its order."""
+    return [noun_of(row) for row in tx.execute(query)]
 
 
 def noun_of(row: Sequence[Any]) -> Any:

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from homeport.services.acm.model import Authority, Certificate
 from homeport.services.acm.repo.tables import authorities, certificates
-from homeport.store.rows import insert_row, noun_of, remove_row, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, nouns, remove_row, write_row
 from homeport.store.tx import Tx
 
 _C = certificates.c
@@ -22,14 +22,11 @@ class CertificateRepo:
 
     def find(self, uid: str) -> Certificate | None:
         """The certificate of that id."""
-        row = self._tx.execute(select(_C.id, _C.version, _C.body).where(*self._here, _C.uid == uid)).first()
-        found: Certificate | None = None if row is None else noun_of(row)
-        return found
+        return first_noun(self._tx, nouns(certificates).where(*self._here, _C.uid == uid))
 
     def all(self) -> tuple[Certificate, ...]:
         """Every certificate, the oldest first."""
-        rows = self._tx.execute(select(_C.id, _C.version, _C.body).where(*self._here).order_by(_C.id))
-        return tuple(map(noun_of, rows))
+        return tuple(all_nouns(self._tx, nouns(certificates).where(*self._here).order_by(_C.id)))
 
     def add(self, one: Certificate) -> Certificate:
         """Insert."""

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TypeVar
 
-from sqlalchemy import select
-
 from homeport.services.ec2.errors import PREFIXES, malformed, not_found
 from homeport.services.ec2.model import NetworkInterface, Opened, Resource, Rule, Subnet
 from homeport.services.ec2.repo.tables import resources
-from homeport.store.rows import insert_row, noun_of, remove_row, write_row
+from homeport.store.rows import all_nouns, insert_row, nouns, remove_row, write_row
 from homeport.store.tx import Tx
 
 R = TypeVar("R", bound=Resource)
 _R = resources.c
-_COLUMNS = (_R.id, _R.version, _R.body)
 OPENED = "opened"
 _MANY = 500
 
@@ -64,25 +61,25 @@ class Shelf:
         wanted, found = tuple(ids), dict[str, Resource]()
         for start in range(0, len(wanted), _MANY):
             some = wanted[start : start + _MANY]
-            rows = self.tx.execute(select(*_COLUMNS).where(*self._here, _R.resource_id.in_(some)))
-            found |= {one.resource_id: one for one in map(noun_of, rows)}
+            query = nouns(resources).where(*self._here, _R.resource_id.in_(some))
+            found |= {one.resource_id: one for one in all_nouns(self.tx, query)}
         return found
 
     def all(self, kind: type[R], *, vpc_id: str | None = None) -> list[R]:
         """All of a kind, or those of a VPC, oldest first."""
-        query = select(*_COLUMNS).where(*self._here, _R.kind == kind.type).order_by(_R.id)
+        query = nouns(resources).where(*self._here, _R.kind == kind.type).order_by(_R.id)
         if vpc_id is not None:
             query = query.where(_R.vpc_id == vpc_id)
-        return [noun_of(row) for row in self.tx.execute(query)]
+        return all_nouns(self.tx, query)
 
     def every(self) -> list[Resource]:
         """Everything, oldest first."""
-        return [noun_of(row) for row in self.tx.execute(select(*_COLUMNS).where(*self._here).order_by(_R.id))]
+        return all_nouns(self.tx, nouns(resources).where(*self._here).order_by(_R.id))
 
     def inside(self, kind: type[R], parent_id: str) -> list[R]:
         """All of a kind in a subnet or a group, oldest first."""
-        query = select(*_COLUMNS).where(*self._here, _R.parent_id == parent_id, _R.kind == kind.type)
-        return [noun_of(row) for row in self.tx.execute(query.order_by(_R.id))]
+        query = nouns(resources).where(*self._here, _R.parent_id == parent_id, _R.kind == kind.type)
+        return all_nouns(self.tx, query.order_by(_R.id))
 
     def rules(self, group_id: str, *, is_egress: bool | None = None) -> list[Rule]:
         """A group's rules."""

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
-
 from homeport.services.elb.model import LoadBalancer
 from homeport.services.elb.ports import CHANGED
 from homeport.services.elb.repo.tables import load_balancers
-from homeport.store.rows import insert_row, noun_of, remove_row, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, nouns, remove_row, write_row
 from homeport.store.tx import Tx
 
 _B = load_balancers.c
@@ -22,14 +20,11 @@ class BalancerRepo:
 
     def named(self, name: str) -> LoadBalancer | None:
         """The balancer of that name."""
-        row = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here, _B.name == name)).first()
-        found: LoadBalancer | None = None if row is None else noun_of(row)
-        return found
+        return first_noun(self._tx, nouns(load_balancers).where(*self._here, _B.name == name))
 
     def all(self) -> tuple[LoadBalancer, ...]:
         """Every balancer, by name."""
-        rows = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here).order_by(_B.name))
-        return tuple(map(noun_of, rows))
+        return tuple(all_nouns(self._tx, nouns(load_balancers).where(*self._here).order_by(_B.name)))
 
     def add(self, balancer: LoadBalancer) -> LoadBalancer:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
@@ -62,8 +57,7 @@ def find_anywhere(tx: Tx, arn: str) -> LoadBalancer | None:
 
 def every_balancer(tx: Tx) -> tuple[LoadBalancer, ...]:
     """All of them, of all accounts and regions."""
-    rows = tx.execute(select(_B.id, _B.version, _B.body).order_by(_B.id))
-    return tuple(map(noun_of, rows))
+    return tuple(all_nouns(tx, nouns(load_balancers).order_by(_B.id)))
 
 
 def certificate_users(tx: Tx, account_id: str, region: str) -> dict[str, tuple[str, ...]]:

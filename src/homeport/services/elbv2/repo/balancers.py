@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import delete, select
@@ -12,7 +11,7 @@ from homeport.services.elbv2.model.balancers import Listener, LoadBalancer
 from homeport.services.elbv2.model.rules import Rule
 from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
 from homeport.services.elbv2.repo.tables import listeners, load_balancers, rules, uses
-from homeport.store.rows import insert_row, noun_of, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, nouns, write_row
 from homeport.store.tx import Tx
 
 _B, _L, _R, _U = load_balancers.c, listeners.c, rules.c, uses.c
@@ -30,26 +29,23 @@ class BalancerRepo:
 
     def find(self, arn: str) -> LoadBalancer | None:
         """The balancer of that ARN."""
-        return self._balancer(_B.arn == arn)
+        return first_noun(self._tx, nouns(load_balancers).where(*self._here, _B.arn == arn))
 
     def named(self, name: str) -> LoadBalancer | None:
         """The balancer of that name."""
-        return self._balancer(_B.name == name)
+        return first_noun(self._tx, nouns(load_balancers).where(*self._here, _B.name == name))
 
     def get(self, balancer_id: int) -> LoadBalancer:
         """The balancer of that id, which is there."""
-        found = self._balancer(_B.id == balancer_id)
+        found: LoadBalancer | None = first_noun(
+            self._tx, nouns(load_balancers).where(*self._here, _B.id == balancer_id)
+        )
         assert found is not None
         return found
 
-    def _balancer(self, where: Any) -> LoadBalancer | None:
-        row = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here, where)).first()
-        return None if row is None else noun_of(row)
-
     def all(self) -> tuple[LoadBalancer, ...]:
         """Every balancer, by name."""
-        rows = self._tx.execute(select(_B.id, _B.version, _B.body).where(*self._here).order_by(_B.name))
-        return tuple(map(noun_of, rows))
+        return tuple(all_nouns(self._tx, nouns(load_balancers).where(*self._here).order_by(_B.name)))
 
     def add(self, balancer: LoadBalancer) -> LoadBalancer:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
@@ -80,19 +76,13 @@ class BalancerRepo:
 
     def listener(self, arn: str) -> Listener | None:
         """The listener of that ARN."""
-        row = self._tx.execute(
-            select(_L.id, _L.version, _L.body)
-            .join(load_balancers, _B.id == _L.balancer_id)
-            .where(*self._here, _L.arn == arn)
-        ).first()
-        return None if row is None else noun_of(row)
+        query = nouns(listeners).join(load_balancers, _B.id == _L.balancer_id)
+        return first_noun(self._tx, query.where(*self._here, _L.arn == arn))
 
     def listeners(self, balancer: LoadBalancer) -> tuple[Listener, ...]:
         """A balancer's listeners, as they were made."""
-        rows = self._tx.execute(
-            select(_L.id, _L.version, _L.body).where(_L.balancer_id == balancer.id).order_by(_L.id)
-        )
-        return tuple(map(noun_of, rows))
+        query = nouns(listeners).where(_L.balancer_id == balancer.id).order_by(_L.id)
+        return tuple(all_nouns(self._tx, query))
 
     def add_listener(self, listener: Listener) -> Listener:
         """Insert. Raise `DuplicateKeyError` when the port is taken."""
@@ -123,28 +113,19 @@ class BalancerRepo:
 
     def rule(self, arn: str) -> Rule | None:
         """The rule of that ARN."""
-        row = self._tx.execute(
-            select(_R.id, _R.version, _R.body)
-            .join(listeners, _L.id == _R.listener_id)
-            .join(load_balancers, _B.id == _L.balancer_id)
-            .where(*self._here, _R.arn == arn)
-        ).first()
-        return None if row is None else noun_of(row)
+        query = nouns(rules).join(listeners, _L.id == _R.listener_id)
+        query = query.join(load_balancers, _B.id == _L.balancer_id)
+        return first_noun(self._tx, query.where(*self._here, _R.arn == arn))
 
     def listener_of(self, rule: Rule) -> Listener:
         """The listener that a rule belongs to."""
-        row = self._tx.execute(select(_L.id, _L.version, _L.body).where(_L.id == rule.listener_id)).one()
-        found: Listener = noun_of(row)
+        found: Listener | None = first_noun(self._tx, nouns(listeners).where(_L.id == rule.listener_id))
+        assert found is not None
         return found
 
     def rules(self, listener: Listener) -> tuple[Rule, ...]:
         """A listener's rules by priority, the default one last."""
-        found: list[Rule] = [
-            noun_of(row)
-            for row in self._tx.execute(
-                select(_R.id, _R.version, _R.body).where(_R.listener_id == listener.id)
-            )
-        ]
+        found: list[Rule] = all_nouns(self._tx, nouns(rules).where(_R.listener_id == listener.id))
         return tuple(sorted(found, key=lambda rule: (rule.is_default, rule.priority)))
 
     def rule_count(self, balancer: LoadBalancer) -> int:
@@ -195,14 +176,10 @@ class BalancerRepo:
         """Of the groups that a rule forwards to, the balancer."""
         found: dict[str, LoadBalancer] = {}
         for arn in group_arns:
-            row = self._tx.execute(
-                select(_B.id, _B.version, _B.body)
-                .join(uses, _U.balancer_id == _B.id)
-                .where(*self._here, _U.group_arn == arn)
-                .limit(1)
-            ).first()
-            if row is not None:
-                found[arn] = noun_of(row)
+            query = nouns(load_balancers).join(uses, _U.balancer_id == _B.id).limit(1)
+            user = first_noun(self._tx, query.where(*self._here, _U.group_arn == arn))
+            if user is not None:
+                found[arn] = user
         return found
 
     def used_by(self, balancer: LoadBalancer) -> tuple[str, ...]:

@@ -11,15 +11,10 @@ from sqlalchemy import delete, select
 from homeport.services.elbv2.model.groups import Target, TargetGroup
 from homeport.services.elbv2.ports import BALANCERS_CHANGED, TARGETS_CHANGED
 from homeport.services.elbv2.repo.tables import load_balancers, target_groups, targets, uses
-from homeport.store.rows import insert_row, noun_of, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, nouns, write_row
 from homeport.store.tx import Tx
 
 _G, _T = target_groups.c, targets.c
-
-
-def _noun(row: Sequence[Any]) -> TargetGroup:
-    found: TargetGroup = noun_of(row)
-    return found
 
 
 class GroupRepo:
@@ -31,15 +26,11 @@ class GroupRepo:
 
     def find(self, arn: str) -> TargetGroup | None:
         """The group of that ARN."""
-        return self._group(_G.arn == arn)
+        return first_noun(self._tx, nouns(target_groups).where(*self._here, _G.arn == arn))
 
     def named(self, name: str) -> TargetGroup | None:
         """The group of that name."""
-        return self._group(_G.name == name)
-
-    def _group(self, where: Any) -> TargetGroup | None:
-        row = self._tx.execute(select(_G.id, _G.version, _G.body).where(*self._here, where)).first()
-        return None if row is None else _noun(row)
+        return first_noun(self._tx, nouns(target_groups).where(*self._here, _G.name == name))
 
     def among(self, arns: Collection[str]) -> dict[str, TargetGroup]:
         """Those of the groups that are there, by ARN."""
@@ -47,8 +38,7 @@ class GroupRepo:
 
     def all(self) -> tuple[TargetGroup, ...]:
         """Every group, by name."""
-        rows = self._tx.execute(select(_G.id, _G.version, _G.body).where(*self._here).order_by(_G.name))
-        return tuple(map(_noun, rows))
+        return tuple(all_nouns(self._tx, nouns(target_groups).where(*self._here).order_by(_G.name)))
 
     def add(self, group: TargetGroup) -> TargetGroup:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""

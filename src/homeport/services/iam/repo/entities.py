@@ -18,12 +18,11 @@ from homeport.services.iam.model import (
     User,
 )
 from homeport.services.iam.repo.tables import entities, members
-from homeport.store.rows import insert_row, noun_of, remove_row, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, noun_of, nouns, remove_row, write_row
 from homeport.store.tx import Tx
 
 E = TypeVar("E", bound=Named)
 
-_ROW = (entities.c.id, entities.c.version, entities.c.body)
 _DECIDING = frozenset({Kind.USER, Kind.GROUP, Kind.ROLE, Kind.POLICY})
 """Kinds whose rows say what somebody may do."""
 
@@ -46,27 +45,21 @@ class EntityRepo:
 
     def find(self, of: type[E], account_id: str, name: str) -> E | None:
         """The entity of that kind and name; names are compared without regard to case."""
-        row = self._tx.execute(
-            select(*_ROW).where(
-                entities.c.account_id == account_id,
-                entities.c.kind == of.kind,
-                entities.c.key == name.lower(),
-            )
-        ).first()
-        return None if row is None else cast(E, entity_of(row))
+        query = nouns(entities).where(
+            entities.c.account_id == account_id, entities.c.kind == of.kind, entities.c.key == name.lower()
+        )
+        return first_noun(self._tx, query)
 
     def by_unique_id(self, unique_id: str) -> Entity | None:
         """The entity that was given this id (AIDA...); a namesake made later has another."""
-        row = self._tx.execute(select(*_ROW).where(entities.c.unique_id == unique_id)).first()
-        return None if row is None else entity_of(row)
+        return first_noun(self._tx, nouns(entities).where(entities.c.unique_id == unique_id))
 
     def by_ids(self, ids: Iterable[int]) -> dict[int, Entity]:
         """Entities by their row ids."""
         wanted = tuple(ids)
         if not wanted:
             return {}
-        rows = self._tx.execute(select(*_ROW).where(entities.c.id.in_(wanted)))
-        return {row[0]: entity_of(row) for row in rows}
+        return {one.id: one for one in all_nouns(self._tx, nouns(entities).where(entities.c.id.in_(wanted)))}
 
     def add(self, entity: E) -> E:
         """Insert; the row's id is filled in. Raise `DuplicateKeyError` when the name was taken meanwhile."""
@@ -97,14 +90,14 @@ class EntityRepo:
     ) -> tuple[E, ...]:
         """Entities of a kind below a path, by key."""
         query = (
-            select(*_ROW)
+            nouns(entities)
             .where(entities.c.account_id == account_id, entities.c.kind == of.kind, entities.c.key > after)
             .order_by(entities.c.key)
             .limit(limit)
         )
         if prefix != "/":
             query = query.where(func.substr(entities.c.path, 1, len(prefix)) == prefix)
-        return tuple(cast(E, entity_of(row)) for row in self._tx.execute(query))
+        return tuple(all_nouns(self._tx, query))
 
     def counts(self, account_id: str) -> dict[str, int]:
         """How many there are of each kind."""
@@ -141,13 +134,13 @@ class EntityRepo:
 
     def members_of(self, holder: Group | InstanceProfile) -> tuple[Entity, ...]:
         """A group's users or a profile's role, by name."""
-        rows = self._tx.execute(
-            select(*_ROW)
+        query = (
+            nouns(entities)
             .join(members, members.c.member_id == entities.c.id)
             .where(members.c.holder_id == holder.id)
             .order_by(entities.c.key)
         )
-        return tuple(entity_of(row) for row in rows)
+        return tuple(all_nouns(self._tx, query))
 
     def roles_of(self, profiles: Iterable[InstanceProfile]) -> dict[int, tuple[Role, ...]]:
         """The roles of many profiles by the profiles' row ids."""
@@ -155,7 +148,8 @@ class EntityRepo:
         found: dict[int, tuple[Role, ...]] = {}
         if wanted:
             rows = self._tx.execute(
-                select(*_ROW, members.c.holder_id)
+                nouns(entities)
+                .add_columns(members.c.holder_id)
                 .join(members, members.c.member_id == entities.c.id)
                 .where(members.c.holder_id.in_(wanted))
             )
@@ -165,13 +159,13 @@ class EntityRepo:
 
     def holders_of(self, member: User | Role) -> tuple[Entity, ...]:
         """A user's groups or a role's profiles, by name."""
-        rows = self._tx.execute(
-            select(*_ROW)
+        query = (
+            nouns(entities)
             .join(members, members.c.holder_id == entities.c.id)
             .where(members.c.member_id == member.id)
             .order_by(entities.c.key)
         )
-        return tuple(entity_of(row) for row in rows)
+        return tuple(all_nouns(self._tx, query))
 
     def memberships(self, account_id: str) -> dict[int, tuple[int, ...]]:
         """Row ids of holders by row id of member, of a whole account."""

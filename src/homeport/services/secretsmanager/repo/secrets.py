@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 from sqlalchemy import delete, select, update
 
 from homeport.services.secretsmanager.model import Secret, SecretVersion
 from homeport.services.secretsmanager.repo.tables import secrets, versions
-from homeport.store.rows import insert_row, noun_of, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, nouns, write_row
 from homeport.store.tx import Tx
 
 _S, _V = secrets.c, versions.c
-
-
-def _noun(row: Sequence[Any]) -> Secret:
-    found: Secret = noun_of(row)
-    return found
 
 
 class SecretRepo:
@@ -29,8 +21,7 @@ class SecretRepo:
 
     def find(self, name: str) -> Secret | None:
         """The secret of that name."""
-        row = self._tx.execute(select(_S.id, _S.version, _S.body).where(*self._here, _S.name == name)).first()
-        return None if row is None else _noun(row)
+        return first_noun(self._tx, nouns(secrets).where(*self._here, _S.name == name))
 
     def add(self, secret: Secret) -> Secret:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
@@ -49,8 +40,7 @@ class SecretRepo:
 
     def all(self) -> tuple[Secret, ...]:
         """Every secret, by name."""
-        rows = self._tx.execute(select(_S.id, _S.version, _S.body).where(*self._here).order_by(_S.name))
-        return tuple(map(_noun, rows))
+        return tuple(all_nouns(self._tx, nouns(secrets).where(*self._here).order_by(_S.name)))
 
     def add_version(self, secret: Secret, version: SecretVersion) -> None:
         """Insert a version."""

@@ -10,7 +10,7 @@ from sqlalchemy import delete, select
 
 from homeport.services.servicediscovery.model import Instance, Namespace, Operation, Service
 from homeport.services.servicediscovery.repo.tables import instances, namespaces, operations, services
-from homeport.store.rows import insert_row, noun_of, remove_row, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, noun_of, nouns, remove_row, write_row
 from homeport.store.tx import Tx
 
 _N, _S, _I, _O = namespaces.c, services.c, instances.c, operations.c
@@ -31,10 +31,8 @@ class Registry:
 
     def namespaces(self) -> list[Namespace]:
         """All, oldest first."""
-        query = select(_N.id, _N.version, _N.body).where(
-            _N.account_id == self.account_id, _N.region == self.region
-        )
-        return [noun_of(row) for row in self.tx.execute(query.order_by(_N.id))]
+        query = nouns(namespaces).where(_N.account_id == self.account_id, _N.region == self.region)
+        return all_nouns(self.tx, query.order_by(_N.id))
 
     def namespace(self, namespace_id: str) -> Namespace | None:
         """The one of that id."""
@@ -43,11 +41,10 @@ class Registry:
 
     def namespace_called(self, http_name: str) -> Namespace | None:
         """The one that API calls know by this name."""
-        query = select(_N.id, _N.version, _N.body).where(
+        query = nouns(namespaces).where(
             _N.account_id == self.account_id, _N.region == self.region, _N.http_name == http_name
         )
-        row = self.tx.execute(query).first()
-        return None if row is None else noun_of(row)
+        return first_noun(self.tx, query)
 
     def add_namespace(self, new: Namespace) -> Namespace:
         """Insert. Raise `DuplicateKeyError` when its HTTP name is taken."""
@@ -69,12 +66,10 @@ class Registry:
 
     def services(self, namespace_id: str | None = None) -> list[Service]:
         """All, or a namespace's, oldest first."""
-        query = select(_S.id, _S.version, _S.body).where(
-            _S.account_id == self.account_id, _S.region == self.region
-        )
+        query = nouns(services).where(_S.account_id == self.account_id, _S.region == self.region)
         if namespace_id is not None:
             query = query.where(_S.namespace_id == namespace_id)
-        return [noun_of(row) for row in self.tx.execute(query.order_by(_S.id))]
+        return all_nouns(self.tx, query.order_by(_S.id))
 
     def service(self, service_id: str) -> Service | None:
         """The one of that id."""
@@ -83,11 +78,8 @@ class Registry:
 
     def service_called(self, namespace_id: str, unique_name: str) -> Service | None:
         """A namespace's service by its name (in lower case, where DNS knows it)."""
-        query = select(_S.id, _S.version, _S.body).where(
-            _S.namespace_id == namespace_id, _S.unique_name == unique_name
-        )
-        row = self.tx.execute(query).first()
-        return None if row is None else noun_of(row)
+        query = nouns(services).where(_S.namespace_id == namespace_id, _S.unique_name == unique_name)
+        return first_noun(self.tx, query)
 
     def add_service(self, new: Service, unique_name: str) -> Service:
         """Insert. Raise `DuplicateKeyError` when the name is taken."""
@@ -113,11 +105,8 @@ class Registry:
 
     def instance(self, service_id: str, instance_id: str) -> Instance | None:
         """One of them."""
-        query = select(_I.id, _I.version, _I.body).where(
-            _I.service_id == service_id, _I.instance_id == instance_id
-        )
-        row = self.tx.execute(query).first()
-        return None if row is None else noun_of(row)
+        query = nouns(instances).where(_I.service_id == service_id, _I.instance_id == instance_id)
+        return first_noun(self.tx, query)
 
     def add_instance(self, new: Instance) -> Instance:
         """Insert. Raise `DuplicateKeyError` when the id is taken."""
@@ -136,18 +125,15 @@ class Registry:
 
     def operations(self) -> list[Operation]:
         """All that are kept, newest first."""
-        query = select(_O.id, _O.version, _O.body).where(
-            _O.account_id == self.account_id, _O.region == self.region
-        )
-        return [noun_of(row) for row in self.tx.execute(query.order_by(_O.id.desc()))]
+        query = nouns(operations).where(_O.account_id == self.account_id, _O.region == self.region)
+        return all_nouns(self.tx, query.order_by(_O.id.desc()))
 
     def operation(self, operation_id: str) -> Operation | None:
         """The one of that id."""
-        query = select(_O.id, _O.version, _O.body).where(
+        query = nouns(operations).where(
             _O.account_id == self.account_id, _O.region == self.region, _O.operation_id == operation_id
         )
-        row = self.tx.execute(query).first()
-        return None if row is None else noun_of(row)
+        return first_noun(self.tx, query)
 
     def add_operation(self, new: Operation) -> Operation:
         """Insert, and forget those that are too old."""
@@ -165,22 +151,18 @@ class Registry:
 
 def find_namespace(tx: Tx, namespace_id: str) -> Namespace | None:
     """The namespace of that id, whoever's it is."""
-    query = select(_N.id, _N.version, _N.body).where(_N.namespace_id == namespace_id)
-    row = tx.execute(query).first()
-    return None if row is None else noun_of(row)
+    return first_noun(tx, nouns(namespaces).where(_N.namespace_id == namespace_id))
 
 
 def find_service(tx: Tx, service_id: str) -> Service | None:
     """The service of that id, whoever's it is."""
-    query = select(_S.id, _S.version, _S.body).where(_S.service_id == service_id)
-    row = tx.execute(query).first()
-    return None if row is None else noun_of(row)
+    return first_noun(tx, nouns(services).where(_S.service_id == service_id))
 
 
 def find_instances(tx: Tx, service_id: str) -> list[Instance]:
     """A service's instances, by id."""
-    query = select(_I.id, _I.version, _I.body).where(_I.service_id == service_id).order_by(_I.instance_id)
-    return [noun_of(row) for row in tx.execute(query)]
+    query = nouns(instances).where(_I.service_id == service_id).order_by(_I.instance_id)
+    return all_nouns(tx, query)
 
 
 def ids_of_all(tx: Tx) -> tuple[list[str], list[str]]:
@@ -199,8 +181,7 @@ def services_of(tx: Tx, namespace_id: str) -> Iterable[str]:
 
 def services_with_entrances(tx: Tx) -> list[Service]:
     """Those of all accounts that others reach by Service Connect, oldest first."""
-    found = (noun_of(row) for row in tx.execute(select(_S.id, _S.version, _S.body).order_by(_S.id)))
-    return [one for one in found if one.entrance is not None]
+    return [one for one in all_nouns(tx, nouns(services).order_by(_S.id)) if one.entrance is not None]
 
 
 def all_instances(tx: Tx) -> list[tuple[str, Instance]]:

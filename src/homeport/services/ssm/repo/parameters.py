@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 from sqlalchemy import delete, select, update
 
 from homeport.services.ssm.model import Parameter, ParameterVersion
 from homeport.services.ssm.repo.tables import parameters, versions
-from homeport.store.rows import insert_row, noun_of, write_row
+from homeport.store.rows import all_nouns, first_noun, insert_row, nouns, write_row
 from homeport.store.tx import Tx
 
 _P, _V = parameters.c, versions.c
-
-
-def _noun(row: Sequence[Any]) -> Parameter:
-    found: Parameter = noun_of(row)
-    return found
 
 
 class ParameterRepo:
@@ -29,8 +23,7 @@ class ParameterRepo:
 
     def find(self, name: str) -> Parameter | None:
         """The parameter of that name."""
-        row = self._tx.execute(select(_P.id, _P.version, _P.body).where(*self._here, _P.name == name)).first()
-        return None if row is None else _noun(row)
+        return first_noun(self._tx, nouns(parameters).where(*self._here, _P.name == name))
 
     def add(self, parameter: Parameter, first: ParameterVersion) -> Parameter:
         """Insert a parameter with its first version. Raise `DuplicateKeyError` when the name is taken."""
@@ -56,10 +49,10 @@ class ParameterRepo:
 
     def page(self, *, below: str = "", after: str = "", limit: int | None = None) -> tuple[Parameter, ...]:
         """Parameters by name, `limit` at most; with `below` only those whose names begin so."""
-        query = select(_P.id, _P.version, _P.body).where(*self._here, _P.name > after).order_by(_P.name)
+        query = nouns(parameters).where(*self._here, _P.name > after).order_by(_P.name)
         if below:
             query = query.where(_P.name.startswith(below, autoescape=True))
-        return tuple(map(_noun, self._tx.execute(query.limit(limit))))
+        return tuple(all_nouns(self._tx, query.limit(limit)))
 
     def add_version(self, parameter: Parameter, version: ParameterVersion) -> None:
         """Insert a version."""
