@@ -6,7 +6,7 @@ import msgspec
 
 from homeport.core.call import Call
 from homeport.core.ids import uuid
-from homeport.core.pages import page_scope
+from homeport.core.pages import paging_of
 from homeport.services.acm.api.context import (
     ADD_TAGS,
     CERTIFICATES_MAX,
@@ -101,22 +101,18 @@ async def get_certificate(call: Call, acm: Acm, req: Request) -> Answer:
 @ops.operation("ListCertificates")
 async def list_certificates(call: Call, acm: Acm, req: Request) -> Answer:
     """The certificates of the kinds that are asked for, a page at a time."""
-    scope, start = page_scope(call, req, "NextToken", "MaxItems"), 0
-    if req.get("NextToken"):
-        try:
-            start = int(acm.pages.open(scope, req["NextToken"]))
-        except ValueError:
-            raise InvalidArgsException("The NextToken is not valid for this request.") from None
-    size, now = req.get("MaxItems", PAGE), acm.clock.now()
+    refusal = InvalidArgsException("The NextToken is not valid for this request.")
+    paging = paging_of(acm.pages, call, req, ("NextToken", "MaxItems"), refusal)
+    now = acm.clock.now()
 
     def work(tx: Tx) -> Answer:
         used = acm.users.of(tx, call.account_id, call.region)
         found = listed(repo_of(tx, call).all(), req, now)
-        page = [summary(one, used.get(one.arn, ()), now) for one in found[start : start + size]]
-        answer: Answer = {"CertificateSummaryList": page}
-        if start + size < len(found):
-            answer["NextToken"] = acm.pages.seal(scope, start + size)
-        return answer
+        shown, more = paging.cut(found, req.get("MaxItems", PAGE))
+        answer: Answer = {
+            "CertificateSummaryList": [summary(one, used.get(one.arn, ()), now) for one in shown]
+        }
+        return answer | ({"NextToken": more} if more else {})
 
     return await acm.store.read(work)
 

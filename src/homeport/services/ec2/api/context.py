@@ -13,7 +13,7 @@ from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import KeysOf, NeedsOf, Operations, ResourcesOf, any_resource
-from homeport.core.pages import Pages, page_scope
+from homeport.core.pages import Pages, paging_of
 from homeport.services.ec2.api.access import named, request_keys
 from homeport.services.ec2.errors import Ec2Error, clashing, dry_run, invalid, unsupported
 from homeport.services.ec2.model import Resource
@@ -196,16 +196,13 @@ def page(
 ) -> tuple[Sequence[T], Answer]:
     """One page, and the member that continues behind it. `found` is in the order of `position`."""
     size = req.get("MaxResults") or RESULTS_MAX
-    if token := req.get("NextToken"):
-        try:
-            after = ec2.pages.open(page_scope(call, req, "NextToken", "MaxResults"), token)
-        except ValueError:
-            raise Ec2Error("InvalidNextToken", "The token is not valid.") from None
-        found = [one for one in found if position(one) > after]
+    refusal = Ec2Error("InvalidNextToken", "The token is not valid.")
+    paging = paging_of(ec2.pages, call, req, ("NextToken", "MaxResults"), refusal)
+    if paging.position is not None:
+        found = [one for one in found if position(one) > paging.position]
     if len(found) <= size:
         return found, {}
-    at = position(found[size - 1])
-    return found[:size], {"NextToken": ec2.pages.seal(page_scope(call, req, "NextToken", "MaxResults"), at)}
+    return found[:size], {"NextToken": paging.token(position(found[size - 1]))}
 
 
 def age(one: Resource) -> int:

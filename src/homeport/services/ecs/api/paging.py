@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homeport.core.call import Call
-from homeport.core.pages import page_scope
+from homeport.core.pages import Paging, paging_of
 from homeport.services.ecs.api.context import Answer, Ecs, Request
 from homeport.services.ecs.errors import InvalidParameterException
 
@@ -16,20 +16,18 @@ class Page:
     """Where a listing continues and how much it may show."""
 
     limit: int
-    position: Any
-    scope: str
-    ecs: Ecs
+    paging: Paging
 
     def after(self, start: Any) -> Any:
         """The position to continue behind; `start` on the first page."""
-        return start if self.position is None else self.position
+        return start if self.paging.position is None else self.paging.position
 
     def answer(self, member: str, rows: list[tuple[Any, Any]]) -> Answer:
         """`rows` are (position, shown value), one more than `limit` when there are more."""
         shown = rows[: self.limit]
         answer: Answer = {member: [value for _, value in shown]}
         if len(rows) > self.limit:
-            answer["nextToken"] = self.ecs.pages.seal(self.scope, shown[-1][0])
+            answer["nextToken"] = self.paging.token(shown[-1][0])
         return answer
 
 
@@ -39,11 +37,6 @@ def page_of(call: Call, ecs: Ecs, req: Request, *, default: int = 100, maximum: 
     limit = default if wanted is None else int(wanted)
     if not 1 <= limit <= maximum:
         raise InvalidParameterException(f"maxResults must be between 1 and {maximum}, not {limit}.")
-    scope = page_scope(call, req, "nextToken", "maxResults")
-    position = None
-    if req.get("nextToken"):
-        try:
-            position = ecs.pages.open(scope, req["nextToken"])
-        except ValueError:
-            raise InvalidParameterException("Invalid token") from None
-    return Page(limit=limit, position=position, scope=scope, ecs=ecs)
+    refusal = InvalidParameterException("Invalid token")
+    paging = paging_of(ecs.pages, call, req, ("nextToken", "maxResults"), refusal)
+    return Page(limit=limit, paging=paging)

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from homeport.core.call import Call
 from homeport.core.ids import digits
-from homeport.core.pages import page_scope
+from homeport.core.pages import paging_of
 from homeport.services.elb.api.context import (
     ADD_TAGS,
     Answer,
@@ -130,21 +130,15 @@ async def delete_load_balancer(call: Call, elb: Elb, req: Request) -> Answer:
 @ops.operation("DescribeLoadBalancers")
 async def describe_load_balancers(call: Call, elb: Elb, req: Request) -> Answer:
     """All balancers by name, or these."""
-    scope, start = page_scope(call, req, "Marker", "PageSize"), 0
-    if req.get("Marker"):
-        try:
-            start = int(elb.pages.open(scope, req["Marker"]))
-        except ValueError:
-            raise ValidationError("The marker is not valid for this request") from None
-    size = req.get("PageSize") or PAGE
+    refusal = ValidationError("The marker is not valid for this request")
+    paging = paging_of(elb.pages, call, req, ("Marker", "PageSize"), refusal)
 
     def work(tx: Tx) -> Answer:
         names = req.get("LoadBalancerNames")
         found = [find(tx, call, name) for name in dict.fromkeys(names)] if names else repo_of(tx, call).all()
-        answer: Answer = {"LoadBalancerDescriptions": list(map(balancer_view, found[start : start + size]))}
-        if start + size < len(found):
-            answer["NextMarker"] = elb.pages.seal(scope, start + size)
-        return answer
+        shown, more = paging.cut(found, req.get("PageSize") or PAGE)
+        answer: Answer = {"LoadBalancerDescriptions": list(map(balancer_view, shown))}
+        return answer | ({"NextMarker": more} if more else {})
 
     return await elb.store.read(work)
 

@@ -11,7 +11,7 @@ from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations, ResourcesOf, request_tags
-from homeport.core.pages import Pages, page_scope
+from homeport.core.pages import Pages, paging_of
 from homeport.services.elbv2.errors import (
     ListenerNotFound,
     LoadBalancerNotFound,
@@ -162,14 +162,8 @@ def paged(
     view: Callable[[_T], Answer],
 ) -> Answer:
     """One page of what was found, and the marker of the next."""
-    scope, start = page_scope(call, request, "Marker", "PageSize"), 0
-    if request.get("Marker"):
-        try:
-            start = int(elb.pages.open(scope, request["Marker"]))
-        except ValueError:
-            raise ValidationError("The marker is not valid for this request") from None
-    size = request.get("PageSize", PAGE_MAX)
-    answer: Answer = {member: [view(one) for one in found[start : start + size]]}
-    if start + size < len(found):
-        answer["NextMarker"] = elb.pages.seal(scope, start + size)
-    return answer
+    refusal = ValidationError("The marker is not valid for this request")
+    paging = paging_of(elb.pages, call, request, ("Marker", "PageSize"), refusal)
+    shown, more = paging.cut(found, request.get("PageSize", PAGE_MAX))
+    answer: Answer = {member: [view(one) for one in shown]}
+    return answer | ({"NextMarker": more} if more else {})

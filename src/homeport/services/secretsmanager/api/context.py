@@ -13,7 +13,7 @@ from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Handler, Operations, request_tags
-from homeport.core.pages import Pages, page_scope
+from homeport.core.pages import Pages, paging_of
 from homeport.services.secretsmanager.errors import (
     DecryptionFailure,
     InvalidNextTokenException,
@@ -142,25 +142,12 @@ def chosen_version(tx: Tx, call: Call, secret: Secret, request: Request) -> Secr
     return found
 
 
-def position(sm: SecretsManager, call: Call, request: Request) -> Any:
-    """Where a listing continues; `None`: at its beginning. Raise `InvalidNextTokenException`."""
-    token = request.get("NextToken")
-    if not token:
-        return None
-    try:
-        return sm.pages.open(page_scope(call, request, "NextToken", "MaxResults"), token)
-    except ValueError:
-        raise InvalidNextTokenException("The NextToken is not valid for this request.") from None
-
-
 def paged(sm: SecretsManager, call: Call, request: Request, member: str, rows: list[Answer]) -> Answer:
-    """One page of `rows`, and the token of the next."""
-    start, limit = position(sm, call, request) or 0, request.get("MaxResults", 100)
-    answer: Answer = {member: rows[start : start + limit]}
-    if start + limit < len(rows):
-        scope = page_scope(call, request, "NextToken", "MaxResults")
-        answer["NextToken"] = sm.pages.seal(scope, start + limit)
-    return answer
+    """One page of `rows`, and the token of the next. Raise `InvalidNextTokenException`."""
+    refusal = InvalidNextTokenException("The NextToken is not valid for this request.")
+    paging = paging_of(sm.pages, call, request, ("NextToken", "MaxResults"), refusal)
+    shown, more = paging.cut(rows, request.get("MaxResults", 100))
+    return {member: shown, **({"NextToken": more} if more else {})}
 
 
 def secret_view(tx: Tx, call: Call, secret: Secret, member: str = "VersionIdsToStages") -> Answer:

@@ -10,7 +10,7 @@ from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids
 from homeport.core.operations import Operations
-from homeport.core.pages import Pages, page_scope
+from homeport.core.pages import Pages, paging_of
 from homeport.services.servicediscovery.errors import InvalidInput, NamespaceNotFound, ServiceNotFound
 from homeport.services.servicediscovery.model import Namespace, Operation, Service
 from homeport.services.servicediscovery.ports import Vpcs
@@ -120,22 +120,9 @@ def check_owner(call: Call, request: Request) -> None:
         raise InvalidInput("OwnerAccount: namespaces of other accounts are not shared by Homeport.")
 
 
-def start_of(sd: ServiceDiscovery, call: Call, request: Request) -> int:
-    """Where a listing continues. Raise `InvalidInput` for a token that is not ours."""
-    token = request.get("NextToken")
-    if not token:
-        return 0
-    try:
-        return int(sd.pages.open(page_scope(call, request, "NextToken", "MaxResults"), token))
-    except ValueError:
-        raise InvalidInput("The NextToken is not valid for this request.") from None
-
-
 def paged(sd: ServiceDiscovery, call: Call, request: Request, rows: Sequence[Any]) -> tuple[Any, Answer]:
-    """One page of `rows`, and the token of the next as a member of the answer."""
-    start, limit = start_of(sd, call, request), request.get("MaxResults") or PAGE
-    more: Answer = {}
-    if start + limit < len(rows):
-        scope = page_scope(call, request, "NextToken", "MaxResults")
-        more = {"NextToken": sd.pages.seal(scope, start + limit)}
-    return rows[start : start + limit], more
+    """One page of `rows`, and the token of the next as a member of the answer. Raise `InvalidInput`."""
+    refusal = InvalidInput("The NextToken is not valid for this request.")
+    paging = paging_of(sd.pages, call, request, ("NextToken", "MaxResults"), refusal)
+    shown, more = paging.cut(rows, request.get("MaxResults") or PAGE)
+    return shown, {"NextToken": more} if more else {}

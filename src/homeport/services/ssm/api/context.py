@@ -10,7 +10,7 @@ from typing import Any
 from homeport.core.call import Call
 from homeport.core.clock import Clock
 from homeport.core.operations import Operations
-from homeport.core.pages import Pages, page_scope
+from homeport.core.pages import Pages, Paging, paging_of
 from homeport.services.ssm.errors import (
     InternalServerError,
     InvalidNextToken,
@@ -159,17 +159,7 @@ def metadata_view(parameter: Parameter, version: ParameterVersion) -> Answer:
     return view
 
 
-def position(ssm: Ssm, call: Call, request: Request) -> Any:
-    """Where a listing continues; `None`: at its beginning. Raise `InvalidNextToken`."""
-    token = request.get("NextToken")
-    if not token:
-        return None
-    try:
-        return ssm.pages.open(page_scope(call, request, "NextToken", "MaxResults"), token)
-    except ValueError:
-        raise InvalidNextToken("The specified token isn't valid.") from None
-
-
-def next_token(ssm: Ssm, call: Call, request: Request, at: Any) -> Answer:
-    """The member that continues a listing behind `at`."""
-    return {"NextToken": ssm.pages.seal(page_scope(call, request, "NextToken", "MaxResults"), at)}
+def paging(ssm: Ssm, call: Call, request: Request) -> Paging:
+    """How a listing goes on. Raise `InvalidNextToken`."""
+    refusal = InvalidNextToken("The specified token isn't valid.")
+    return paging_of(ssm.pages, call, request, ("NextToken", "MaxResults"), refusal)

@@ -12,11 +12,10 @@ from homeport.services.ssm.api.context import (
     every_resource,
     find,
     metadata_view,
-    next_token,
     one_resource,
     ops,
+    paging,
     parameter_view,
-    position,
     repo_of,
     resource_of,
     shown_value,
@@ -61,15 +60,15 @@ async def get_parameters_by_path(call: Call, ssm: Ssm, req: Request) -> Answer:
         )
     tests = by_path_tests(req.get("ParameterFilters") or ())
     inside: Test = lambda parameter, _: is_below(parameter.name, path, recursive=recursive)  # noqa: E731
-    limit, after = req.get("MaxResults", BY_PATH_MOST), position(ssm, call, req) or ""
+    limit, pages = req.get("MaxResults", BY_PATH_MOST), paging(ssm, call, req)
     below = "" if path == "/" else path.rstrip("/") + "/"
 
     def work(tx: Tx) -> Answer:
-        found = _listed(tx, call, [inside, *tests], below=below, after=after, limit=limit + 1)
+        found = _listed(tx, call, [inside, *tests], below=below, after=pages.position or "", limit=limit + 1)
         decrypt = req.get("WithDecryption", False)
         shown = [parameter_view(ssm, *one, decrypt=decrypt) for one in found[:limit]]
         more = len(found) > limit
-        return {"Parameters": shown} | (next_token(ssm, call, req, shown[-1]["Name"]) if more else {})
+        return {"Parameters": shown} | ({"NextToken": pages.token(shown[-1]["Name"])} if more else {})
 
     return await ssm.store.read(work)
 
@@ -78,15 +77,15 @@ async def get_parameters_by_path(call: Call, ssm: Ssm, req: Request) -> Answer:
 async def describe_parameters(call: Call, ssm: Ssm, req: Request) -> Answer:
     """Parameters without their values, fifty a page."""
     tests = described_tests(req)
-    limit, after = req.get("MaxResults", DESCRIBED_MOST), position(ssm, call, req) or ""
+    limit, pages = req.get("MaxResults", DESCRIBED_MOST), paging(ssm, call, req)
 
     def work(tx: Tx) -> Answer:
         if req.get("Shared"):
             return {"Parameters": []}  # nobody shares parameters with this account
-        found = _listed(tx, call, tests, below="", after=after, limit=limit + 1)
+        found = _listed(tx, call, tests, below="", after=pages.position or "", limit=limit + 1)
         shown = [metadata_view(*one) | {"ARN": one[0].arn} for one in found[:limit]]
         more = len(found) > limit
-        return {"Parameters": shown} | (next_token(ssm, call, req, shown[-1]["Name"]) if more else {})
+        return {"Parameters": shown} | ({"NextToken": pages.token(shown[-1]["Name"])} if more else {})
 
     return await ssm.store.read(work)
 
@@ -94,7 +93,8 @@ async def describe_parameters(call: Call, ssm: Ssm, req: Request) -> Answer:
 @ops.operation("GetParameterHistory", resources=one_resource)
 async def get_parameter_history(call: Call, ssm: Ssm, req: Request) -> Answer:
     """All versions of a parameter that are kept, oldest first, with their values."""
-    limit, after = req.get("MaxResults", DESCRIBED_MOST), position(ssm, call, req) or 0
+    limit, pages = req.get("MaxResults", DESCRIBED_MOST), paging(ssm, call, req)
+    after = pages.position or 0
     decrypt = req.get("WithDecryption", False)
 
     def work(tx: Tx) -> Answer:
@@ -109,6 +109,6 @@ async def get_parameter_history(call: Call, ssm: Ssm, req: Request) -> Answer:
             for version in kept[:limit]
         ]
         more = len(kept) > limit
-        return {"Parameters": shown} | (next_token(ssm, call, req, kept[limit - 1].number) if more else {})
+        return {"Parameters": shown} | ({"NextToken": pages.token(kept[limit - 1].number)} if more else {})
 
     return await ssm.store.read(work)
