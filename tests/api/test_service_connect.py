@@ -19,6 +19,8 @@ from homeport.app.networks.instances import Place, settle_places
 from homeport.app.networks.names import NameKeeper
 from homeport.gateway.dns_names import NameBook
 from homeport.services.ec2.repo.everywhere import interfaces_everywhere
+from tests.api.test_deployment_strategies import until as passing
+from tests.api.test_service_history import history
 from tests.api.test_tasks import waiter
 from tests.kit.server import ACCOUNT, REGION, Live, Node
 
@@ -49,6 +51,8 @@ def shop(ecs: Any, node: Node) -> str:
     """The cluster's namespace."""
     for family, mode in (("own", "awsvpc"), ("bridged", "bridge"), ("hosted", "host")):
         ecs.register_task_definition(family=family, networkMode=mode, containerDefinitions=[APP])
+    checked = {**APP, "healthCheck": {"command": ["CMD", "true"]}}
+    ecs.register_task_definition(family="checked", networkMode="bridge", containerDefinitions=[checked])
     made = ecs.update_cluster(cluster="default", serviceConnectDefaults={"namespace": "shop"})["cluster"]
     return str(made["serviceConnectDefaults"]["namespace"])
 
@@ -176,6 +180,17 @@ def test_a_task_on_an_instance_is_found_at_its_host_port(live: Live, ecs: Any) -
     assert (let_in.low, let_in.high, bool(let_in.group)) == (5432, 5432, True)
 
 
+def test_a_task_is_behind_a_name_once_its_health_checks_pass(live: Live, ecs: Any) -> None:
+    create(ecs, "web", "checked", WEB)
+    until(live, lambda: running(ecs, "web") == 1)
+    assert ends(live) == []
+    passing(live, lambda: len(ends(live)) == 1)
+
+
+def running(ecs: Any, name: str) -> int:
+    return int(ecs.describe_services(services=[name])["services"][0]["runningCount"])
+
+
 def test_what_others_register_leads_no_further_than_the_vpc(live: Live, ecs: Any, sd: Any) -> None:
     create(ecs, "web", "bridged", WEB, count=0)
     (cloud,) = sd.list_services()["Services"]
@@ -287,10 +302,101 @@ def test_a_service_that_others_reach_has_a_thousand_tasks_at_most(ecs: Any) -> N
     assert (code, "1000" in text) == ("InvalidParameterException", True)
 
 
-def test_host_mode_and_shifted_traffic_are_refused(ecs: Any) -> None:
+def test_host_mode_is_refused(ecs: Any) -> None:
     code, text = refused(create, ecs, "refused", "hosted", WEB)
     assert (code, "network mode" in text) == ("InvalidParameterException", True)
-    code, text = refused(
-        create, ecs, "refused", "bridged", WEB, deploymentConfiguration={"strategy": "BLUE_GREEN"}
-    )
-    assert (code, "BLUE_GREEN" in text) == ("ClientException", True)
+
+
+def staged(strategy: str, *stages: str, **members: Any) -> dict[str, Any]:
+    hooks = [{"targetType": "PAUSE", "lifecycleStages": [stage]} for stage in stages]
+    return {"deploymentConfiguration": {"strategy": strategy, "lifecycleHooks": hooks, **members}}
+
+
+def go_on(live: Live, ecs: Any, name: str, stage: str) -> None:
+    """Wait until the newest deployment pauses at the stage, and continue it."""
+    found: list[dict[str, Any]] = []
+
+    def pauses() -> bool:
+        newest = history(ecs, name)[0]
+        runs = [one for one in newest.get("lifecycleHookDetails", ()) if one["status"] == "AWAITING_ACTION"]
+        found[:] = (
+            [{**newest, "run": runs[0]["hookId"]}] if runs and newest["lifecycleStage"] == stage else []
+        )
+        return bool(found)
+
+    passing(live, pauses)
+    arn = found[0]["serviceDeploymentArn"]
+    ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=found[0]["run"])
+
+
+def shown(live: Live) -> tuple[int, int, float | None, Any]:
+    """How many others and fresh ones are behind the only port, the fresh ones' share, and what tests are."""
+    ((port,),) = [door.ports for door in doors(live)]
+    return len(port.endpoints) - len(port.fresh), len(port.fresh), port.percent, port.test
+
+
+def waits(live: Live, ecs: Any, name: str, stage: str) -> None:
+    passing(live, lambda: history(ecs, name)[0].get("lifecycleStage") == stage)
+
+
+TESTS = {"testTrafficRules": {"header": {"name": "X-Try", "value": {"exact": "Me"}}}}
+
+
+@pytest.mark.parametrize(
+    ("alias", "expected"), [({}, ("x-amzn-ecs-blue-green-test", "")), (TESTS, ("x-try", "Me"))]
+)
+def test_a_green_deployment_gets_tests_first_and_then_all_of_production(
+    live: Live, ecs: Any, alias: Any, expected: tuple[str, str]
+) -> None:
+    one = {"portName": "web", "clientAliases": [{"port": 8080, **alias}]}
+    create(ecs, "web", "checked", one, **staged("BLUE_GREEN"))
+    passing(live, lambda: history(ecs, "web")[0]["status"] == "SUCCESSFUL")
+    passing(live, lambda: shown(live) == (1, 0, None, None))
+    stages = ("POST_SCALE_UP", "POST_TEST_TRAFFIC_SHIFT", "POST_PRODUCTION_TRAFFIC_SHIFT")
+    ecs.update_service(service="web", forceNewDeployment=True, **staged("BLUE_GREEN", *stages))
+    assert shown(live)[2:] == (0.0, None), "green gets nothing before it is there"
+    waits(live, ecs, "web", "POST_SCALE_UP")
+    passing(live, lambda: shown(live) == (1, 1, 0.0, None))
+    newest = history(ecs, "web")[0]
+    assert newest["targetServiceRevision"]["requestedProductionTrafficWeight"] == 0
+    go_on(live, ecs, "web", "POST_SCALE_UP")
+    waits(live, ecs, "web", "POST_TEST_TRAFFIC_SHIFT")
+    assert shown(live) == (1, 1, 0.0, expected)
+    go_on(live, ecs, "web", "POST_TEST_TRAFFIC_SHIFT")
+    waits(live, ecs, "web", "POST_PRODUCTION_TRAFFIC_SHIFT")
+    assert shown(live) == (1, 1, 100.0, expected)
+    go_on(live, ecs, "web", "POST_PRODUCTION_TRAFFIC_SHIFT")
+    passing(live, lambda: history(ecs, "web")[0]["status"] == "SUCCESSFUL")
+    passing(live, lambda: shown(live) == (1, 0, None, None))
+    ecs.update_service(service="web", forceNewDeployment=True, **staged("ROLLING"))
+    assert shown(live)[2:] == (None, None), "tasks of a rolling deployment get their share at once"
+
+
+def test_a_canary_that_is_sent_back_leaves_production_to_blue(live: Live, ecs: Any) -> None:
+    create(ecs, "web", "checked", WEB)
+    passing(live, lambda: history(ecs, "web")[0]["status"] == "SUCCESSFUL" and len(ends(live)) == 1)
+    blue = ends(live)
+    ecs.update_service(
+        service="web", forceNewDeployment=True,
+        **staged("CANARY", canaryConfiguration={"canaryPercent": 12.5}),
+    )  # fmt: skip
+    passing(live, lambda: shown(live)[:3] == (1, 1, 12.5))
+    newest = history(ecs, "web")[0]["serviceDeploymentArn"]
+    ecs.stop_service_deployment(serviceDeploymentArn=newest, stopType="ROLLBACK")
+    passing(live, lambda: history(ecs, "web")[0]["status"].startswith("ROLLBACK_S"))
+    passing(live, lambda: shown(live) == (1, 0, None, None))
+    assert ends(live) == blue
+
+
+@pytest.mark.parametrize(
+    ("port", "rules", "text"),
+    [
+        ("db", {"header": {"name": "x"}}, "appProtocol"),
+        ("web", {"header": {"name": "a b"}}, "header"),
+        ("web", {"header": {"name": "a", "value": {"exact": ""}}}, "exact"),
+    ],
+)
+def test_tests_that_nobody_can_send_are_refused(ecs: Any, port: str, rules: Any, text: str) -> None:
+    one = {"portName": port, "clientAliases": [{"port": 1, "testTrafficRules": rules}]}
+    code, told = refused(create, ecs, "refused", "bridged", one)
+    assert (code, text in told) == ("InvalidParameterException", True)

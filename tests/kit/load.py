@@ -19,6 +19,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 PATIENCE_SECONDS = 10.0
 TOLD_EVERY_SECONDS = 0.1
@@ -149,10 +150,13 @@ class Load:
 
 
 @contextmanager
-def constant_load(address: str, port: int, *, rate: float, path: str = "/") -> Iterator[Told]:
-    """Ask while the block runs; when it ends, all is counted."""
+def constant_load(
+    address: str, port: int, *, rate: float, path: str = "/", inside: tuple[str, ...] = ()
+) -> Iterator[Told]:
+    """Ask while the block runs; when it ends, all is counted. `inside`: the command of a Python elsewhere."""
     told = Told()
-    command = [sys.executable, "-m", "tests.kit.load", address, str(port), str(rate), path]
+    runs = (*inside, "-c", Path(__file__).read_text()) if inside else (sys.executable, "-m", "tests.kit.load")
+    command = [*runs, address, str(port), str(rate), path]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)}
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True

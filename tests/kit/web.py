@@ -60,15 +60,20 @@ def _mounts() -> dict[str, str]:
     return found
 
 
+def python_inside() -> tuple[str, ...]:
+    """The command of the Python that the container of a definition has."""
+    name = f"python3.{sys.version_info.minor}"
+    return (os.path.join(os.path.realpath(sys.base_prefix), "bin", name), "-S", "-E")
+
+
 def web_definition(family: str, revision: str, **members: Any) -> dict[str, Any]:
     """RegisterTaskDefinition's input: one container `web` on `PORT`. `members` go to the definition."""
-    python = os.path.join(os.path.realpath(sys.base_prefix), "bin", f"python3.{sys.version_info.minor}")
     mounts = _mounts()
     container = {
         "name": "web",
         "image": IMAGE,
         "memory": 64,
-        "entryPoint": [python, "-S", "-E", "-c", SERVER, str(PORT)],
+        "entryPoint": [*python_inside(), "-c", SERVER, str(PORT)],
         "environment": [{"name": "REVISION", "value": revision}],
         "portMappings": [{"containerPort": PORT}],
         "stopTimeout": 10,

@@ -225,6 +225,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
     if isinstance(ground, NetworkGround):
         connect = CloudMapConnect(servicediscovery.Entrances(names))
         connecting = build_connect(store, clock, ids, connect, carrier, halves)
+    outside = ecs.Outside(shifter=shifter, names=connect, proxy=connecting)
     contexts: dict[str, Any] = {
         "acm": certificates,
         "ec2": ec2.Ec2(
@@ -266,9 +267,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         ids=ids,
         hub=ecs.AgentHub(store, clock, ids, roles),
         placer=placer,
-        replicas=ecs.ReplicaController(
-            store, clock, ids, placer, zones, outside=ecs.Outside(shifter=shifter)
-        ),
+        replicas=ecs.ReplicaController(store, clock, ids, placer, zones, outside=outside),
         zones=zones,
         daemons=ecs.DaemonController(store, clock, placer),
         reaper=ecs.Reaper(store, clock),
@@ -278,7 +277,7 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         service_roles=service_roles,
         explainer=ecs.Explainer(store, clock, roles=roles, paths=ServicePaths()),
         alarms=None if alarms is None else ecs.AlarmController(store, alarms),
-        registries=ecs.RegistryController(store, registries),
+        registries=ecs.RegistryController(store, clock, registries, connecting),
         balancers=balancers,
         connect=connecting,
         classic=classic,

@@ -17,6 +17,7 @@ from homeport.dataplane.model import (
     HealthCheck,
     Protocol,
     ProtocolVersion,
+    Resilience,
     StickinessKind,
     Target,
     TargetGroup,
@@ -127,6 +128,8 @@ def _settings(balancer: Balancer, group: TargetGroup, zone: str) -> Body:
         **_source(balancer, zone),
         **_choice(balancer, group),
     }
+    if group.resilience is not None:
+        body["outlier_detection"] = _ejection(group.resilience)
     if group.health_check is not None:
         body["health_checks"] = [_check(group, group.health_check)]
         if (matches := _check_transport(group, group.health_check)) is not None:
@@ -136,6 +139,19 @@ def _settings(balancer: Balancer, group: TargetGroup, zone: str) -> Body:
     if (transport := _transport(group)) is not None:
         body["transport_socket"] = transport
     return body
+
+
+def _ejection(how: Resilience) -> Body:
+    """Only what the proxy itself meets counts: targets may answer what they like."""
+    answers = ("consecutive_5xx", "consecutive_gateway_failure", "success_rate", "local_origin_success_rate")
+    return {
+        "split_external_local_origin_errors": True,
+        "consecutive_local_origin_failure": how.failures,
+        "base_ejection_time": seconds(how.eject_seconds),
+        "max_ejection_time": seconds(how.eject_seconds_max),
+        "max_ejection_percent": 100,
+        **{f"enforcing_{one}": 0 for one in answers},
+    }
 
 
 def source_address(balancer: Balancer, zone: str) -> str:
@@ -168,7 +184,7 @@ def _choice(balancer: Balancer, group: TargetGroup) -> Body:
         raise UntranslatableError("anomaly mitigation of weighted_random is not supported")
     if group.stickiness is not None and group.stickiness.kind is StickinessKind.SOURCE_IP:
         return {"lb_policy": "MAGLEV"}
-    if balancer.kind is BalancerKind.NETWORK:
+    if balancer.kind is BalancerKind.NETWORK and group.resilience is None:
         return {"lb_policy": "RANDOM"}
     slow = {"slow_start_config": {"slow_start_window": seconds(group.slow_start_seconds)}}
     slow = slow if group.slow_start_seconds else {}

@@ -311,11 +311,17 @@ def _tcp_filter(balancer: Balancer, listener: Listener, address: BindAddress) ->
         "envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
         stat_prefix=f"{balancer.id}|{listener.port}",
         idle_timeout=seconds(listener.tcp_idle_timeout_seconds),
-        max_connect_attempts=1,
+        max_connect_attempts=1 + _retries(balancer, listener),
         **to,
         **_flow_hash(balancer, listener),
     )
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
+
+
+def _retries(balancer: Balancer, listener: Listener) -> int:
+    used = {one.group_id for one in _forward(listener).groups}
+    asked = (group.resilience for group in balancer.groups if group.id in used)
+    return max((one.retries for one in asked if one is not None), default=0)
 
 
 def _flow_hash(balancer: Balancer, listener: Listener) -> Body:

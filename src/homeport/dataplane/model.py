@@ -131,6 +131,20 @@ class Stickiness:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resilience:
+    """What is done about targets that cannot be connected to; what they answer does not count.
+
+    Up to `retries` others are tried. A target that failed `failures` times in a row is left out for
+    `eject_seconds`, longer each time, up to `eject_seconds_max`; where all fail, all are used.
+    """
+
+    retries: int
+    failures: int
+    eject_seconds: int
+    eject_seconds_max: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TargetGroup:
     """Targets that are alike, and how they are used.
 
@@ -155,6 +169,8 @@ class TargetGroup:
     minimum_healthy_percent: int = 0
     proxy_protocol: bool = False
     """PROXY protocol version 2 before the first byte (network balancers)."""
+    resilience: Resilience | None = None
+    """With it connections go to the targets in turn, a network balancer's as well."""
 
 
 # Listeners

@@ -187,6 +187,7 @@ def _route(
         "idle_timeout": seconds(place.traffic.idle_timeout_seconds),
         **_rewrites(rule),
         **_hash(weights),
+        **_retries(weights),
     }
     filters: Body = {}
     if len(weights) == 1:
@@ -213,6 +214,23 @@ def _hash(weights: Sequence[tuple[TargetGroup, int]]) -> Body:
     if StickinessKind.SOURCE_IP in kinds:
         return {"hash_policy": [{"connection_properties": {"source_ip": True}}]}
     return {}
+
+
+def _retries(weights: Sequence[tuple[TargetGroup, int]]) -> Body:
+    """Requests that no target has seen are tried with another one."""
+    most = max((group.resilience.retries for group, _ in weights if group.resilience is not None), default=0)
+    if not most:
+        return {}
+    elsewhere = typed("envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
+    policy = {
+        "retry_on": "connect-failure,refused-stream,reset-before-request",
+        "num_retries": most,
+        "retry_host_predicate": [
+            {"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": elsewhere}
+        ],
+        "host_selection_retry_max_attempts": 5,
+    }
+    return {"retry_policy": policy}
 
 
 def _rewrites(rule: Rule) -> Body:

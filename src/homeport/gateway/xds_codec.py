@@ -36,6 +36,7 @@ _MODULES = (
     "envoy.extensions.health_check.event_sinks.file.v3.file",
     "envoy.extensions.http.header_formatters.preserve_case.v3.preserve_case",
     "envoy.extensions.http.stateful_session.cookie.v3.cookie",
+    "envoy.extensions.retry.host.previous_hosts.v3.previous_hosts",
     "envoy.extensions.transport_sockets.proxy_protocol.v3.upstream_proxy_protocol",
     "envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer",
     "envoy.extensions.transport_sockets.tls.v3.tls",

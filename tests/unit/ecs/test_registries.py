@@ -11,6 +11,9 @@ from tests.kit.rollout import NOW, service, task
 
 from homeport.services.ecs.model import Registry, TargetPlace, Task
 from homeport.services.ecs.plan.registries import (
+    DRAIN,
+    LET_GO_WITHIN,
+    LOOK,
     Deregister,
     Host,
     Register,
@@ -18,6 +21,7 @@ from homeport.services.ecs.plan.registries import (
     RegistrySnapshot,
     Report,
     is_wanted,
+    let_go,
     plan_registrations,
 )
 from homeport.services.ecs.plan.targets import GroupSeen, TargetSnapshot, plan_targets
@@ -133,3 +137,46 @@ def test_once_done_there_is_nothing_left_to_do(data: st.DataObject) -> None:
     wanted = {(one.registries[0].arn, one.uid) for one in live if is_wanted(one)}
     assert {(arn, uid) for arn, instances in done.items() for uid in instances} == wanted
     assert not any(one.is_held for one in released.values())
+
+
+CONNECT = Registry(arn=ARN, container="app", container_port=80, for_connect=True, given={})
+PROBED = {"essential": True, "has_health_check": True}
+
+
+def probed(number: int, status: str, registry: Registry) -> Task:
+    """A task whose container has this health."""
+    made = found(number, registry)
+    return msgspec.structs.replace(
+        made, containers=(msgspec.structs.replace(made.containers[0], health_status=status, **PROBED),)
+    )
+
+
+def test_service_connect_leads_to_healthy_tasks_and_knows_their_deployment() -> None:
+    healthy, sick = probed(1, "HEALTHY", CONNECT), probed(2, "UNHEALTHY", CONNECT)
+    (only,) = plan(healthy, sick).actions
+    assert isinstance(only, Register)
+    assert only.attributes["ECS_DEPLOYMENT_ID"] == healthy.started_by
+    there = {ARN: {sick.uid: RegistryInstance(attributes={}, healthy=True)}}
+    assert Deregister(arn=ARN, uid=sick.uid) in plan(sick, registered=there).actions
+    (other,) = plan(probed(2, "UNHEALTHY", PLAIN)).actions
+    assert isinstance(other, Register), "whoever asks Cloud Map is told how a task is"
+    assert "ECS_DEPLOYMENT_ID" not in other.attributes
+
+
+def test_a_task_is_told_to_stop_once_the_proxy_has_let_it_go_and_it_had_time_for_what_it_began() -> None:
+    leaving, plain = found(1, CONNECT, desired_status="STOPPED"), found(2, desired_status="STOPPED")
+    step = let_go([leaving, plain], {}, in_force=False, now=NOW)
+    assert (step.free, step.wake_at) == ((plain,), NOW + LOOK)
+    at = NOW + LOOK
+    step = let_go([leaving], step.leaving, in_force=True, now=at)
+    assert (step.free, step.wake_at) == ((), at + DRAIN)
+    again = let_go([leaving], step.leaving, in_force=False, now=at + DRAIN / 2)
+    assert (again.free, again.wake_at) == ((), at + DRAIN), "what came later does not matter"
+    assert let_go([leaving], again.leaving, in_force=False, now=at + DRAIN).free == (leaving,)
+
+
+def test_a_proxy_that_is_not_there_or_does_not_answer_holds_nobody_up() -> None:
+    leaving = found(1, CONNECT, desired_status="STOPPED")
+    assert let_go([leaving], {}, in_force=None, now=NOW).free == (leaving,)
+    first = let_go([leaving], {}, in_force=False, now=NOW)
+    assert let_go([leaving], first.leaving, in_force=False, now=NOW + LET_GO_WITHIN).free == (leaving,)

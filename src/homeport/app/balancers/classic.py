@@ -87,6 +87,11 @@ class SharedPlane:
         self._parts[classic] = tuple(balancers)
         self._pass_on()
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the data plane has everything that it was last given."""
+        return self._plane.is_settled
+
     def connect_part(self) -> Callable[[Collection[Balancer]], None]:
         """What Service Connect says its balancers to; nothing is passed on before it has."""
         self._connect = None
@@ -140,6 +145,10 @@ class Halves:
     def of_plane(self, *, classic: bool) -> PlanePart:
         """The data plane as one of the services sees it."""
         return self._plane.part(classic=classic)
+
+    def is_settled(self) -> bool:
+        """Whether the proxy has everything that it was last given."""
+        return self._plane.is_settled
 
     def of_connect(self) -> Callable[[Collection[Balancer]], None]:
         """What Service Connect says its balancers to."""

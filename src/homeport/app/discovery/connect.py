@@ -13,7 +13,15 @@ from datetime import timedelta
 from homeport.app.balancers.carrier import Carrier
 from homeport.app.balancers.classic import Halves
 from homeport.app.balancers.network import Link, NoLink
-from homeport.app.discovery.doors import REQUESTER, Door, balancers_of, mark_of, read_doors
+from homeport.app.discovery.doors import (
+    DEPLOYMENT,
+    REQUESTER,
+    Door,
+    DoorPort,
+    balancers_of,
+    mark_of,
+    read_doors,
+)
 from homeport.app.discovery.names import CloudMapConnect
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
@@ -52,9 +60,12 @@ class ConnectController:
         *,
         link: Link,
         serve: Callable[[Collection[Balancer]], None],
+        is_settled: Callable[[], bool] | None = None,
     ) -> None:
         self._store, self._clock, self._ids = store, clock, ids
         self._names, self._link, self._serve = names, link, serve
+        self._is_settled = is_settled
+        self._served: Sequence[Door] = ()
         self._owners: frozenset[str] = frozenset()
 
     async def keys(self) -> Iterable[str]:
@@ -78,7 +89,15 @@ class ConnectController:
             await self._link.hold([one.address for one in doors])
         finally:  # the load balancers wait for it, and must not suffer
             self._serve(balancers_of(doors))
+            self._served = doors
         return Next(wake_at=self._clock.now() + AGAIN if lacking else None)
+
+    async def is_in_force(self, service_arn: str) -> bool | None:
+        """Whether the proxy does what the rows say of a service; `None`: there is no proxy."""
+        if self._is_settled is None:
+            return None
+        _, doors, _ = await self._store.read(self._look)
+        return _of(doors, service_arn) == _of(self._served, service_arn) and self._is_settled()
 
     def _look(self, tx: Tx) -> tuple[frozenset[str], Sequence[Door], bool]:
         services = cloud_map.services_with_entrances(tx)
@@ -93,7 +112,8 @@ class ConnectController:
         services = cloud_map.services_with_entrances(tx)
         held = {one.description for one in _interfaces(tx)}
         return held != {mark_of(one) for one in services} or any(
-            self._is_stale(tx, one) or self._differs(tx, one) is not None for one in services
+            self._is_stale(tx, one) or self._differs(tx, one) is not None or self._has_shifted(tx, one)
+            for one in services
         )
 
     def _settle(self, tx: Tx) -> None:
@@ -102,6 +122,8 @@ class ConnectController:
                 self._names.remove(tx, one)
             elif (found := self._differs(tx, one)) is not None:
                 self._claim(tx, *found)
+            if one.entrance is not None and self._has_shifted(tx, one):
+                self._names.share(tx, one.entrance.owner, None)
         left = {mark_of(one): one for one in cloud_map.services_with_entrances(tx)}
         for interface in _interfaces(tx):
             if left.pop(interface.description, None) is None:
@@ -116,6 +138,14 @@ class ConnectController:
             return True
         return one.arn not in _used(owner) and not cloud_map.find_instances(tx, one.service_id)
 
+    def _has_shifted(self, tx: Tx, one: cloud_map.Service) -> bool:
+        """Whether all its traffic has found its deployment, and nobody is left who is to get none of it."""
+        owner, shift = _owner(tx, one), None if one.entrance is None else one.entrance.shift
+        if owner is None or shift is None or not owner.deployments or owner.primary.staging is not None:
+            return False
+        of = {found.attributes.get(DEPLOYMENT) for found in cloud_map.find_instances(tx, one.service_id)}
+        return not of - {shift.fresh} if owner.primary.id == shift.fresh else shift.fresh not in of
+
     def _differs(
         self, tx: Tx, one: cloud_map.Service
     ) -> tuple[ecs.Service, ecs.ConnectEndpoint, cloud_map.Service] | None:
@@ -127,9 +157,10 @@ class ConnectController:
         said = next((each for each in connect.endpoints if each.arn == one.arn), None)
         if said is None:
             return None
-        now = (there.name, there.port, there.protocol, there.idle_seconds, there.request_seconds)
-        asked = (said.alias, said.port, said.protocol, said.idle_seconds, said.request_seconds)
-        return None if now == asked else (owner, said, one)
+        now = (there.name, there.port, there.protocol, there.test_header, there.test_value)
+        asked = (said.alias, said.port, said.protocol, said.test_header, said.test_value)
+        times = (there.idle_seconds, there.request_seconds) == (said.idle_seconds, said.request_seconds)
+        return None if now == asked and times else (owner, said, one)
 
     def _claim(self, tx: Tx, owner: ecs.Service, said: ecs.ConnectEndpoint, one: cloud_map.Service) -> None:
         namespace = cloud_map.find_namespace(tx, one.namespace_id)
@@ -175,6 +206,7 @@ def build_connect(
         names,
         link=NoLink() if carrier is None else carrier.connect_link,
         serve=(lambda _: None) if halves is None else halves.of_connect(),
+        is_settled=None if halves is None else halves.is_settled,
     )
 
 
@@ -202,3 +234,7 @@ def _uses(service: ecs.Service) -> bool:
 
 def _used(service: ecs.Service) -> frozenset[str]:
     return frozenset(endpoint.arn for one in _connects(service) for endpoint in one.endpoints)
+
+
+def _of(doors: Iterable[Door], owner: str) -> list[tuple[str, DoorPort]]:
+    return [(door.address, port) for door in doors for port in door.ports if port.owner == owner]

@@ -7,9 +7,10 @@ is found again by its description.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from homeport.dataplane import patterns
 from homeport.dataplane.model import (
     Balancer,
     BalancerKind,
@@ -17,30 +18,48 @@ from homeport.dataplane.model import (
     Listener,
     Protocol,
     ProtocolVersion,
+    Resilience,
     Target,
     TargetGroup,
     Traffic,
 )
-from homeport.dataplane.rules import Forward, Rule, WeightedGroup
+from homeport.dataplane.rules import Forward, HeaderIs, Rule, WeightedGroup
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.servicediscovery import manifest as cloud_map
 from homeport.store.tx import Tx
 
 REQUESTER = "amazon-ecs-service-connect"
 """Whose the interfaces are [our choice: AWS has none]."""
+DEPLOYMENT = "ECS_DEPLOYMENT_ID"
+"""The attribute that says of which deployment an instance is [our choice]."""
 _MARK = "ECS Service Connect "
 _MULTIPLEXED = ("http2", "grpc")
 
 
+RESILIENCE = Resilience(retries=2, failures=5, eject_seconds=30, eject_seconds_max=300)
+"""Nobody can set it. As recalled of the guide: two retries with other tasks; five failed connections
+of late, and none are made for 30 to 300 seconds."""
+End = tuple[str, int]
+"""An address and a port."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DoorPort:
-    """A port of a door, and the tasks behind it: where containers' ports are, in order."""
+    """A port of a door, and the tasks behind it: where containers' ports are, in order.
+
+    `owner`: the ARN of the ECS service. Of `endpoints` those in `fresh` get `percent` of the traffic, the
+    others the rest; requests with the header `test` (any value where it is "") go to the fresh ones.
+    """
 
     port: int
     protocol: str
     idle_seconds: int
     request_seconds: int
-    endpoints: tuple[tuple[str, int], ...]
+    endpoints: tuple[End, ...]
+    owner: str = ""
+    fresh: tuple[End, ...] = ()
+    percent: float | None = None
+    test: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,18 +100,12 @@ def read_doors(tx: Tx, interfaces: Iterable[ec2.NetworkInterface]) -> tuple[Door
         mark, entrance = mark_of(service), service.entrance
         if mark not in held or entrance is None:
             continue
-        earlier = behind[mark].get(entrance.port)
-        found = map(_end, cloud_map.find_instances(tx, service.service_id))
-        endpoints = set(earlier.endpoints if earlier else ()) | {
-            end for end in found if (service.account_id, entrance.vpc_id, end[0]) in places and end[1]
-        }
-        behind[mark][entrance.port] = DoorPort(
-            port=entrance.port,
-            protocol=entrance.protocol,
-            idle_seconds=entrance.idle_seconds,
-            request_seconds=entrance.request_seconds,
-            endpoints=tuple(sorted(endpoints)),
-        )
+        reached = [
+            one
+            for one in map(_reached, cloud_map.find_instances(tx, service.service_id))
+            if (service.account_id, entrance.vpc_id, one[0][0]) in places and one[0][1]
+        ]
+        behind[mark][entrance.port] = _joined(behind[mark].get(entrance.port), entrance, reached)
     return tuple(
         Door(
             interface_id=one.resource_id,
@@ -103,11 +116,41 @@ def read_doors(tx: Tx, interfaces: Iterable[ec2.NetworkInterface]) -> tuple[Door
     )
 
 
-def _end(instance: cloud_map.Instance) -> tuple[str, int]:
-    """Where an instance is; port 0: nobody said it, or no port."""
+def _joined(
+    earlier: DoorPort | None, entrance: cloud_map.Entrance, reached: Sequence[tuple[End, str]]
+) -> DoorPort:
+    """A port with what an entrance leads to; another service's of the same owner may lead there as well."""
+    endpoints = {end for end, _ in reached}
+    shift = entrance.shift
+    fresh = {end for end, deployment in reached if shift is not None and deployment == shift.fresh}
+    percent = None if shift is None else shift.percent
+    test = None
+    if shift is not None and shift.tests and entrance.test_header:
+        test = (entrance.test_header, entrance.test_value)
+    if earlier is not None:
+        endpoints |= set(earlier.endpoints)
+        fresh |= set(earlier.fresh)
+        percent = earlier.percent if percent is None else percent
+        test = test or earlier.test
+    return DoorPort(
+        port=entrance.port,
+        protocol=entrance.protocol,
+        idle_seconds=entrance.idle_seconds,
+        request_seconds=entrance.request_seconds,
+        endpoints=tuple(sorted(endpoints)),
+        owner=entrance.owner,
+        fresh=tuple(sorted(fresh)),
+        percent=percent,
+        test=test,
+    )
+
+
+def _reached(instance: cloud_map.Instance) -> tuple[End, str]:
+    """Where an instance is (port 0: nobody said it, or no port), and of which deployment."""
     said = instance.attributes.get("AWS_INSTANCE_PORT", "")
     port = int(said) if said.isascii() and said.isdecimal() and len(said) <= 5 else 0
-    return instance.attributes.get("AWS_INSTANCE_IPV4", ""), port if port < 65536 else 0
+    end = (instance.attributes.get("AWS_INSTANCE_IPV4", ""), port if port < 65536 else 0)
+    return end, instance.attributes.get(DEPLOYMENT, "")
 
 
 def balancers_of(doors: Iterable[Door]) -> tuple[Balancer, ...]:
@@ -118,18 +161,14 @@ def balancers_of(doors: Iterable[Door]) -> tuple[Balancer, ...]:
 def _balancer(door: Door, port: DoorPort) -> Balancer:
     name = f"connect/{door.interface_id}/{port.port}"
     requests, multiplexed = port.protocol != "tcp", port.protocol in _MULTIPLEXED
-    group = TargetGroup(
-        id=name,
-        protocol=Protocol.HTTP if requests else Protocol.TCP,
-        version=ProtocolVersion.HTTP2 if multiplexed else ProtocolVersion.HTTP1,
-        targets=tuple(Target(address=address, port=number) for address, number in port.endpoints),
-        health_check=None,
-    )
+    groups = [_group(name, port, [one for one in port.endpoints if one not in port.fresh])]
+    if port.percent is not None:
+        groups.append(_group(f"{name}/fresh", port, port.fresh))
     listener = Listener(
         id=name,
-        protocol=group.protocol,
+        protocol=groups[0].protocol,
         port=port.port,
-        rules=(Rule(id="default", action=Forward(groups=(WeightedGroup(group_id=name),))),),
+        rules=_rules(port, *(group.id for group in groups)),
         tcp_idle_timeout_seconds=port.idle_seconds,
         server_header=False,
         prior_knowledge=multiplexed,
@@ -139,10 +178,42 @@ def _balancer(door: Door, port: DoorPort) -> Balancer:
         kind=BalancerKind.APPLICATION if requests else BalancerKind.NETWORK,
         addresses=(BindAddress(address=door.address),),
         listeners=(listener,),
-        groups=(group,),
+        groups=tuple(groups),
         traffic=Traffic(
             idle_timeout_seconds=port.idle_seconds,
             request_timeout_seconds=port.request_seconds,
             preserve_host=True,
         ),
+    )
+
+
+def _group(name: str, port: DoorPort, ends: Iterable[End]) -> TargetGroup:
+    return TargetGroup(
+        id=name,
+        protocol=Protocol.TCP if port.protocol == "tcp" else Protocol.HTTP,
+        version=ProtocolVersion.HTTP2 if port.protocol in _MULTIPLEXED else ProtocolVersion.HTTP1,
+        targets=tuple(Target(address=address, port=number) for address, number in ends),
+        health_check=None,
+        resilience=RESILIENCE,
+    )
+
+
+def _rules(port: DoorPort, others: str, fresh: str = "") -> tuple[Rule, ...]:
+    """Tests first; everything else by shares, which are exact to a tenth of a percent."""
+    tenths = round((port.percent or 0) * 10)
+    weights = [(others, 1000 - tenths), *([(fresh, tenths)] if fresh else [])]
+    shares = tuple(WeightedGroup(group_id=one, weight=weight) for one, weight in weights)
+    default = Rule(id="default", action=Forward(groups=shares))
+    if port.test is None or not fresh or port.protocol == "tcp":
+        return (default,)
+    name, value = port.test
+    exact = HeaderIs(name=name, regexes=(f"^(?-i:{patterns.literal(value)})$",))
+    return (
+        Rule(
+            id="test",
+            priority=1,
+            conditions=(exact if value else HeaderIs(name=name, patterns=("*",)),),
+            action=Forward(groups=(WeightedGroup(group_id=fresh),)),
+        ),
+        default,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from homeport.app.discovery.doors import DEPLOYMENT
 from homeport.core.errors import AwsError
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ecs import manifest as ecs
@@ -50,12 +51,26 @@ class CloudMapConnect:
             subnets=subnets,
             idle_seconds=endpoint.idle_seconds,
             request_seconds=endpoint.request_seconds,
+            test_header=endpoint.test_header,
+            test_value=endpoint.test_value,
         )
         _check_free(tx, found, entrance)
         try:
             return self._entrances.claim(tx, found, endpoint.discovery_name, entrance).arn
         except AwsError as error:
             raise ecs.ConnectRefusedError(error.message) from None
+
+    def registered(self, tx: Tx, arn: str, deployment_id: str) -> int:
+        """How many tasks of a deployment are in a Cloud Map service."""
+        found = cloud_map.find_instances(tx, arn.rpartition("/")[2])
+        return sum(one.attributes.get(DEPLOYMENT) == deployment_id for one in found)
+
+    def share(self, tx: Tx, service_arn: str, shares: ecs.ConnectShares | None) -> None:
+        """What becomes of a service's traffic from now on."""
+        shift = None
+        if shares is not None:
+            shift = cloud_map.Shift(fresh=shares.fresh, percent=shares.percent, tests=shares.tests)
+        self._entrances.share(tx, service_arn, shift)
 
     def remove(self, tx: Tx, service: cloud_map.Service) -> None:
         """Nobody uses it any more."""

@@ -13,7 +13,7 @@ from homeport.services.servicediscovery.api.context import ServiceDiscovery, ops
 from homeport.services.servicediscovery.api.entrances import Entrances
 from homeport.services.servicediscovery.api.facts import Facts
 from homeport.services.servicediscovery.api.registrar import Registrar
-from homeport.services.servicediscovery.model import Entrance, Instance, Namespace, Service
+from homeport.services.servicediscovery.model import Entrance, Instance, Namespace, Service, Shift
 from homeport.services.servicediscovery.plan.instances import NameRecords, name_records
 from homeport.services.servicediscovery.ports import Vpcs
 from homeport.services.servicediscovery.repo import tables  # noqa: F401  defines the tables
@@ -45,6 +45,7 @@ __all__ = [
     "Registrar",
     "Service",
     "ServiceDiscovery",
+    "Shift",
     "Vpcs",
     "facts",
     "find_instances",

@@ -45,11 +45,24 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ttl: int
 
 
+class Shift(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What becomes of the traffic while an owner goes from one deployment to the next.
+
+    Instances of the deployment `fresh` get `percent` of it, all others the rest; tests go to
+    the fresh ones once `tests`.
+    """
+
+    fresh: str
+    percent: float = 0.0
+    tests: bool = False
+
+
 class Entrance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """By which name and port others reach a service's instances, without asking for them (Service Connect).
 
     `owner`: the ARN of the ECS service whose tasks they are. `protocol`: http, http2, grpc or tcp. No timeout
-    is 0. `subnets`: where in `vpc_id` the entrance's address may be; none: in the VPC's own.
+    is 0. `subnets`: where in `vpc_id` the entrance's address may be; none: in the VPC's own. `test_header`:
+    what tests are known by, with any value or with `test_value`. Without a `shift` all instances are alike.
     """
 
     owner: str
@@ -60,6 +73,9 @@ class Entrance(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     subnets: tuple[str, ...] = ()
     idle_seconds: int = 0
     request_seconds: int = 0
+    test_header: str = ""
+    test_value: str = ""
+    shift: Shift | None = None
 
 
 class Service(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -32,6 +32,7 @@ from homeport.services.ecs.plan.connect import (
     registries_for,
 )
 from homeport.services.ecs.plan.registries import check_room
+from homeport.services.ecs.plan.traffic import connect_shares
 from homeport.services.ecs.ports import ConnectNames, ConnectRefusedError
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.store.tx import Tx
@@ -136,6 +137,15 @@ def next_connect(
     count = req.get("desiredCount")
     check_room(registries_for(connect), service.desired_count if count is None else count)
     return connect
+
+
+def hold_back(tx: Tx, ecs: Ecs, service: Service) -> None:
+    """A deployment with stages gets no traffic before it is shifted to it; all tasks of others are alike."""
+    if ecs.connect is None or not service.deployments:
+        return
+    staging = service.primary.staging
+    shares = None if staging is None else connect_shares(service, staging)
+    ecs.connect.share(tx, service.arn, shares)
 
 
 def default_namespace(tx: Tx, call: Call, ecs: Ecs, req: Request, old: str) -> str:

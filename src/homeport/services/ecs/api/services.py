@@ -11,7 +11,7 @@ import msgspec
 from homeport.core.call import Call
 from homeport.core.ids import token
 from homeport.services.ecs.api.access import deploying
-from homeport.services.ecs.api.connect import check_asked, next_connect, with_connect
+from homeport.services.ecs.api.connect import check_asked, hold_back, next_connect, with_connect
 from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster, home, ops
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import looked_up
@@ -26,7 +26,7 @@ from homeport.services.ecs.errors import (
 )
 from homeport.services.ecs.model import Cluster, Deployment, Service
 from homeport.services.ecs.plan.compute import check_placement, compute_now, compute_of, next_compute
-from homeport.services.ecs.plan.connect import check_conducted, registries_for
+from homeport.services.ecs.plan.connect import registries_for
 from homeport.services.ecs.plan.daemon import daemon_count
 from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollout_settings
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
@@ -48,7 +48,7 @@ from homeport.services.ecs.plan.strategy_begin import begun
 from homeport.services.ecs.plan.strategy_request import check_strategy_of
 from homeport.services.ecs.plan.tags import checked
 from homeport.services.ecs.plan.task_set_request import check_controller, controller_of
-from homeport.services.ecs.plan.traffic import check_may_change, check_shiftable, placed
+from homeport.services.ecs.plan.traffic import check_may_change, check_shiftable, placed, serves_connect
 from homeport.services.ecs.ports import TargetGroup
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.hosts import daemon_hosts
@@ -180,6 +180,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         service = _staged(ecs, req, service, is_new=bool(deployments))
         zones = is_rebalanced(service, req.get("availabilityZoneRebalancing"), created=True)
         added = repo.add(_sized(tx, msgspec.structs.replace(service, az_rebalancing=zones)))
+        hold_back(tx, ecs, added)
         if deployments:
             _begin_history(tx, ecs, added)
         return _view(tx, added, _TAGS, created=True)
@@ -200,13 +201,13 @@ def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Servic
     """The service, if it can be deployed as it asks to. `is_new`: its primary deployment begins now."""
     balancers = service.primary.load_balancers if service.deployments else ()
     check_shiftable(service.deployment_strategy, balancers)
-    check_conducted(service)
-    if req.get("deploymentConfiguration") or req.get("loadBalancers") is not None:
+    members = ("loadBalancers", "serviceConnectConfiguration")
+    if req.get("deploymentConfiguration") or any(req.get(one) is not None for one in members):
         check_strategy_of(
             service.deployment_strategy,
             daemon=service.is_daemon,
             controller=service.controller,
-            balanced=bool(balancers),
+            balanced=bool(balancers) or any(map(serves_connect, service.deployments[:1])),
             functions=ecs.runs_functions,
         )
     return begun(service, ecs.clock.now()) if is_new else service
@@ -315,6 +316,7 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         changed = _staged(ecs, req, changed, is_new="deployments" in changes)
         saved = ServiceRepo(tx).save(_sized(tx, changed))
         if saved.primary.id != service.primary.id:
+            hold_back(tx, ecs, saved)
             _begin_history(tx, ecs, saved)
         return _view(tx, saved, _TAGS)
 

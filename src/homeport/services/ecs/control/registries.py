@@ -7,11 +7,13 @@ transaction; so none can come late.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
 from functools import partial
 
 import msgspec
 
+from homeport.core.clock import Clock
 from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
 from homeport.runtime.retry import decide_again
@@ -20,14 +22,17 @@ from homeport.services.ecs.model import Service, Task
 from homeport.services.ecs.plan.registries import (
     Deregister,
     Host,
+    Leaving,
     Register,
     RegistryPlan,
     RegistrySnapshot,
     Report,
+    is_connected,
     is_wanted,
+    let_go,
     plan_registrations,
 )
-from homeport.services.ecs.ports import RegistryRefusedError, ServiceRegistries
+from homeport.services.ecs.ports import ConnectProxy, RegistryRefusedError, ServiceRegistries
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -44,9 +49,15 @@ class RegistryController:
 
     name = "ecs.registries"
 
-    def __init__(self, store: Store, registries: ServiceRegistries) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, registries: ServiceRegistries, proxy: ConnectProxy | None = None
+    ) -> None:
         self._store = store
+        self._clock = clock
         self._registries = registries
+        self._proxy = proxy
+        self._leaving: dict[int, Mapping[int, Leaving]] = {}
+        """By service: tasks that wait for Service Connect's proxy. Who begins anew lets them wait anew."""
         self._used: dict[str, set[str]] = {}
         """Registries that a service's tasks were seen in: one that is not used any more is emptied."""
 
@@ -78,9 +89,10 @@ class RegistryController:
             registered={arn: await self._registries.registered(arn, _owner(service)) for arn in sorted(used)},
         )
         plan = plan_registrations(snapshot)
-        if not plan.is_empty:
-            await self._apply(service, plan)
-        return Next()
+        if plan.is_empty:
+            self._leaving.pop(service.id, None)
+            return Next()
+        return Next(wake_at=await self._apply(service, plan))
 
     async def _placed(self, service: Service, hosts: Mapping[int, str]) -> dict[int, Host]:
         """Instances by their rows, with their addresses."""
@@ -88,19 +100,37 @@ class RegistryController:
         found = await self._registries.addresses(service.account_id, service.region, names)
         return {row: Host(ec2_instance_id=name, address=found.get(name, "")) for row, name in hosts.items()}
 
-    async def _apply(self, service: Service, plan: RegistryPlan) -> None:
-        """Everything that can be done; then raise `RegistryRefusedError` for what could not."""
+    async def _apply(self, service: Service, plan: RegistryPlan) -> datetime | None:
+        """Everything that can be done; then raise `RegistryRefusedError` for what could not.
+
+        When to look again for those whom the proxy has not let go.
+        """
         refused: list[RegistryRefusedError] = []
         for action in plan.actions:
             try:
                 await decide_again(partial(self._do, action))
             except RegistryRefusedError as error:
                 refused.append(error)
-        log.info("registry.changed", service=service.arn, actions=len(plan.actions), refused=len(refused))
-        if plan.released:
-            await decide_again(lambda: self._store.write(lambda tx: _release(tx, plan.released)))
+        if plan.actions:
+            done = len(plan.actions)
+            log.info("registry.changed", service=service.arn, actions=done, refused=len(refused))
+        free, wake = await self._let_go(service, plan.released)
+        if free:
+            await decide_again(lambda: self._store.write(lambda tx: _release(tx, free)))
         if refused:
             raise refused[0]
+        return wake
+
+    async def _let_go(
+        self, service: Service, released: Collection[Task]
+    ) -> tuple[Collection[Task], datetime | None]:
+        """Those who may stop: nobody sends them anything new, and what they have begun had its time."""
+        if self._proxy is None or not any(map(is_connected, released)):
+            return released, None
+        in_force, known = await self._proxy.is_in_force(service.arn), self._leaving.get(service.id, {})
+        step = let_go(released, known, in_force, now=self._clock.now())
+        self._leaving[service.id] = step.leaving
+        return step.free, step.wake_at
 
     async def _do(self, action: Register | Report | Deregister) -> None:
         match action:

@@ -26,8 +26,14 @@ from homeport.services.ecs.plan.rollout import ServicePlan
 from homeport.services.ecs.plan.rollout_endings import with_primary
 from homeport.services.ecs.plan.strategy import may_be_in_force
 from homeport.services.ecs.plan.strategy_hooks import answered, hook_event, with_runs
-from homeport.services.ecs.plan.traffic import in_force, is_still_asked, rule_shares
-from homeport.services.ecs.ports import LifecycleHookInvoker, TrafficShifter
+from homeport.services.ecs.plan.traffic import connect_shares, in_force, is_still_asked, rule_shares
+from homeport.services.ecs.ports import (
+    ConnectNames,
+    ConnectProxy,
+    ConnectShares,
+    LifecycleHookInvoker,
+    TrafficShifter,
+)
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.store.base import Store
@@ -41,9 +47,14 @@ SHIFT_PAUSE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outside:
-    """Who shifts traffic and calls functions; `None`: nobody, and no service is let to ask for it."""
+    """Who shifts traffic and calls functions; `None`: nobody, and no service is let to ask for it.
+
+    `names` and `proxy` are Service Connect's.
+    """
 
     shifter: TrafficShifter | None = None
+    names: ConnectNames | None = None
+    proxy: ConnectProxy | None = None
     invoker: LifecycleHookInvoker | None = None
 
 
@@ -66,11 +77,14 @@ class StageWork:
 
     async def _shift(self, service: Service) -> datetime | None:
         staging = service.primary.staging
-        if staging is None or self._outside.shifter is None:
+        if staging is None:
             return None
-        shares, wanted = rule_shares(service, staging), partial(self._is_wanted, asked=service)
+        wanted = partial(self._is_wanted, asked=service)
         try:
-            is_live = await self._outside.shifter.shift(service, shares, wanted)
+            is_live = await self._share(service, staging, wanted)
+            if self._outside.shifter is not None:
+                shares = rule_shares(service, staging)
+                is_live &= await self._outside.shifter.shift(service, shares, wanted)
         except AwsError as error:
             told = f"(service {service.name}) {SHIFT_TROUBLE}: {error.message}"
             await self._note(service, lambda now: now, told)
@@ -79,6 +93,22 @@ class StageWork:
             return self._clock.now() + SHIFT_LOOK
         await self._note(service, partial(in_force, asked=staging))
         return None
+
+    async def _share(self, service: Service, staging: Staging, wanted: Callable[[Tx], bool]) -> bool:
+        """Ask Service Connect for the shares, if it is in it; whether they are in force."""
+        names, proxy = self._outside.names, self._outside.proxy
+        shares = connect_shares(service, staging)
+        if shares is None or names is None:
+            return True
+
+        def work(tx: Tx) -> bool:
+            if not wanted(tx) or not _is_reached(tx, names, service, shares):
+                return False
+            names.share(tx, service.arn, shares)
+            return True
+
+        is_asked = await decide_again(lambda: self._store.write(work))
+        return is_asked and (proxy is None or await proxy.is_in_force(service.arn) is not False)
 
     def _is_wanted(self, tx: Tx, *, asked: Service) -> bool:
         """Whether the service still asks for the shares, and those who would get them can still serve."""
@@ -124,3 +154,12 @@ class StageWork:
                 repo.save(after)
 
         await decide_again(lambda: self._store.write(work))
+
+
+def _is_reached(tx: Tx, names: ConnectNames, service: Service, shares: ConnectShares) -> bool:
+    """Whether clients can reach all tasks that are to get traffic: they are registered once they run."""
+    staging, green = service.primary.staging, service.primary
+    if staging is None or staging.returns or not (shares.percent or shares.tests):
+        return True
+    endpoints = green.connect.endpoints if green.connect is not None else ()
+    return all(names.registered(tx, one.arn, green.id) >= service.desired_count for one in endpoints)

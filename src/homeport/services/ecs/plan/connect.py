@@ -13,16 +13,19 @@ from typing import Any
 import msgspec
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
-from homeport.services.ecs.model import Connect, ConnectEndpoint, Registry, Service, TaskDefinition
+from homeport.services.ecs.model import Connect, ConnectEndpoint, Registry, TaskDefinition
 from homeport.services.ecs.plan.support import refuse
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 _ALIAS = re.compile(r"(?=.{1,127}$)[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")
+_VALUE = re.compile(r"[ -~]{1,1024}")
 _NAMESPACE = re.compile(r'[^<>"/]{1,1024}')
 MEMBER = "serviceConnectConfiguration"
 IDLE_SECONDS = {"tcp": 3600}
 HTTP_IDLE_SECONDS, HTTP_REQUEST_SECONDS = 300, 15
 """Defaults. Source: botocore's TimeoutConfiguration for idle ones; of one request as recalled, unproven."""
+TEST_HEADER = "x-amzn-ecs-blue-green-test"
 MOST_SECONDS = 2_147_483
 ALIASES = 1
 
@@ -38,8 +41,6 @@ def check_connect(given: Mapping[str, Any] | None) -> None:
     refuse(given, MEMBER, ("logConfiguration", "accessLogConfiguration", "containerConfigurations"))
     for one in given.get("services") or ():
         refuse(one, f"{MEMBER}.services", ("ingressPortOverride", "tls"))
-        for alias in one.get("clientAliases") or ():
-            refuse(alias, f"{MEMBER}.services.clientAliases", ("testTrafficRules",))
 
 
 def check_namespace_name(name: str) -> None:
@@ -108,6 +109,7 @@ def _endpoint(
     if not 1 <= aliases[0]["port"] <= 65535:
         raise InvalidParameterException(f"The port of the client alias {alias} is between 1 and 65535.")
     protocol = mapping.get("appProtocol") or "tcp"
+    header, value = _test_traffic(aliases[0], protocol)
     idle, request = _timeouts(one.get("timeout") or {}, protocol)
     return ConnectEndpoint(
         port_name=port_name,
@@ -119,7 +121,30 @@ def _endpoint(
         port=aliases[0]["port"],
         idle_seconds=idle,
         request_seconds=request,
+        test_header=header,
+        test_value=value,
     )
+
+
+def _test_traffic(alias: Mapping[str, Any], protocol: str) -> tuple[str, str]:
+    """The header that tests are known by, and its value ("" for any); no headers, no tests.
+
+    Source: developer guide, "Service Connect resources for Amazon ECS blue/green, linear, and canary
+    deployments" (the default); botocore's ServiceConnectTestTrafficHeaderRules.
+    """
+    given = (alias.get("testTrafficRules") or {}).get("header")
+    if protocol == "tcp":
+        if given is not None:
+            raise InvalidParameterException("testTrafficRules need an appProtocol other than tcp.")
+        return "", ""
+    if given is None:
+        return TEST_HEADER, ""
+    if not _HEADER.fullmatch(given["name"]):
+        raise InvalidParameterException(f"testTrafficRules: {given['name']} is not the name of a header.")
+    value = given.get("value")
+    if value is not None and not _VALUE.fullmatch(value["exact"]):
+        raise InvalidParameterException("testTrafficRules: exact is 1 to 1024 printable characters.")
+    return given["name"].lower(), value["exact"] if value else ""
 
 
 def _timeouts(given: Mapping[str, Any], protocol: str) -> tuple[int, int]:
@@ -134,18 +159,6 @@ def _timeouts(given: Mapping[str, Any], protocol: str) -> tuple[int, int]:
     if request is None:
         request = 0 if protocol == "tcp" else HTTP_REQUEST_SECONDS
     return idle, request
-
-
-def check_conducted(service: Service) -> None:
-    """Raise where tasks that are not to be seen yet would be seen."""
-    connect = service.primary.connect if service.deployments else None
-    if connect is None or not connect.endpoints:
-        return
-    if service.deployment_strategy.name != "ROLLING":
-        raise ClientException(
-            f"{MEMBER}.services with the deployment strategy {service.deployment_strategy.name} is not "
-            "supported by Homeport yet."
-        )
 
 
 def registries_for(connect: Connect | None) -> tuple[Registry, ...]:

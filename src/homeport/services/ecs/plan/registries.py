@@ -6,8 +6,9 @@ Amazon ECS services with DNS names". The texts of errors are ours.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -19,6 +20,12 @@ from homeport.services.ecs.ports import RegistryFacts, RegistryInstance
 MOST = 1
 TASKS_MOST = 1000
 """Tasks of a service with a registry. Source: developer guide, "Amazon ECS service quotas"."""
+DRAIN = timedelta(seconds=5)
+"""How long a task goes on with what it has begun, once Service Connect sends it nothing new [our choice]."""
+LOOK = timedelta(milliseconds=250)
+"""How often the proxy is asked whether it sends somebody nothing new."""
+LET_GO_WITHIN = timedelta(seconds=30)
+"""A proxy that does not say by then that it sends nothing new holds nobody up any more [our choice]."""
 HEALTHY, UNHEALTHY = "HEALTHY", "UNHEALTHY"
 
 
@@ -180,13 +187,44 @@ class RegistryPlan:
         return not (self.actions or self.released)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leaving:
+    """A task that Service Connect sends nothing new: since when it is to be so, and when it was so."""
+
+    since: datetime
+    gone: datetime | None = None
+
+    @property
+    def until(self) -> datetime:
+        """From when on it may be told to stop."""
+        return self.since + LET_GO_WITHIN if self.gone is None else self.gone + DRAIN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LetGo:
+    """Who may stop, who cannot yet by row, and when to look again."""
+
+    free: tuple[Task, ...]
+    leaving: Mapping[int, Leaving]
+    wake_at: datetime | None = None
+
+
 def is_wanted(task: Task) -> bool:
     """Whether others should find the task."""
     return task.desired_status == "RUNNING" and task.last_status == "RUNNING" and bool(task.registries)
 
 
+def is_connected(task: Task) -> bool:
+    """Whether clients reach the task by Service Connect."""
+    return any(one.for_connect for one in task.registries)
+
+
 def is_healthy(task: Task) -> bool:
-    """What a registry is told: as healthy as all of its checked essential containers."""
+    """What a registry is told: as healthy as all of its checked essential containers.
+
+    Service Connect sends requests to healthy tasks only. Source: developer guide, "Service Connect resources
+    for Amazon ECS blue/green, linear, and canary deployments".
+    """
     checked = [c for c in task.containers if c.essential and c.has_health_check]
     return all(container.health_status == HEALTHY for container in checked)
 
@@ -199,6 +237,8 @@ def plan_registrations(snapshot: RegistrySnapshot) -> RegistryPlan:
         if not is_wanted(task):
             continue
         for registry in task.registries:
+            if registry.for_connect and not is_healthy(task):
+                continue
             attributes = attributes_of(task, registry, snapshot)
             if attributes is None:
                 continue
@@ -214,6 +254,27 @@ def plan_registrations(snapshot: RegistrySnapshot) -> RegistryPlan:
         if task.is_held and task.registries and not task.has_left
     )
     return RegistryPlan(actions=tuple(actions), released=released)
+
+
+def let_go(
+    released: Iterable[Task], leaving: Mapping[int, Leaving], in_force: bool | None, *, now: datetime
+) -> LetGo:
+    """Nobody stops whom Service Connect's proxy may send something new, or who has just begun something.
+
+    `in_force`: whether the proxy knows that they are gone; `None`: there is no proxy.
+    """
+    free: list[Task] = []
+    kept: dict[int, Leaving] = {}
+    for task in released:
+        one = leaving.get(task.id) or Leaving(since=now)
+        if in_force and one.gone is None:
+            one = replace(one, gone=now)
+        if in_force is None or not is_connected(task) or one.until <= now:
+            free.append(task)
+        else:
+            kept[task.id] = one
+    wakes = [now + LOOK if one.gone is None else one.until for one in kept.values()]
+    return LetGo(free=tuple(free), leaving=kept, wake_at=min(wakes, default=None))
 
 
 def _kept(
@@ -251,6 +312,8 @@ def attributes_of(task: Task, registry: Registry, snapshot: RegistrySnapshot) ->
         found["AVAILABILITY_ZONE"] = task.availability_zone
     if host is not None and task.launch_type == "EC2":
         found["EC2_INSTANCE_ID"] = host.ec2_instance_id
+    if registry.for_connect and task.started_by:
+        found["ECS_DEPLOYMENT_ID"] = task.started_by
     if registry.custom_health:
         found["AWS_INIT_HEALTH_STATUS"] = HEALTHY if is_healthy(task) else UNHEALTHY
     return found

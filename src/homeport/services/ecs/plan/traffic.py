@@ -21,7 +21,7 @@ from homeport.services.ecs.model import (
     Staging,
     classic_name,
 )
-from homeport.services.ecs.ports import RuleShares
+from homeport.services.ecs.ports import ConnectShares, RuleShares
 
 RULES = ("testListenerRule", "productionListenerRule")
 """In the order in which they are changed."""
@@ -29,7 +29,23 @@ RULES = ("testListenerRule", "productionListenerRule")
 
 def has_traffic(deployment: Deployment) -> bool:
     """Whether there is traffic to be shifted to the deployment, and away from it."""
-    return any(balancer.advanced for balancer in deployment.load_balancers)
+    return any(balancer.advanced for balancer in deployment.load_balancers) or serves_connect(deployment)
+
+
+def serves_connect(deployment: Deployment) -> bool:
+    """Whether clients reach the deployment's tasks by Service Connect."""
+    return deployment.connect is not None and bool(deployment.connect.endpoints)
+
+
+def connect_shares(service: Service, staging: Staging) -> ConnectShares | None:
+    """What Service Connect is to do now; `None`: nobody reaches the service by it.
+
+    Whoever is not green gets the rest, so that nothing has to be said of what interrupted deployments left.
+    """
+    sides = (one for one in service.deployments if one.id in (staging.blue, staging.green))
+    if not any(serves_connect(one) for one in sides):
+        return None
+    return ConnectShares(fresh=staging.green, percent=staging.production, tests=staging.test > 0)
 
 
 def shifts_traffic(service: Service) -> bool:

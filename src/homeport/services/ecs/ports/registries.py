@@ -89,6 +89,19 @@ class ConnectNamespace:
     name: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectShares:
+    """A service's traffic while it goes from one deployment to the next.
+
+    Tasks of the deployment `fresh` get `percent` of it, all others the rest; tests go to the
+    fresh ones once `tests`.
+    """
+
+    fresh: str
+    percent: float
+    tests: bool
+
+
 class ConnectNames(Protocol):
     """Cloud Map as Service Connect uses it. Every method works in its caller's transaction."""
 
@@ -112,4 +125,20 @@ class ConnectNames(Protocol):
 
         `network`: where the tasks are, if they have interfaces. Raise `ConnectRefusedError`.
         """
+        ...
+
+    def registered(self, tx: Tx, arn: str, deployment_id: str) -> int:
+        """How many tasks of a deployment are in a registry of Service Connect's."""
+        ...
+
+    def share(self, tx: Tx, service_arn: str, shares: ConnectShares | None) -> None:
+        """What becomes of a service's traffic from now on; `None`: all its tasks are alike."""
+        ...
+
+
+class ConnectProxy(Protocol):
+    """What carries requests to the tasks behind a name."""
+
+    async def is_in_force(self, service_arn: str) -> bool | None:
+        """Whether it does what is written of a service; `None`: nothing carries requests here."""
         ...

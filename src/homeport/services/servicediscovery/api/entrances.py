@@ -8,9 +8,9 @@ from homeport.core.call import NOBODY, Call
 from homeport.services.servicediscovery.api.context import ServiceDiscovery, fresh, registry
 from homeport.services.servicediscovery.api.instances import drop_instance
 from homeport.services.servicediscovery.errors import ServiceAlreadyExists
-from homeport.services.servicediscovery.model import HTTP, Entrance, Namespace, Service
+from homeport.services.servicediscovery.model import HTTP, Entrance, Namespace, Service, Shift
 from homeport.services.servicediscovery.plan.requests import unique_name
-from homeport.services.servicediscovery.repo.registry import Registry
+from homeport.services.servicediscovery.repo.registry import Registry, services_with_entrances
 from homeport.store.tx import Tx
 
 MANAGED = {"AmazonECSManaged": "true"}
@@ -55,7 +55,7 @@ class Entrances:
         )
 
     def claim(self, tx: Tx, namespace: Namespace, name: str, entrance: Entrance) -> Service:
-        """The service of that name with that entrance: its owner's, or a new one.
+        """The service of that name with that entrance: its owner's, or a new one. A shift goes on.
 
         Raise `ServiceAlreadyExists` where the name is somebody else's.
         """
@@ -81,9 +81,19 @@ class Entrances:
                 ServiceId=there.service_id,
                 ServiceArn=there.arn,
             )
+        entrance = msgspec.structs.replace(entrance, shift=there.entrance.shift)
         if there.entrance == entrance:
             return there
         return held.save_service(msgspec.structs.replace(there, entrance=entrance))
+
+    def share(self, tx: Tx, owner: str, shift: Shift | None) -> None:
+        """What becomes of all traffic of an owner from now on."""
+        for one in services_with_entrances(tx):
+            if one.entrance is None or one.entrance.owner != owner or one.entrance.shift == shift:
+                continue
+            entrance = msgspec.structs.replace(one.entrance, shift=shift)
+            held = Registry(tx, one.account_id, one.region)
+            held.save_service(msgspec.structs.replace(one, entrance=entrance))
 
     def remove(self, tx: Tx, service: Service) -> None:
         """Take one away with all that is registered in it."""
