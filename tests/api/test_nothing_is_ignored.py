@@ -185,9 +185,10 @@ REQUESTS: dict[str, list[dict[str, Any]]] = {
     ],
     "CreateTaskSet": [
         {
-            "cluster": "default", "service": "external", "taskDefinition": "app", "launchType": "EC2",
+            "cluster": "default", "service": "external", "taskDefinition": "ported",
+            "launchType": "EC2",
             "externalId": "build-7", "scale": {"value": 0.0, "unit": "PERCENT"}, "clientToken": "{unique}",
-            "tags": TAGS,
+            "tags": TAGS, **FOUND,
         },
         {
             "cluster": "default", "service": "shared", "taskDefinition": "app",

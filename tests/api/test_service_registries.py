@@ -223,6 +223,32 @@ def test_another_registry_takes_tasks_out_of_the_first(
     assert ecs.describe_services(services=["moved"])["services"][0]["serviceRegistries"] == []
 
 
+def test_a_task_set_has_a_registry_of_its_own(
+    live: Live, ecs: Any, sd: Any, named: Any, network: Any
+) -> None:
+    blue, green = named("blue", DnsConfig=A), named("green", DnsConfig=A)
+    ecs.create_service(serviceName="sets", desiredCount=1, deploymentController={"type": "EXTERNAL"})
+    of_service = {"cluster": "default", "service": "sets"}
+    asked = {**of_service, "taskDefinition": "own", "networkConfiguration": network}
+    made = []
+    for registry in (blue, green):
+        given = [{"registryArn": registry["Arn"]}]
+        scale = {"value": 100.0, "unit": "PERCENT"}
+        made.append(ecs.create_task_set(**asked, scale=scale, serviceRegistries=given)["taskSet"])
+        assert made[-1]["serviceRegistries"] == given
+    until(live, lambda: instances(sd, blue) and instances(sd, green))
+    ((uid, attributes),) = instances(sd, green).items()
+    assert tasks(ecs, "sets")[uid]["startedBy"] == made[1]["id"]
+    assert attributes["ECS_SERVICE_NAME"] == "sets"
+    ecs.delete_task_set(**of_service, taskSet=made[1]["id"])
+    until(live, lambda: not instances(sd, green))
+    assert len(instances(sd, blue)) == 1, "the other task set is where it was"
+    with pytest.raises(ClientError, match="at most 1000 tasks"):
+        ecs.update_service(service="sets", desiredCount=1001)
+    with pytest.raises(ClientError, match="Unable to update serviceRegistries"):
+        ecs.update_service(service="sets", serviceRegistries=[{"registryArn": blue["Arn"]}])
+
+
 def test_what_somebody_takes_out_or_leaves_behind_is_put_right(
     live: Live, ecs: Any, sd: Any, named: Any, network: Any
 ) -> None:

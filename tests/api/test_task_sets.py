@@ -407,7 +407,7 @@ def test_what_belongs_to_a_task_set_is_not_given_to_a_service(
         ({"taskDefinition": "ghost"}, r"TaskDefinition not found."),
         ({"launchType": "FARGATE"}, "does not support launch_type FARGATE"),
         ({"loadBalancers": [{"containerName": "app", "containerPort": 80}]}, "loadBalancers is not"),
-        ({"serviceRegistries": [{"registryArn": "arn:x"}]}, "serviceRegistries is not"),
+        ({"serviceRegistries": [{"registryArn": "arn:x"}]}, "arn:x does not exist"),
         ({"capacityProviderStrategy": [{"capacityProvider": "x"}]}, "not associated with the cluster"),
         ({"platformVersion": "LATEST"}, "platform version must be null"),
         ({"clientToken": "x" * 37}, "clientToken has at most 36"),

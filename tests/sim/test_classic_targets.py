@@ -173,24 +173,49 @@ async def test_a_new_definition_must_keep_a_port_that_is_always_the_same() -> No
             await world.call("UpdateService", service="web", taskDefinition=dynamic)
 
 
-async def test_services_that_share_an_instance_do_not_take_it_from_each_other() -> None:
-    """The balancer knows the instance once: what one of two takes out, the other puts back."""
+async def shared_instances(world: TargetWorld) -> str:
+    """Two steady services with a task of each on each of two instances; the ARN of their balancer."""
+    arn = await classic_service(world)
+    ports = frozenset({FIRST_PORT, FIRST_PORT + 1})
+    world.balancer.groups[arn] = dataclasses.replace(world.balancer.groups[arn], instance_ports=ports)
+    second = await defined(world, FIRST_PORT + 1)
+    await world.call(
+        "CreateService", serviceName="second", taskDefinition=second, desiredCount=2, loadBalancers=OLD
+    )
+    await asyncio.sleep(120)
+    return arn
+
+
+def takes_out(world: TargetWorld) -> list[Any]:
+    """What was asked to leave a balancer."""
+    return [call for call in world.balancer.calls if call[0] == "deregister"]
+
+
+@pytest.mark.parametrize("leaves", ["web", "second"])
+async def test_a_service_leaves_the_instances_to_another_that_shares_them(leaves: str) -> None:
+    """The balancer knows an instance once: nobody's requests are turned away for a moment."""
     async with quiet_world() as world:
-        arn = await classic_service(world)
-        world.balancer.groups[arn] = dataclasses.replace(
-            world.balancer.groups[arn], instance_ports=frozenset({FIRST_PORT, FIRST_PORT + 1})
-        )
-        second = await defined(world, FIRST_PORT + 1)
-        await world.call(
-            "CreateService", serviceName="second", taskDefinition=second, desiredCount=2, loadBalancers=OLD
-        )
-        await asyncio.sleep(120)
-        await world.call("DeleteService", service="second", force=True)
+        arn = await shared_instances(world)
+        await world.call("DeleteService", service=leaves, force=True)
         await asyncio.sleep(600)
+        assert takes_out(world) == []
         assert len(world.balancer.serving(arn)) == 2
-        await world.call("DeleteService", service="web", force=True)
+        (stays,) = {"web", "second"} - {leaves}
+        await world.call("DeleteService", service=stays, force=True)
         await asyncio.sleep(600)
         assert world.balancer.targets[arn] == {}
+
+
+async def test_of_services_that_leave_at_once_the_last_takes_the_instances_out() -> None:
+    async with quiet_world() as world:
+        arn = await shared_instances(world)
+        world.balancer.slow_seconds = 2.0  # each looks before the other has decided
+        await asyncio.gather(
+            *(world.call("DeleteService", service=one, force=True) for one in ("web", "second"))
+        )
+        await asyncio.sleep(600)
+        assert world.balancer.targets[arn] == {}
+        assert {instance for _, _, asked in takes_out(world) for instance in asked}, "somebody did"
 
 
 async def test_task_sets_have_newer_balancers_only() -> None:

@@ -6,7 +6,7 @@ without its task, at any moment that anybody can see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from ipaddress import IPv4Network
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from homeport.core.ids import Ids
 from homeport.services.ec2 import manifest as ec2
 from homeport.services.ec2.model import private_name
 from homeport.services.ecs import manifest as ecs
+from homeport.services.elbv2.repo.groups import GroupRepo
 from homeport.store.tx import Tx
 
 R = TypeVar("R", ec2.Subnet, ec2.SecurityGroup)
@@ -59,6 +60,20 @@ class TaskNetworks:
             groups=tuple(one.resource_id for one in guards),
             public=public,
         )
+
+    def check_groups(
+        self, tx: Tx, account_id: str, region: str, *, network: ecs.TaskNetwork, groups: Collection[str]
+    ) -> None:
+        """Source: a target group takes addresses of its own VPC only; the text is ours."""
+        shelf = ec2.Shelf(tx, account_id, region)
+        subnets = (shelf.find(ec2.Subnet, place.subnet_id) for place in network.subnets)
+        vpcs = {subnet.vpc_id for subnet in subnets if subnet is not None}
+        for group in GroupRepo(tx, account_id, region).among(groups).values():
+            if vpcs and group.vpc_id not in vpcs:
+                raise ecs.NetworkRefusedError(
+                    f"The target group {group.arn} is of the VPC {group.vpc_id}: it takes no tasks of the "
+                    f"VPC {', '.join(sorted(vpcs))}, where the subnets of this service are."
+                )
 
     def attach(
         self, tx: Tx, task: ecs.Task, network: ecs.TaskNetwork, *, subnets: Sequence[str], instance_id: str

@@ -8,7 +8,7 @@ import msgspec
 
 from homeport.core.call import Call
 from homeport.services.ecs.api.context import Ecs, Request
-from homeport.services.ecs.model import Deployment, Registry, Service
+from homeport.services.ecs.model import Deployment, Registry, Service, TaskDefinition
 from homeport.services.ecs.plan.connect import asked_registries
 from homeport.services.ecs.plan.registries import (
     check_registries,
@@ -31,6 +31,16 @@ async def registry_facts(call: Call, ecs: Ecs, req: Request) -> Mapping[str, Reg
         refuse(req, "", ("serviceRegistries",))
         return {}
     return await ecs.registries.find(call.account_id, call.region, named_registries(given))
+
+
+def registries_for_task_set(
+    req: Request, service: Service, definition: TaskDefinition, facts: Mapping[str, RegistryFacts]
+) -> tuple[Registry, ...]:
+    """The registries that a task set asks for. Raise unless its tasks can be registered there."""
+    registries = registries_of(req.get("serviceRegistries") or (), facts)
+    check_room(registries, service.desired_count)
+    check_registries(registries, definition, facts)
+    return registries
 
 
 def with_registries(

@@ -104,7 +104,8 @@ def _first_deployments(
     if req.get("schedulingStrategy") == "DAEMON":
         check_daemon_strategy(compute.strategy)
     balancers = load_balancers(req.get("loadBalancers") or (), groups, definition)
-    return (new_deployment(ecs, definition, compute, balancers, network_of(tx, call, ecs, req, definition)),)
+    network = network_of(tx, call, ecs, req, definition, balancers=balancers)
+    return (new_deployment(ecs, definition, compute, balancers, network),)
 
 
 def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
@@ -295,7 +296,9 @@ async def update_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             balancers = load_balancers(req["loadBalancers"], groups, definition)
             changes["has_targets"] = service.has_targets or bool(balancers)
         check_may_change(service, changes["deployment_strategy"], balancers)
-        network = network_of(tx, call, ecs, req, definition, before=service.primary.network)
+        network = network_of(
+            tx, call, ecs, req, definition, before=service.primary.network, balancers=balancers
+        )
         connect = next_connect(tx, ecs, req, service, cluster, definition, network)
         registries = (*next_registries(req, service, facts), *registries_for(connect))
         changes["has_registries"] = service.has_registries or bool(registries)

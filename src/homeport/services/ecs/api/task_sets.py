@@ -12,6 +12,7 @@ from homeport.services.ecs.api.context import Answer, Ecs, Request, find_cluster
 from homeport.services.ecs.api.deployments import definition_of, new_deployment
 from homeport.services.ecs.api.load_balancers import target_groups
 from homeport.services.ecs.api.networks import network_of
+from homeport.services.ecs.api.registries import registries_for_task_set, registry_facts
 from homeport.services.ecs.api.resources import new_task_set_resource, resolved_later, services_resource
 from homeport.services.ecs.api.services import find_service
 from homeport.services.ecs.errors import InvalidParameterException, ServiceNotActiveException
@@ -91,6 +92,7 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Add a task set to a service; the same request under the same client token returns it."""
     tags, scale = checked(req.get("tags")), scale_of(req.get("scale"))
     groups = await target_groups(call, ecs, req, most=TASK_SET_MOST)
+    facts = await registry_facts(call, ecs, req)
 
     def work(tx: Tx) -> Answer:
         service, task_sets = _find(tx, call, req)
@@ -103,8 +105,9 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
         check_task_set(req, definition, compute)
         check_room(task_sets)
         balancers = load_balancers(req.get("loadBalancers") or (), groups, definition)
-        network = network_of(tx, call, ecs, req, definition)
-        deployment = new_deployment(ecs, definition, compute, balancers, network)
+        registries = registries_for_task_set(req, service, definition, facts)
+        network = network_of(tx, call, ecs, req, definition, balancers=balancers)
+        deployment = new_deployment(ecs, definition, compute, balancers, network, registries)
         now = deployment.created_at
         task_set = TaskSet(
             service_id=service.id,
@@ -121,8 +124,12 @@ async def create_task_set(call: Call, ecs: Ecs, req: Request) -> Answer:
             tags=tags,
         )
         added = TaskSetRepo(tx).add(task_set)
-        targets = service.has_targets or bool(balancers)
-        ServiceRepo(tx).save(msgspec.structs.replace(service, has_targets=targets))
+        joined = msgspec.structs.replace(
+            service,
+            has_targets=service.has_targets or bool(balancers),
+            has_registries=service.has_registries or bool(registries),
+        )
+        ServiceRepo(tx).save(joined)
         if req.get("clientToken"):
             TokenRepo(tx).add(
                 f"CreateTaskSet/{service.id}",

@@ -14,6 +14,7 @@ from functools import partial
 import msgspec
 
 from homeport.core.clock import Clock
+from homeport.core.errors import StaleWriteError
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.runtime.changes import Change
@@ -28,6 +29,7 @@ from homeport.services.ecs.plan.targets import (
     answered,
     asked,
     is_wanted,
+    leaving_of,
     plan_targets,
     register_before,
     told_answers,
@@ -42,6 +44,8 @@ from homeport.store.base import Store
 from homeport.store.tx import Tx
 
 log = get_logger("ecs.targets")
+
+_HELD = ("REGISTERING", "REGISTERED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +121,17 @@ class TargetController:
         return seen
 
     def _apply(self, tx: Tx, snapshot: TargetSnapshot, plan: TargetPlan) -> tuple[Target, ...]:
-        """Everything of the step; the service's targets afterwards."""
+        """Everything of the step; the service's targets afterwards.
+
+        Raise `StaleWriteError` when others' targets, to which ours may be left, went meanwhile.
+        """
         repo, tasks = TargetRepo(tx), TaskRepo(tx)
+        if (
+            snapshot.elsewhere
+            and _elsewhere(tx, snapshot.service.id, leaving_of(snapshot.live, snapshot.targets))
+            != snapshot.elsewhere
+        ):
+            raise StaleWriteError(f"targets that {snapshot.service.arn} shares changed")
         for target in plan.remove:
             repo.remove(target)
         saved = {target.id: repo.save(target) for target in plan.save}
@@ -205,20 +218,24 @@ def _load(tx: Tx, service_id: int) -> TargetSnapshot | None:
     targets = TargetRepo(tx).of_service(service_id)
     if not live and not targets:
         return None
-    unwanted = {task.id for task in live if not is_wanted(task)}
-    known = {task.id for task in live} - unwanted
-    leaving = [target for target in targets if target.task_id not in known]
-    elsewhere: dict[tuple[str, str, int], int] = {}
-    for other in TargetRepo(tx).at({target.target for target in leaving}) if leaving else ():
-        if other.service_id != service_id and other.status in ("REGISTERING", "REGISTERED"):
-            elsewhere[other.key] = max(elsewhere.get(other.key, 0), other.id)
+    leaving = leaving_of(live, targets)
     return TargetSnapshot(
         service=service,
         live=live,
         targets=targets,
         instances=_instances(tx, live, {target.task_id for target in targets}),
-        elsewhere=elsewhere,
+        elsewhere=_elsewhere(tx, service_id, leaving),
     )
+
+
+def _elsewhere(tx: Tx, service_id: int, leaving: Sequence[Target]) -> dict[tuple[str, str, int], int]:
+    """The keys of targets that tasks of other services hold, with the newest row of each."""
+    found: dict[tuple[str, str, int], int] = {}
+    keys = {target.key for target in leaving}
+    for other in TargetRepo(tx).at({target.target for target in leaving}) if leaving else ():
+        if other.key in keys and other.service_id != service_id and other.status in _HELD:
+            found[other.key] = max(found.get(other.key, 0), other.id)
+    return found
 
 
 def _instances(tx: Tx, live: Sequence[Task], registered: set[int]) -> dict[int, str]:

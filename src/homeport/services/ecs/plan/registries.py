@@ -121,10 +121,20 @@ def _check_container(one: Registry, definition: TaskDefinition) -> None:
 def check_room(registries: Sequence[Registry], desired_count: int) -> None:
     """Raise for more tasks than a registry takes."""
     if registries and desired_count > TASKS_MOST:
-        raise InvalidParameterException(
-            f"A service with a service registry or Service Connect has at most {TASKS_MOST} tasks, "
-            f"not {desired_count}."
-        )
+        raise InvalidParameterException(_too_many(desired_count))
+
+
+def check_service_room(service: Service, desired_count: int | None) -> None:
+    """Raise for more tasks than a registry takes, where a service's task sets have some."""
+    if service.has_registries and (desired_count or 0) > TASKS_MOST:
+        raise InvalidParameterException(_too_many(desired_count))
+
+
+def _too_many(desired_count: int | None) -> str:
+    return (
+        f"A service with a service registry or Service Connect has at most {TASKS_MOST} tasks, "
+        f"not {desired_count}."
+    )
 
 
 # ---- tasks ---------------------------------------------------------------------------------------

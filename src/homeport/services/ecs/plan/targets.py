@@ -104,6 +104,12 @@ def is_wanted(task: Task) -> bool:
     return task.desired_status == "RUNNING" and task.last_status == "RUNNING"
 
 
+def leaving_of(live: Iterable[Task], targets: Iterable[Target]) -> tuple[Target, ...]:
+    """The targets whose tasks should not be registered any more."""
+    known = {task.id for task in live if is_wanted(task)}
+    return tuple(target for target in targets if target.task_id not in known)
+
+
 def plan_targets(snapshot: TargetSnapshot, now: datetime) -> TargetPlan:
     """Decide the next step. Once nothing changes any more, it is empty."""
     step = _Step(snapshot, now)
@@ -224,9 +230,13 @@ class _Step:
 
     def _left(self, target: Target, seen: GroupSeen) -> Target | None:
         """A target that should not be registered any more; `None`: nothing is left of it."""
-        newer = self._snapshot.elsewhere.get(target.key, 0) > target.id
-        if target.key in self._wanted_keys or newer or not seen.exists:
+        other = self._snapshot.elsewhere.get(target.key, 0)
+        if target.key in self._wanted_keys or other > target.id or not seen.exists:
             return None  # another task took its place, or the place is gone
+        if other and classic_name(target.target_group):
+            # A balancer knows an instance once, whoever's tasks are there: it stays for the others.
+            left_at = target.deregistered_at or self._now
+            return self._remembered(msgspec.structs.replace(target, deregistered_at=left_at), seen)
         if target.status in ("REGISTERED", "REGISTERING"):
             delay = target.delay_seconds if seen.delay_seconds is None else seen.delay_seconds
             target = msgspec.structs.replace(target, status="DEREGISTERING", delay_seconds=delay)

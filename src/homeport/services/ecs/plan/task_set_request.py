@@ -17,7 +17,7 @@ from homeport.services.ecs.errors import (
 from homeport.services.ecs.model import Service, TaskDefinition, TaskSet
 from homeport.services.ecs.plan.compute import Compute
 from homeport.services.ecs.plan.launch import Launches, check_compute
-from homeport.services.ecs.plan.support import refuse
+from homeport.services.ecs.plan.registries import check_service_room
 
 TASK_SETS_MOST = 5
 _OF_TASK_SETS = (
@@ -33,6 +33,7 @@ _NOT_UPDATED = (
     "networkConfiguration",
     "platformVersion",
     "loadBalancers",
+    "serviceRegistries",
     "deploymentConfiguration",
     "forceNewDeployment",
     "capacityProviderStrategy",
@@ -57,7 +58,6 @@ blue/green (CODE_DEPLOY) deployment controller, only ...".
 """
 _ROLLING_ONLY = ("deploymentCircuitBreaker", "alarms", "earlySuccessCriteria")
 _FIXED = {"minimumHealthyPercent": 100, "maximumPercent": 200}
-_UNSUPPORTED = ("serviceRegistries",)
 
 
 def controller_of(request: Mapping[str, Any]) -> str:
@@ -104,6 +104,7 @@ def check_controller(request: Mapping[str, Any], service: Service) -> None:
                     f"Unable to update {member} on services with an EXTERNAL deployment controller. "
                     "Use CreateTaskSet to run something else."
                 )
+        check_service_room(service, request.get("desiredCount"))
     if service.controller == "CODE_DEPLOY":
         for member, does in _BY_CODE_DEPLOY.items():
             if request.get(member):
@@ -139,7 +140,6 @@ def check_task_set(request: Mapping[str, Any], definition: TaskDefinition, compu
     if len(request.get("clientToken") or "") > 36:
         raise InvalidParameterException("clientToken has at most 36 characters.")
     check_compute(request, definition, compute)
-    refuse(request, "", _UNSUPPORTED)
     Launches().of(definition, compute=compute)
 
 

@@ -74,6 +74,12 @@ class Networks(Protocol):
         """What is asked for, with the zones of its subnets. Raise `NetworkRefusedError`."""
         ...
 
+    def check_groups(
+        self, tx: Tx, account_id: str, region: str, *, network: TaskNetwork, groups: Collection[str]
+    ) -> None:
+        """Raise `NetworkRefusedError` unless addresses of the network can be targets of all target groups."""
+        ...
+
     def attach(
         self, tx: Tx, task: Task, network: TaskNetwork, *, subnets: Sequence[str], instance_id: str
     ) -> TaskInterface:

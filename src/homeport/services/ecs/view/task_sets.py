@@ -5,6 +5,7 @@ from __future__ import annotations
 from homeport.services.ecs.model import TaskSet
 from homeport.services.ecs.view.load_balancers import load_balancers_view
 from homeport.services.ecs.view.networks import network_view
+from homeport.services.ecs.view.registries import registries_view
 from homeport.services.ecs.view.wire import Include, Standings, Wire, placed_by, present
 
 
@@ -32,7 +33,7 @@ def task_set_view(task_set: TaskSet, *, tasks: Standings, include: Include) -> W
             ),
             **network_view(task_set.deployment.network),
             "loadBalancers": load_balancers_view(task_set.deployment.load_balancers),
-            "serviceRegistries": [],
+            "serviceRegistries": registries_view(task_set.deployment.registries),
             "scale": {"value": task_set.scale, "unit": "PERCENT"},
             "stabilityStatus": task_set.stability_status,
             "stabilityStatusAt": task_set.stability_at,
