@@ -92,6 +92,20 @@ def test_a_daemons_roles_are_handed_on_and_its_tags_put(
         assert caller.ask("ecs", operation, value, own, only_one, other) == ""
 
 
+@pytest.mark.parametrize("named", ["balances", f"{ROLES}/balances"])
+def test_a_services_role_for_its_load_balancer_is_handed_on(caller: Caller, named: str) -> None:
+    value = {"serviceName": "balanced", "taskDefinition": "none", "desiredCount": 0, "role": named}
+    to_ecs = {"StringEquals": {"iam:PassedToService": "ecs.amazonaws.com"}}
+    own = allow("ecs:CreateService")
+    for other in (
+        allow("iam:PassRole", f"{ROLES}/balances", Condition=TO_TASKS),
+        allow("iam:PassRole", f"{ROLES}/x"),
+    ):
+        assert caller.ask("ecs", "CreateService", value, own, other) == "iam:PassRole"
+    passes = allow("iam:PassRole", f"{ROLES}/balances", Condition=to_ecs)
+    assert caller.ask("ecs", "CreateService", value, own, passes) == ""
+
+
 @pytest.mark.parametrize(
     ("value", "more"),
     [

@@ -24,6 +24,7 @@ from homeport.services.ecs.ports import (
     TargetGroupMissingError,
     TargetGroupsError,
     TargetState,
+    TargetUse,
     alarm_key,
 )
 from homeport.store.base import Store
@@ -71,6 +72,8 @@ class FakeTargetGroups:
     calls: list[tuple[str, str, tuple[TargetAddress, ...]]] = field(default_factory=list)
     under_way: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
     """Questions of processes that have died, with when they arrive."""
+    denied: dict[str, set[str]] = field(default_factory=dict)
+    """What roles may not do, by their ARNs."""
     haunted: set[TargetAddress] = field(default_factory=set)
     """Where such a registration came about."""
 
@@ -150,6 +153,12 @@ class FakeTargetGroups:
         await self._tell(arn)
 
     # ---- the port ---------------------------------------------------------------------------
+
+    async def permit(self, role_arn: str, uses: Collection[TargetUse]) -> None:
+        """Everything but what the role is denied."""
+        for doing, _ in uses:
+            if doing in self.denied.get(role_arn, ()):
+                raise TargetGroupsError(f"AccessDeniedException: {role_arn} may not {doing}")
 
     async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, TargetGroup]:
         del account_id, region

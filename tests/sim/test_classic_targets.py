@@ -186,6 +186,35 @@ async def shared_instances(world: TargetWorld) -> str:
     return arn
 
 
+async def test_what_a_services_role_is_denied_is_told_and_done_once_it_may() -> None:
+    """Source: developer guide, "Service event messages" (`failed to register targets in`)."""
+    async with quiet_world() as world:
+        arn = world.balancer.add_classic("old", FIRST_PORT)
+        role = "arn:aws:iam::000000000000:role/scheduler"
+        world.balancer.denied[role] = {"register"}
+        await world.call(
+            "CreateService",
+            serviceName="web",
+            taskDefinition=await defined(world, FIRST_PORT),
+            desiredCount=2,
+            loadBalancers=OLD,
+            role="scheduler",
+        )
+        await world.until_told("(service web) failed to register instances in (elb old) with (error Access")
+        await asyncio.sleep(300)
+        assert world.balancer.targets[arn] == {}
+        world.balancer.denied[role] = {"deregister"}
+        await world.until_told(STEADY)
+        assert len(world.balancer.serving(arn)) == 2
+        await world.call("UpdateService", service="web", desiredCount=1)
+        await world.until_told("(service web) failed to deregister instances in (elb old) with (error Acc")
+        await asyncio.sleep(300)
+        assert len(world.balancer.serving(arn)) == 2, "the task waits, and serves"
+        assert sum("failed to deregister" in text for text in await world.told()) == 1
+        world.balancer.denied[role] = set()
+        await world.until_told("(service web) deregistered 1 instances in (elb old)")
+
+
 def takes_out(world: TargetWorld) -> list[Any]:
     """What was asked to leave a balancer."""
     return [call for call in world.balancer.calls if call[0] == "deregister"]

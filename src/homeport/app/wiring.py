@@ -11,9 +11,8 @@ import msgspec
 from homeport.app.balancers.carrier import Carrier
 from homeport.app.balancers.certificates import BalancersUse, ShownCertificates
 from homeport.app.balancers.classic import ClassicNetwork, Halves, build_classic
-from homeport.app.balancers.classic_targets import AllTargets, ClassicTargets
 from homeport.app.balancers.network import Ec2Addresses, Ec2Network
-from homeport.app.balancers.service_targets import ServiceTargets
+from homeport.app.balancers.roles import RoleTargets
 from homeport.app.balancers.service_traffic import InfrastructureRoles, ServiceTraffic
 from homeport.app.control_plane import ControlPlane
 from homeport.app.discovery.connect import build_connect
@@ -209,10 +208,10 @@ def build_control_plane(  # noqa: PLR0913 - what app, tests and simulations choo
         halves=halves,
     )
     if carrier is not None and target_groups is None:
-        target_groups = AllTargets(
-            ServiceTargets(elbv2.Registrar(balancing)), ClassicTargets(elb.Registrar(classic_service))
-        )
-        shifter = ServiceTraffic(elbv2.Forwarding(balancing), InfrastructureRoles(service_roles, clock))
+        taken_on = InfrastructureRoles(service_roles, clock)
+        modern, older = elbv2.Registrar(balancing), elb.Registrar(classic_service)
+        target_groups = RoleTargets(store, taken_on, modern, older)
+        shifter = ServiceTraffic(elbv2.Forwarding(balancing), taken_on)
     names = servicediscovery.ServiceDiscovery(
         store=store,
         clock=clock,

@@ -68,10 +68,10 @@ class ClassicTargets:
 class AllTargets:
     """Target groups, and the balancers that stand for some; each question goes to whom it is about."""
 
-    def __init__(self, modern: ecs.TargetGroups, classic: ecs.TargetGroups) -> None:
+    def __init__(self, modern: ecs.Targets, classic: ecs.Targets) -> None:
         self._modern, self._classic = modern, classic
 
-    def _of(self, arn: str) -> ecs.TargetGroups:
+    def _of(self, arn: str) -> ecs.Targets:
         return self._classic if is_classic(arn) else self._modern
 
     async def find(

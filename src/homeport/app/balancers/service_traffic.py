@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 from homeport.app.identity.principals import PolicyBook
 from homeport.core.clock import Clock
@@ -27,6 +28,15 @@ class _UnwantedError(Exception):
     """Somebody else asks for other shares by now."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """An operation of Elastic Load Balancing on what has this ARN and these tags."""
+
+    operation: str
+    arn: str
+    tags: Mapping[str, str]
+
+
 class InfrastructureRoles:
     """What ECS may do in the name of a role that a service hands to it."""
 
@@ -37,8 +47,13 @@ class InfrastructureRoles:
 
     def check(self, tx: Tx, service: ecs.Service, role_arn: str, change: elbv2.RuleChange) -> None:
         """Raise `AccessDeniedException` unless ECS may take on the role, and the role may do that."""
-        source = f"arn:aws:ecs:{service.region}:{service.account_id}:*"
-        who = sts.ServiceCaller(principal=ECS, account_id=service.account_id, source_arn=source)
+        use = Use(operation=change.operation, arn=change.arn, tags=change.tags)
+        self.check_use(tx, service.account_id, service.region, role_arn, use)
+
+    def check_use(self, tx: Tx, account_id: str, region: str, role_arn: str, use: Use) -> None:
+        """The same for a service in that account and region."""
+        source = f"arn:aws:ecs:{region}:{account_id}:*"
+        who = sts.ServiceCaller(principal=ECS, account_id=account_id, source_arn=source)
         if not self._roles.may_assume(tx, who, role_arn, SESSION):
             raise DynamicAwsError(
                 "AccessDeniedException",
@@ -46,36 +61,36 @@ class InfrastructureRoles:
                 "balancers: there must be such a role, and its trust policy must let ecs.amazonaws.com in",
             )
         name = role_arn.rpartition("/")[2]
-        found = policies_of_role(tx, service.account_id, name)
+        found = policies_of_role(tx, account_id, name)
         if found is None:
             raise DynamicAwsError("AccessDeniedException", f"There is no role {role_arn}")
         caller = Caller(
             kind=CallerKind.ROLE_SESSION,
-            arn=f"arn:aws:sts::{service.account_id}:assumed-role/{name}/{SESSION}",
-            account_id=service.account_id,
+            arn=f"arn:aws:sts::{account_id}:assumed-role/{name}/{SESSION}",
+            account_id=account_id,
             user_id=f"{found.principal.unique_id}:{SESSION}",
             issuer_arn=found.principal.arn,
         )
         question = Question(
             caller=caller,
-            action=f"{PREFIX}:{change.operation}",
-            resource=change.arn,
-            resource_account=service.account_id,
-            context=Context(self._keys(caller, service, change.tags)),
+            action=f"{PREFIX}:{use.operation}",
+            resource=use.arn,
+            resource_account=account_id,
+            context=Context(self._keys(caller, region, use.tags)),
         )
         if not decide(question, self._book.of(found).policies).is_allowed:
             raise DynamicAwsError(
                 "AccessDeniedException",
-                f"{caller.arn} is not authorized to perform: {question.action} on resource: {change.arn}",
+                f"{caller.arn} is not authorized to perform: {question.action} on resource: {use.arn}",
             )
 
-    def _keys(self, caller: Caller, service: ecs.Service, tags: Mapping[str, str]) -> dict[str, ContextValue]:
+    def _keys(self, caller: Caller, region: str, tags: Mapping[str, str]) -> dict[str, ContextValue]:
         now = self._clock.now()
         keys: dict[str, ContextValue] = {
             **caller_keys(caller),
             "aws:CurrentTime": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             "aws:EpochTime": int(now.timestamp()),
-            "aws:RequestedRegion": service.region,
+            "aws:RequestedRegion": region,
             "aws:SecureTransport": True,
             "aws:ViaAWSService": True,
         }

@@ -77,7 +77,9 @@ from homeport.services.ecs.ports import (
     TargetGroupMissingError,
     TargetGroups,
     TargetGroupsError,
+    Targets,
     TargetState,
+    TargetUse,
     TrafficShifter,
 )
 from homeport.services.ecs.repo import tables  # noqa: F401  defines the tables
@@ -148,6 +150,8 @@ __all__ = [
     "TargetGroups",
     "TargetGroupsError",
     "TargetState",
+    "TargetUse",
+    "Targets",
     "Task",
     "TaskInterface",
     "TaskNetwork",

@@ -36,7 +36,7 @@ SHIFTS_FOR = "ecs.amazonaws.com"
 
 
 def _role_arn(call: Call, role: str) -> str:
-    return role if is_arn(role) else f"arn:aws:iam::{call.account_id}:role/{role}"
+    return role if is_arn(role) else f"arn:aws:iam::{call.account_id}:role/{role.lstrip('/')}"
 
 
 def passed_roles(call: Call, *documents: Mapping[str, Any]) -> list[Access]:
@@ -152,8 +152,9 @@ async def deploying(call: Call, ecs: Ecs, request: Request) -> Sequence[Access]:
 
 
 def _shifting_roles(call: Call, request: Request) -> list[Access]:
-    """`iam:PassRole` on each role that ECS is to change listener rules with."""
+    """`iam:PassRole` on each role that ECS is to use load balancers with."""
     given = [one.get("advancedConfiguration") or {} for one in request.get("loadBalancers") or ()]
+    given.append({"roleArn": request.get("role")})
     return [
         Access(
             action="iam:PassRole",

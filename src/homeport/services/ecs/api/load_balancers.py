@@ -9,7 +9,13 @@ from homeport.services.ecs.api.alarms import check_alarms
 from homeport.services.ecs.api.context import Ecs, Request
 from homeport.services.ecs.errors import InvalidParameterException, ServerException
 from homeport.services.ecs.model import classic_arn
-from homeport.services.ecs.plan.load_balancers import SERVICE_MOST, TASK_SET_MOST, named_groups
+from homeport.services.ecs.plan.load_balancers import (
+    SERVICE_MOST,
+    TASK_SET_MOST,
+    named_groups,
+    role_of,
+    unusable_role,
+)
 from homeport.services.ecs.plan.support import refuse
 from homeport.services.ecs.plan.traffic import check_rules, named_rules
 from homeport.services.ecs.ports import TargetGroup, TargetGroupsError
@@ -30,6 +36,7 @@ async def target_groups(
     names, rules = named_groups(given, most=most), named_rules(given)
     classic = {one["loadBalancerName"] for one in given if one.get("loadBalancerName")}
     arns = {classic_arn(call.account_id, call.region, one) if one in classic else one: one for one in names}
+    await _check_role(call, ecs, req, frozenset(arns))
     try:
         known = await ecs.target_groups.find(call.account_id, call.region, arns)
         found = {arns[arn]: group for arn, group in known.items()}
@@ -44,6 +51,17 @@ async def target_groups(
     elif ecs.shifter is not None and rules:
         check_rules(given, await ecs.shifter.forwards(call.account_id, call.region, rules))
     return found
+
+
+async def _check_role(call: Call, ecs: Ecs, req: Request, arns: frozenset[str]) -> None:
+    """Raise unless the role that a service brings for its load balancer lets ECS look at that."""
+    role = role_of(req, call.account_id)
+    if not role or ecs.target_groups is None:
+        return
+    try:
+        await ecs.target_groups.permit(role, [("find", arn) for arn in sorted(arns)])
+    except TargetGroupsError as error:
+        raise InvalidParameterException(unusable_role(req["loadBalancers"], str(error))) from None
 
 
 async def looked_up(call: Call, ecs: Ecs, req: Request) -> Mapping[str, TargetGroup]:

@@ -32,7 +32,7 @@ from homeport.services.ecs.plan.deployment_request import RolloutSettings, rollo
 from homeport.services.ecs.plan.history import opened, revision_of, superseded
 from homeport.services.ecs.plan.identifiers import service_name
 from homeport.services.ecs.plan.launch import check_network, request_digest
-from homeport.services.ecs.plan.load_balancers import load_balancers
+from homeport.services.ecs.plan.load_balancers import load_balancers, role_of
 from homeport.services.ecs.plan.networks import with_network
 from homeport.services.ecs.plan.rebalancing import is_rebalanced
 from homeport.services.ecs.plan.registries import check_registries
@@ -103,7 +103,7 @@ def _first_deployments(
     check_definition(req, definition, compute)
     if req.get("schedulingStrategy") == "DAEMON":
         check_daemon_strategy(compute.strategy)
-    balancers = load_balancers(req.get("loadBalancers") or (), groups, definition)
+    balancers = load_balancers(req.get("loadBalancers") or (), groups, definition, role=req.get("role"))
     network = network_of(tx, call, ecs, req, definition, balancers=balancers)
     return (new_deployment(ecs, definition, compute, balancers, network),)
 
@@ -169,6 +169,7 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
             placement_strategy=tuple(req.get("placementStrategy") or ()),
             controller=controller_of(req),
             has_targets=bool(req.get("loadBalancers")),
+            role=role_of(req, call.account_id),
             has_registries=any(one.registries for one in deployments),
             explicit_controller=bool(req.get("deploymentController")),
             enable_managed_tags=req.get("enableECSManagedTags", False),

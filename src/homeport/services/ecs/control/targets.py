@@ -35,7 +35,7 @@ from homeport.services.ecs.plan.targets import (
     told_answers,
     told_problem,
 )
-from homeport.services.ecs.ports import TargetGroups, TargetGroupsError
+from homeport.services.ecs.ports import TargetGroups, TargetGroupsError, TargetUse
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.services import ServiceRepo
 from homeport.services.ecs.repo.targets import TargetRepo
@@ -106,6 +106,7 @@ class TargetController:
         if not arns:
             return {}
         try:
+            await self._permit(service, [(use, arn) for arn in arns for use in ("find", "health")])
             found = await self._groups.find(service.account_id, service.region, arns)
         except TargetGroupsError as error:
             return {arn: GroupSeen(problem=str(error)) for arn in arns}
@@ -119,6 +120,11 @@ class TargetController:
             except TargetGroupsError as error:
                 seen[arn] = replace(known, problem=str(error))
         return seen
+
+    async def _permit(self, service: Service, uses: Sequence[TargetUse]) -> None:
+        """Raise `TargetGroupsError` where the service's role does not let ECS do that."""
+        if service.role:
+            await self._groups.permit(service.role, uses)
 
     def _apply(self, tx: Tx, snapshot: TargetSnapshot, plan: TargetPlan) -> tuple[Target, ...]:
         """Everything of the step; the service's targets afterwards.
@@ -164,6 +170,7 @@ class TargetController:
             registers = status == "REGISTERING"
             addresses = [target.address for target in mine]
             try:
+                await self._permit(service, [("register" if registers else "deregister", arn)])
                 if registers:
                     before = register_before(mine, self._clock.now())
                     await self._groups.register(arn, addresses, before=before)

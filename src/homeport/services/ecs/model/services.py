@@ -168,6 +168,8 @@ class Service(Noun, frozen=True, kw_only=True):
     """Whether it was ever given a load balancer: its tasks may be registered somewhere."""
     has_registries: bool = False
     """The same of service registries."""
+    role: str = ""
+    """The ARN of the role that ECS uses its load balancers with; empty: ECS does it in its own name."""
     explicit_controller: bool = False
     enable_managed_tags: bool = False
     propagate_tags: str = "NONE"

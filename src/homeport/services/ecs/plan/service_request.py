@@ -22,7 +22,6 @@ from homeport.services.ecs.plan.task_set_request import (
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _UNSUPPORTED = (
-    "role",
     "volumeConfigurations",
     "vpcLatticeConfigurations",
     "gatewayConnectors",

@@ -241,7 +241,8 @@ class _Step:
             delay = target.delay_seconds if seen.delay_seconds is None else seen.delay_seconds
             target = msgspec.structs.replace(target, status="DEREGISTERING", delay_seconds=delay)
         if target.status == "DEREGISTERING" or target.deregistered_at is None:
-            return msgspec.structs.replace(target, problem=seen.problem)
+            # Why the last question had no answer stays until it has: who forgets it asks without a rest.
+            return msgspec.structs.replace(target, problem=seen.problem or target.problem)
         ends = target.deregistered_at + timedelta(seconds=target.delay_seconds)
         if seen.problem:
             state = TargetState(state="draining")

@@ -11,7 +11,9 @@ from homeport.services.ecs.ports.balancing import (
     TargetGroupMissingError,
     TargetGroups,
     TargetGroupsError,
+    Targets,
     TargetState,
+    TargetUse,
     TrafficShifter,
 )
 from homeport.services.ecs.ports.deployments import (
@@ -99,6 +101,8 @@ __all__ = [
     "TargetGroups",
     "TargetGroupsError",
     "TargetState",
+    "TargetUse",
+    "Targets",
     "TaskPlacer",
     "TrafficShifter",
     "alarm_key",

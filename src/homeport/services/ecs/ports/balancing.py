@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from homeport.services.ecs.model import (
     Service,
@@ -54,9 +54,12 @@ class TargetState:
 TargetAddress = tuple[str, int]
 """An instance's EC2 id or an IP address, and a port."""
 
+TargetUse = tuple[Literal["find", "register", "deregister", "health"], str]
+"""What ECS does with targets, and the ARN of their target group (or classic balancer)."""
 
-class TargetGroups(Protocol):
-    """Elastic Load Balancing as ECS uses it. Every call may be repeated and may come late.
+
+class Targets(Protocol):
+    """Targets as ECS registers them. Every call may be repeated and may come late.
 
     Health is read, and news of it comes over the change feed (`TARGETS_CHANGED`): nothing polls.
     Raise `TargetGroupsError`.
@@ -79,6 +82,14 @@ class TargetGroups(Protocol):
 
     async def health(self, arn: str) -> Mapping[TargetAddress, TargetState]:
         """All registered targets, draining ones included."""
+        ...
+
+
+class TargetGroups(Targets, Protocol):
+    """Elastic Load Balancing as ECS uses it, in its own name or in that of a role."""
+
+    async def permit(self, role_arn: str, uses: Collection[TargetUse]) -> None:
+        """Raise `TargetGroupsError` unless the role lets ECS in, and may do all of it."""
         ...
 
 

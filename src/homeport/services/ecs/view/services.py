@@ -69,6 +69,7 @@ def _of_task_sets(task_sets: tuple[TaskSet, ...], tasks: Standings, include: Inc
         if primary[0].strategy:
             view["launchType"] = None
         view["loadBalancers"] = load_balancers_view(primary[0].load_balancers)
+        view["serviceRegistries"] = registries_view(primary[0].registries)
         view |= network_view(primary[0].network)
     return view
 
@@ -101,6 +102,7 @@ def service_view(
         "serviceRegistries": registries_view(
             service.primary.registries if service.deployments and not service.is_external else ()
         ),
+        "roleArn": service.role or None,
         "status": service.status,
         "desiredCount": service.desired_count,
         "runningCount": tasks.running(),
