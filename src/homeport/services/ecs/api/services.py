@@ -18,6 +18,7 @@ from homeport.services.ecs.api.load_balancers import looked_up
 from homeport.services.ecs.api.networks import network_of
 from homeport.services.ecs.api.paging import page_of
 from homeport.services.ecs.api.registries import next_registries, registry_facts, with_registries
+from homeport.services.ecs.api.repeats import earlier, is_repeated, remember
 from homeport.services.ecs.api.resources import resolved_later, services_resource
 from homeport.services.ecs.errors import (
     InvalidParameterException,
@@ -53,7 +54,6 @@ from homeport.services.ecs.ports import TargetGroup
 from homeport.services.ecs.repo.history import HistoryRepo
 from homeport.services.ecs.repo.hosts import daemon_hosts
 from homeport.services.ecs.repo.services import ServiceRepo
-from homeport.services.ecs.repo.settings import TokenRepo
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.repo.task_sets import TaskSetRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
@@ -108,25 +108,6 @@ def _first_deployments(
     return (new_deployment(ecs, definition, compute, balancers, network),)
 
 
-def _earlier(tx: Tx, cluster: Cluster, token: str | None, digest: str) -> bool:
-    """Whether the client token was used before. Raise if it was for something else."""
-    known = TokenRepo(tx).find(f"CreateService/{cluster.id}", token) if token else None
-    if known is not None and known[0] != digest:
-        raise InvalidParameterException("Creation of service was not idempotent.")
-    return known is not None
-
-
-def _remember(tx: Tx, ecs: Ecs, cluster: Cluster, token: str, *, digest: str, result: str) -> None:
-    """A repeat under the client token gets the same service."""
-    TokenRepo(tx).add(
-        f"CreateService/{cluster.id}",
-        token,
-        digest=digest,
-        result=result,
-        created_at=ecs.clock.now().timestamp(),
-    )
-
-
 @ops.operation("CreateService", resources=resolved_later, about=services_resource, needs=deploying)
 async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Create a service; the same request again returns it."""
@@ -143,16 +124,16 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         cluster = find_cluster(tx, call, req.get("cluster"))
         repo = ServiceRepo(tx)
         old = repo.find(cluster.id, req["serviceName"])
-        if old is not None and _is_repeated(old, asked):
+        if old is not None and is_repeated(old, asked):
             return _view(tx, old, _TAGS, created=True)
-        known = _earlier(tx, cluster, token, digest)
+        known = earlier(tx, cluster, token, digest)
         deployments = _first_deployments(tx, call, ecs, req, cluster, groups)
         deployments = with_registries(tx, req, deployments, facts)
         deployments = with_connect(tx, ecs, req, call, cluster, deployments)
         is_daemon = req.get("schedulingStrategy") == "DAEMON"
         rollout = rollout_settings(req.get("deploymentConfiguration"), daemon=is_daemon)
         if token and not known:
-            _remember(tx, ecs, cluster, token, digest=digest, result=req["serviceName"])
+            remember(tx, ecs, cluster, token, digest=digest, result=req["serviceName"])
         service = Service(
             cluster_id=cluster.id,
             cluster_name=cluster.name,
@@ -188,15 +169,6 @@ async def create_service(call: Call, ecs: Ecs, req: Request) -> Answer:
         return _view(tx, added, _TAGS, created=True)
 
     return {"service": await ecs.store.write(work)}
-
-
-def _is_repeated(old: Service, asked: Request) -> bool:
-    """Whether the same service is there already. Raise when another one has its name."""
-    if old.status == "ACTIVE" and old.request != asked:
-        raise InvalidParameterException("Creation of service was not idempotent.")
-    if old.status == "DRAINING":
-        raise InvalidParameterException("Unable to Start a service that is still Draining.")
-    return old.status == "ACTIVE"
 
 
 def _staged(ecs: Ecs, req: Request, service: Service, *, is_new: bool) -> Service:
