@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
 from homeport.core.call import Call
+from homeport.core.operations import NeedsOf
 from homeport.services.ec2.api.access import guarded, nothing
 from homeport.services.ec2.api.context import (
     Answer,
     Ec2,
+    Handler,
     Request,
     age,
     change,
@@ -37,6 +41,13 @@ from homeport.services.ec2.repo.networks import fresh_id
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.view import permissions_view, revoked_view, rule_view
 
+
+class DirectedHandler(Protocol):
+    """Handles one direction's rules."""
+
+    def __call__(self, call: Call, ec2: Ec2, req: Request, /, *, is_egress: bool) -> Awaitable[Answer]: ...
+
+
 _FLAT = (
     "IpProtocol",
     "FromPort",
@@ -49,6 +60,29 @@ _FIELDS: Fields[Rule] = {
     "group-id": lambda one: (one.group_id,),
     "security-group-rule-id": lambda one: (one.resource_id,),
 }
+
+
+def _both_ways(
+    ingress: str, egress: str, *reads: str, needs: NeedsOf
+) -> Callable[[DirectedHandler], DirectedHandler]:
+    """Serve both directions' operations. Ingress may name the default VPC's group, where it has one."""
+
+    def register(handler: DirectedHandler) -> DirectedHandler:
+        for name, more, is_egress in ((ingress, ("GroupName",), False), (egress, (), True)):
+            serve(name, *reads, *more, resources=nothing, needs=needs)(
+                _directed(handler, is_egress=is_egress)
+            )
+        return handler
+
+    return register
+
+
+def _directed(handler: DirectedHandler, *, is_egress: bool) -> Handler:
+    @functools.wraps(handler)
+    async def directed(call: Call, ec2: Ec2, req: Request) -> Answer:
+        return await handler(call, ec2, req, is_egress=is_egress)
+
+    return directed
 
 
 def _resolved(shelf: Shelf, group: SecurityGroup, one: Asked) -> Asked:
@@ -92,7 +126,17 @@ def _rule(
     )
 
 
-async def _authorize(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answer:
+@_both_ways(
+    "AuthorizeSecurityGroupIngress",
+    "AuthorizeSecurityGroupEgress",
+    "GroupId",
+    "IpPermissions",
+    "TagSpecifications",
+    *_FLAT,
+    needs=guarded("GroupId", tags="security-group-rule"),
+)
+async def authorize(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answer:
+    """Let more in or out: all of it or nothing."""
     wanted, tags = asked(req), specified(req, "security-group-rule")
     if not wanted:
         raise missing("ipPermissions")
@@ -112,35 +156,6 @@ async def _authorize(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> 
     return {"Return": True, "SecurityGroupRules": [rule_view(one) for one in made]}
 
 
-@serve(
-    "AuthorizeSecurityGroupIngress",
-    "GroupId",
-    "GroupName",
-    "IpPermissions",
-    "TagSpecifications",
-    *_FLAT,
-    resources=nothing,
-    needs=guarded("GroupId", tags="security-group-rule"),
-)
-async def authorize_security_group_ingress(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """Let more in: all of it or nothing."""
-    return await _authorize(call, ec2, req, is_egress=False)
-
-
-@serve(
-    "AuthorizeSecurityGroupEgress",
-    "GroupId",
-    "IpPermissions",
-    "TagSpecifications",
-    *_FLAT,
-    resources=nothing,
-    needs=guarded("GroupId", tags="security-group-rule"),
-)
-async def authorize_security_group_egress(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """Let more out: all of it or nothing."""
-    return await _authorize(call, ec2, req, is_egress=True)
-
-
 def _revoked_by_id(shelf: Shelf, group: SecurityGroup, ids: Sequence[str], *, is_egress: bool) -> list[Rule]:
     found = shelf.get_all(Rule, ids)
     for rule in found:
@@ -149,7 +164,17 @@ def _revoked_by_id(shelf: Shelf, group: SecurityGroup, ids: Sequence[str], *, is
     return found
 
 
-async def _revoke(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answer:
+@_both_ways(
+    "RevokeSecurityGroupIngress",
+    "RevokeSecurityGroupEgress",
+    "GroupId",
+    "IpPermissions",
+    "SecurityGroupRuleIds",
+    *_FLAT,
+    needs=guarded("GroupId"),
+)
+async def revoke(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answer:
+    """Let less in or out. What is not there is an error, and in the default VPC only told."""
     ids, wanted = req.get("SecurityGroupRuleIds") or (), asked(req)
     if ids and wanted:
         raise clashing("SecurityGroupRuleIds cannot be used with IpPermissions.")
@@ -183,35 +208,6 @@ async def _revoke(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Ans
         "RevokedSecurityGroupRules": [revoked_view(one) for one in gone],
         "UnknownIpPermissions": permissions_view(unknown),
     }
-
-
-@serve(
-    "RevokeSecurityGroupIngress",
-    "GroupId",
-    "GroupName",
-    "IpPermissions",
-    "SecurityGroupRuleIds",
-    *_FLAT,
-    resources=nothing,
-    needs=guarded("GroupId"),
-)
-async def revoke_security_group_ingress(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """Let less in. What is not there is an error, and in the default VPC only told."""
-    return await _revoke(call, ec2, req, is_egress=False)
-
-
-@serve(
-    "RevokeSecurityGroupEgress",
-    "GroupId",
-    "IpPermissions",
-    "SecurityGroupRuleIds",
-    *_FLAT,
-    resources=nothing,
-    needs=guarded("GroupId"),
-)
-async def revoke_security_group_egress(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """Let less out."""
-    return await _revoke(call, ec2, req, is_egress=True)
 
 
 @serve("DescribeSecurityGroupRules", "Filters", "SecurityGroupRuleIds", "NextToken", "MaxResults")
@@ -273,7 +269,17 @@ async def modify_security_group_rules(call: Call, ec2: Ec2, req: Request) -> Ans
     return {"Return": True}
 
 
-async def _describe_anew(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answer:
+@_both_ways(
+    "UpdateSecurityGroupRuleDescriptionsIngress",
+    "UpdateSecurityGroupRuleDescriptionsEgress",
+    "GroupId",
+    "GroupName",
+    "IpPermissions",
+    "SecurityGroupRuleDescriptions",
+    needs=guarded("GroupId"),
+)
+async def describe_anew(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answer:
+    """Say anew what rules are for."""
     by_id = {
         str(one.get("SecurityGroupRuleId", "")): check_description(one.get("Description", ""))
         for one in req.get("SecurityGroupRuleDescriptions") or ()
@@ -300,31 +306,3 @@ async def _describe_anew(call: Call, ec2: Ec2, req: Request, *, is_egress: bool)
 
     await change(call, ec2, req, work)
     return {"Return": True}
-
-
-@serve(
-    "UpdateSecurityGroupRuleDescriptionsIngress",
-    "GroupId",
-    "GroupName",
-    "IpPermissions",
-    "SecurityGroupRuleDescriptions",
-    resources=nothing,
-    needs=guarded("GroupId"),
-)
-async def update_security_group_rule_descriptions_ingress(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """Say anew what rules are for."""
-    return await _describe_anew(call, ec2, req, is_egress=False)
-
-
-@serve(
-    "UpdateSecurityGroupRuleDescriptionsEgress",
-    "GroupId",
-    "GroupName",
-    "IpPermissions",
-    "SecurityGroupRuleDescriptions",
-    resources=nothing,
-    needs=guarded("GroupId"),
-)
-async def update_security_group_rule_descriptions_egress(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """Say anew what rules are for."""
-    return await _describe_anew(call, ec2, req, is_egress=True)
