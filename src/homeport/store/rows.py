@@ -54,7 +54,7 @@ def insert_row(tx: Tx, table: sa.Table, noun: N, **columns: Any) -> N:
     """The noun with its row's id. Raise `DuplicateKeyError` when something that must be unique is taken."""
     result = tx.execute(table.insert().values(version=1, body=noun, **columns))
     assert result.inserted_primary_key is not None
-    return _with(noun, id=int(result.inserted_primary_key[0]))
+    return with_changes(noun, id=int(result.inserted_primary_key[0]))
 
 
 def write_row(tx: Tx, table: sa.Table, noun: N, about: str, **columns: Any) -> N:
@@ -66,7 +66,7 @@ def write_row(tx: Tx, table: sa.Table, noun: N, about: str, **columns: Any) -> N
     )
     if result.rowcount != 1:
         raise StaleWriteError(about)
-    return _with(noun, version=noun.version + 1)
+    return with_changes(noun, version=noun.version + 1)
 
 
 def remove_row(tx: Tx, table: sa.Table, noun: Row, about: str) -> None:
@@ -76,6 +76,7 @@ def remove_row(tx: Tx, table: sa.Table, noun: Row, about: str) -> None:
         raise StaleWriteError(about)
 
 
-def _with(noun: N, **changes: int) -> N:
+def with_changes(noun: N, **changes: int) -> N:
+    """The noun with another id or version."""
     changed: N = msgspec.structs.replace(noun, **changes)  # type: ignore[type-var]
     return changed

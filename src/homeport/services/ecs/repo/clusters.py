@@ -12,6 +12,7 @@ from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import FLEET, Cluster
 from homeport.services.ecs.repo.tables import clusters, container_instances, services, tasks
 from homeport.store.prepared import Prepared, PreparedList
+from homeport.store.prepared_rows import PreparedRows
 from homeport.store.tx import Tx
 
 _C = clusters.c
@@ -40,14 +41,8 @@ _PAGE = Prepared(
     .order_by(_C.id)
     .limit(bindparam("rows"))
 )
-_INSERT = Prepared(
-    clusters.insert().returning(_C.id),
-    column_keys=("version", "account_id", "region", "name", "status", "body"),
-)
-_SAVE = Prepared(
-    update(clusters)
-    .where(_C.id == bindparam("row_id"), _C.version == bindparam("read_version"))
-    .values(status=bindparam("status"), version=_C.version + 1, body=bindparam("body"))
+_ROWS: PreparedRows[Cluster] = PreparedRows(
+    clusters, first=("account_id", "region", "name"), always=("status",)
 )
 _GUARD_PLACEMENT = Prepared(
     update(clusters)
@@ -127,35 +122,22 @@ class ClusterRepo:
 
     def add(self, cluster: Cluster) -> Cluster:
         """Insert; the row's id is filled in."""
-        row_id = self._tx.insert(
-            _INSERT,
-            {
-                "version": 1,
-                "account_id": cluster.account_id,
-                "region": cluster.region,
-                "name": cluster.name,
-                "status": cluster.status,
-                "body": cluster,
-            },
+        added = _ROWS.insert(
+            self._tx,
+            cluster,
+            account_id=cluster.account_id,
+            region=cluster.region,
+            name=cluster.name,
+            status=cluster.status,
         )
-        self._tx.touch("ecs.cluster", str(row_id))
-        return msgspec.structs.replace(cluster, id=row_id, version=1)
+        self._tx.touch("ecs.cluster", str(added.id))
+        return added
 
     def save(self, cluster: Cluster) -> Cluster:
         """Raise `StaleWriteError` when someone else wrote first."""
-        saved = self._tx.change(
-            _SAVE,
-            {
-                "row_id": cluster.id,
-                "read_version": cluster.version,
-                "status": cluster.status,
-                "body": cluster,
-            },
-        )
-        if saved != 1:
-            raise StaleWriteError(cluster.arn)
+        saved = _ROWS.save(self._tx, cluster, cluster.arn, status=cluster.status)
         self._tx.touch("ecs.cluster", str(cluster.id))
-        return msgspec.structs.replace(cluster, version=cluster.version + 1)
+        return saved
 
     def revive(self, old: Cluster, fresh: Cluster) -> Cluster:
         """A new cluster in the place of an INACTIVE one, whose tasks and services do not reappear."""

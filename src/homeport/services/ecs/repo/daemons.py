@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import (
     DAEMON_TASK_DEFINITION,
     OPEN_DAEMON_DEPLOYMENTS,
@@ -24,50 +22,27 @@ from homeport.services.ecs.repo.tables import task_definitions
 from homeport.services.ecs.repo.task_definitions import TaskDefinitionRepo
 from homeport.services.ecs.view.daemon_events import daemon_deployment_told
 from homeport.store.prepared import Prepared, PreparedList
+from homeport.store.prepared_rows import PreparedRows
 from homeport.store.tx import Tx
 
 _D, _R, _P = daemons.c, daemon_revisions.c, daemon_deployments.c
-_COLUMNS = (_D.id, _D.version, _D.body)
-_DEPLOYMENT_COLUMNS = (_P.id, _P.version, _P.body)
+_ROWS: PreparedRows[Daemon] = PreparedRows(daemons, first=("cluster_id", "name"), always=("status",))
+_DEPLOYMENT_ROWS: PreparedRows[DaemonDeployment] = PreparedRows(
+    daemon_deployments, first=("daemon_id", "uid", "created_at"), always=("status",)
+)
 _SEEN = _D.status != "DELETED"
 
 _FIND = Prepared(
-    select(*_COLUMNS).where(_D.cluster_id == bindparam("cluster_id"), _D.name == bindparam("name"), _SEEN)
+    select(*_ROWS.columns).where(
+        _D.cluster_id == bindparam("cluster_id"), _D.name == bindparam("name"), _SEEN
+    )
 )
-_GET_MANY = PreparedList(_D.id, lambda ids: select(*_COLUMNS).where(_D.id.in_(ids)))
 _VERSION = Prepared(select(_D.version).where(_D.id == bindparam("row_id")))
-_INSERT = Prepared(
-    daemons.insert().returning(_D.id), column_keys=("version", "cluster_id", "name", "status", "body")
-)
-_SAVE = Prepared(
-    update(daemons)
-    .where(_D.id == bindparam("row_id"), _D.version == bindparam("read_version"))
-    .values(status=bindparam("status"), version=_D.version + 1, body=bindparam("body"))
-)
 _REVISIONS = PreparedList(_R.uid, lambda uids: select(_R.id, _R.body).where(_R.uid.in_(uids)))
 _INSERT_REVISION = Prepared(
     daemon_revisions.insert().returning(_R.id), column_keys=("daemon_id", "uid", "created_at", "body")
 )
-_DEPLOYMENTS = PreparedList(_P.uid, lambda uids: select(*_DEPLOYMENT_COLUMNS).where(_P.uid.in_(uids)))
-_INSERT_DEPLOYMENT = Prepared(
-    daemon_deployments.insert().returning(_P.id),
-    column_keys=("version", "daemon_id", "uid", "status", "created_at", "body"),
-)
-_SAVE_DEPLOYMENT = Prepared(
-    update(daemon_deployments)
-    .where(_P.id == bindparam("row_id"), _P.version == bindparam("read_version"))
-    .values(status=bindparam("status"), version=_P.version + 1, body=bindparam("body"))
-)
-
-
-def _noun(row: Sequence[Any]) -> Daemon:
-    body: Daemon = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
-
-
-def _deployment(row: Sequence[Any]) -> DaemonDeployment:
-    body: DaemonDeployment = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
+_DEPLOYMENTS = PreparedList(_P.uid, lambda uids: select(*_DEPLOYMENT_ROWS.columns).where(_P.uid.in_(uids)))
 
 
 class DaemonRepo:
@@ -78,47 +53,29 @@ class DaemonRepo:
 
     def find(self, cluster_id: int, name: str) -> Daemon | None:
         """The daemon of that name; DELETED ones are not found."""
-        row = self._tx.first(_FIND, {"cluster_id": cluster_id, "name": name})
-        return None if row is None else _noun(row)
+        return _ROWS.first(self._tx, _FIND, {"cluster_id": cluster_id, "name": name})
 
     def get(self, daemon_id: int) -> Daemon | None:
         """The daemon of that row, DELETED or not."""
-        return self.get_many([daemon_id]).get(daemon_id)
+        return _ROWS.get(self._tx, daemon_id)
 
     def get_many(self, ids: Iterable[int]) -> dict[int, Daemon]:
         """Those rows, by id."""
-        return {row[0]: _noun(row) for row in self._tx.rows_of(_GET_MANY, ids)}
+        return _ROWS.get_many(self._tx, ids)
 
     def add(self, daemon: Daemon) -> Daemon:
         """Insert; the row's id is filled in."""
-        row_id = self._tx.insert(
-            _INSERT,
-            {
-                "version": 1,
-                "cluster_id": daemon.cluster_id,
-                "name": daemon.name,
-                "status": daemon.status,
-                "body": daemon,
-            },
+        added = _ROWS.insert(
+            self._tx, daemon, cluster_id=daemon.cluster_id, name=daemon.name, status=daemon.status
         )
-        self._tx.touch("ecs.daemon", str(row_id))
-        return msgspec.structs.replace(daemon, id=row_id, version=1)
+        self._tx.touch("ecs.daemon", str(added.id))
+        return added
 
     def save(self, daemon: Daemon) -> Daemon:
         """Raise `StaleWriteError` when someone else wrote first."""
-        saved = self._tx.change(
-            _SAVE,
-            {
-                "row_id": daemon.id,
-                "read_version": daemon.version,
-                "status": daemon.status,
-                "body": daemon,
-            },
-        )
-        if saved != 1:
-            raise StaleWriteError(daemon.arn)
+        saved = _ROWS.save(self._tx, daemon, daemon.arn, status=daemon.status)
         self._tx.touch("ecs.daemon", str(daemon.id))
-        return msgspec.structs.replace(daemon, version=daemon.version + 1)
+        return saved
 
     def is_current(self, daemon: Daemon) -> bool:
         """Whether nobody wrote the daemon since it was read."""
@@ -126,12 +83,12 @@ class DaemonRepo:
 
     def of_cluster(self, cluster_id: int, *, after_id: int = 0) -> tuple[Daemon, ...]:
         """A cluster's daemons that are not DELETED, by age."""
-        query = select(*_COLUMNS).where(_D.cluster_id == cluster_id, _D.id > after_id, _SEEN)
-        return tuple(_noun(tuple(row)) for row in self._tx.execute(query.order_by(_D.id)))
+        query = select(*_ROWS.columns).where(_D.cluster_id == cluster_id, _D.id > after_id, _SEEN)
+        return _ROWS.nouns(self._tx.execute(query.order_by(_D.id)))
 
     def of_provider(self, arn: str) -> tuple[Daemon, ...]:
         """The daemons that run, or are to run, on a capacity provider's instances."""
-        found = [_noun(tuple(row)) for row in self._tx.execute(select(*_COLUMNS).where(_SEEN))]
+        found = _ROWS.nouns(self._tx.execute(select(*_ROWS.columns).where(_SEEN)))
         revisions = self.revisions(daemon.revision for daemon in found)
         return tuple(
             daemon
@@ -168,36 +125,23 @@ class DaemonRepo:
 
     def add_deployment(self, deployment: DaemonDeployment) -> DaemonDeployment:
         """Insert; the row's id is filled in."""
-        row_id = self._tx.insert(
-            _INSERT_DEPLOYMENT,
-            {
-                "version": 1,
-                "daemon_id": deployment.daemon_id,
-                "uid": deployment.uid,
-                "status": deployment.status,
-                "created_at": deployment.created_at.timestamp(),
-                "body": deployment,
-            },
+        added = _DEPLOYMENT_ROWS.insert(
+            self._tx,
+            deployment,
+            daemon_id=deployment.daemon_id,
+            uid=deployment.uid,
+            created_at=deployment.created_at.timestamp(),
+            status=deployment.status,
         )
         self._tell(deployment, deployment.created_at)
-        return msgspec.structs.replace(deployment, id=row_id, version=1)
+        return added
 
     def save_deployment(self, deployment: DaemonDeployment, *, was: str, now: datetime) -> DaemonDeployment:
         """Raise `StaleWriteError` when someone else wrote first. `was`: its status before."""
-        saved = self._tx.change(
-            _SAVE_DEPLOYMENT,
-            {
-                "row_id": deployment.id,
-                "read_version": deployment.version,
-                "status": deployment.status,
-                "body": deployment,
-            },
-        )
-        if saved != 1:
-            raise StaleWriteError(deployment.arn)
+        saved = _DEPLOYMENT_ROWS.save(self._tx, deployment, deployment.arn, status=deployment.status)
         if deployment.status != was:
             self._tell(deployment, now)
-        return msgspec.structs.replace(deployment, version=deployment.version + 1)
+        return saved
 
     def _tell(self, deployment: DaemonDeployment, at: datetime) -> None:
         told = daemon_deployment_told(deployment, at)
@@ -205,7 +149,7 @@ class DaemonRepo:
 
     def deployments(self, uids: Iterable[str]) -> dict[str, DaemonDeployment]:
         """Those that exist, by uid."""
-        return {noun.uid: noun for noun in map(_deployment, self._tx.rows_of(_DEPLOYMENTS, uids))}
+        return {noun.uid: noun for noun in _DEPLOYMENT_ROWS.nouns(self._tx.rows_of(_DEPLOYMENTS, uids))}
 
     def deployment_page(
         self,
@@ -227,8 +171,8 @@ class DaemonRepo:
             wanted.append(_P.created_at <= created_before.timestamp())
         if before_id is not None:
             wanted.append(_P.id < before_id)
-        query = select(*_DEPLOYMENT_COLUMNS).where(*wanted).order_by(_P.id.desc()).limit(limit)
-        return tuple(_deployment(tuple(row)) for row in self._tx.execute(query))
+        query = select(*_DEPLOYMENT_ROWS.columns).where(*wanted).order_by(_P.id.desc()).limit(limit)
+        return _DEPLOYMENT_ROWS.nouns(self._tx.execute(query))
 
     # ---- definitions, and forgetting ---------------------------------------------------------
 
@@ -248,8 +192,8 @@ class DaemonRepo:
 
     def uses(self, definition: TaskDefinition) -> bool:
         """Whether a daemon that is not DELETED runs the definition, or may go back to it."""
-        rows = self._tx.execute(select(*_COLUMNS).where(_SEEN))
-        return any(definition.id in _noun(tuple(row)).definition_ids for row in rows)
+        rows = self._tx.execute(select(*_ROWS.columns).where(_SEEN))
+        return any(definition.id in one.definition_ids for one in _ROWS.nouns(rows))
 
     def purge(self, created_before: datetime, *, limit: int) -> None:
         """Forget closed deployments that are older than the instant."""

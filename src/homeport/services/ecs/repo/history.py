@@ -4,48 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
 import msgspec
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import ServiceDeployment, ServiceRevision
 from homeport.services.ecs.repo.tables import service_deployments, service_revisions
 from homeport.store.prepared import Prepared, PreparedList
+from homeport.store.prepared_rows import PreparedRows
 from homeport.store.tx import Tx
 
 _D = service_deployments.c
 _R = service_revisions.c
-_COLUMNS = (_D.id, _D.version, _D.body)
+_ROWS: PreparedRows[ServiceDeployment] = PreparedRows(
+    service_deployments, first=("service_id", "uid", "created_at"), always=("status", "is_open")
+)
 
 _OPEN = Prepared(
-    select(*_COLUMNS).where(_D.service_id == bindparam("service_id"), _D.is_open).order_by(_D.id)
+    select(*_ROWS.columns).where(_D.service_id == bindparam("service_id"), _D.is_open).order_by(_D.id)
 )
-_FIND = PreparedList(_D.uid, lambda uids: select(*_COLUMNS).where(_D.uid.in_(uids)))
+_FIND = PreparedList(_D.uid, lambda uids: select(*_ROWS.columns).where(_D.uid.in_(uids)))
 _FIND_REVISIONS = PreparedList(_R.uid, lambda uids: select(_R.id, _R.body).where(_R.uid.in_(uids)))
-_INSERT = Prepared(
-    service_deployments.insert().returning(_D.id),
-    column_keys=("version", "service_id", "uid", "status", "created_at", "is_open", "body"),
-)
 _INSERT_REVISION = Prepared(
     service_revisions.insert().returning(_R.id), column_keys=("service_id", "uid", "created_at", "body")
 )
-_SAVE = Prepared(
-    update(service_deployments)
-    .where(_D.id == bindparam("row_id"), _D.version == bindparam("read_version"))
-    .values(
-        version=_D.version + 1,
-        status=bindparam("status"),
-        is_open=bindparam("is_open"),
-        body=bindparam("body"),
-    )
-)
-
-
-def _noun(row: Sequence[Any]) -> ServiceDeployment:
-    body: ServiceDeployment = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
 
 
 class HistoryRepo:
@@ -74,43 +56,28 @@ class HistoryRepo:
 
     def add(self, deployment: ServiceDeployment) -> ServiceDeployment:
         """Insert; the row's id is filled in."""
-        row_id = self._tx.insert(
-            _INSERT,
-            {
-                "version": 1,
-                "service_id": deployment.service_id,
-                "uid": deployment.uid,
-                "status": deployment.status,
-                "created_at": deployment.created_at.timestamp(),
-                "is_open": deployment.is_open,
-                "body": deployment,
-            },
+        return _ROWS.insert(
+            self._tx,
+            deployment,
+            service_id=deployment.service_id,
+            uid=deployment.uid,
+            created_at=deployment.created_at.timestamp(),
+            status=deployment.status,
+            is_open=deployment.is_open,
         )
-        return msgspec.structs.replace(deployment, id=row_id, version=1)
 
     def save(self, deployment: ServiceDeployment) -> ServiceDeployment:
         """Raise `StaleWriteError` when someone else wrote first."""
-        saved = self._tx.change(
-            _SAVE,
-            {
-                "row_id": deployment.id,
-                "read_version": deployment.version,
-                "status": deployment.status,
-                "is_open": deployment.is_open,
-                "body": deployment,
-            },
-        )
-        if saved != 1:
-            raise StaleWriteError(deployment.arn)
-        return msgspec.structs.replace(deployment, version=deployment.version + 1)
+        columns = {"status": deployment.status, "is_open": deployment.is_open}
+        return _ROWS.save(self._tx, deployment, deployment.arn, **columns)
 
     def open_of(self, service_id: int) -> tuple[ServiceDeployment, ...]:
         """A service's deployments that may still change, oldest first."""
-        return tuple(map(_noun, self._tx.rows(_OPEN, {"service_id": service_id})))
+        return _ROWS.nouns(self._tx.rows(_OPEN, {"service_id": service_id}))
 
     def find_many(self, uids: Iterable[str]) -> dict[str, ServiceDeployment]:
         """Those that exist, by uid."""
-        return {noun.uid: noun for noun in map(_noun, self._tx.rows_of(_FIND, uids))}
+        return {noun.uid: noun for noun in _ROWS.nouns(self._tx.rows_of(_FIND, uids))}
 
     def page(
         self,
@@ -132,8 +99,8 @@ class HistoryRepo:
             wanted.append(_D.created_at <= created_before.timestamp())
         if before_id is not None:
             wanted.append(_D.id < before_id)
-        query = select(*_COLUMNS).where(*wanted).order_by(_D.id.desc()).limit(limit)
-        return tuple(_noun(tuple(row)) for row in self._tx.execute(query))
+        query = select(*_ROWS.columns).where(*wanted).order_by(_D.id.desc()).limit(limit)
+        return _ROWS.nouns(self._tx.execute(query))
 
     def purge(self, created_before: datetime, *, limit: int) -> None:
         """Forget closed deployments that are older than the instant."""

@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any
 
-import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, select
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import Service
 from homeport.services.ecs.repo.events import EventRepo
 from homeport.services.ecs.repo.tables import services
-from homeport.store.prepared import Prepared, PreparedList
+from homeport.store.prepared import Prepared
+from homeport.store.prepared_rows import PreparedRows
 from homeport.store.tx import Tx
 
 _S = services.c
-_COLUMNS = (_S.id, _S.version, _S.body)
+_ROWS: PreparedRows[Service] = PreparedRows(
+    services, first=("cluster_id", "name"), always=("status", "launch_type")
+)
 
 _FIND = Prepared(
-    select(*_COLUMNS)
+    select(*_ROWS.columns)
     .where(_S.cluster_id == bindparam("cluster_id"), _S.name == bindparam("name"))
     .order_by(_S.id.desc())
     .limit(1)
 )
-_GET = Prepared(select(*_COLUMNS).where(_S.id == bindparam("row_id")))
-_GET_MANY = PreparedList(_S.id, lambda ids: select(*_COLUMNS).where(_S.id.in_(ids)))
 _VERSION = Prepared(select(_S.version).where(_S.id == bindparam("row_id")))
-_INSERT = Prepared(
-    services.insert().returning(_S.id),
-    column_keys=("version", "cluster_id", "name", "status", "launch_type", "body"),
-)
-_SAVE = Prepared(
-    update(services)
-    .where(_S.id == bindparam("row_id"), _S.version == bindparam("read_version"))
-    .values(
-        status=bindparam("status"),
-        launch_type=bindparam("launch_type"),
-        version=_S.version + 1,
-        body=bindparam("body"),
-    )
-)
-
-
-def _noun(row: Sequence[Any]) -> Service:
-    body: Service = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
 
 
 class ServiceRepo:
@@ -57,59 +36,44 @@ class ServiceRepo:
 
     def find(self, cluster_id: int, name: str) -> Service | None:
         """The newest service of that name, whatever its status."""
-        row = self._tx.first(_FIND, {"cluster_id": cluster_id, "name": name})
-        return None if row is None else _noun(row)
+        return _ROWS.first(self._tx, _FIND, {"cluster_id": cluster_id, "name": name})
 
     def get(self, service_id: int) -> Service | None:
         """The service of that row."""
-        row = self._tx.first(_GET, {"row_id": service_id})
-        return None if row is None else _noun(row)
+        return _ROWS.get(self._tx, service_id)
 
     def get_many(self, ids: Iterable[int]) -> dict[int, Service]:
         """Those rows, by id."""
-        return {row[0]: _noun(row) for row in self._tx.rows_of(_GET_MANY, ids)}
+        return _ROWS.get_many(self._tx, ids)
 
     def add(self, service: Service) -> Service:
         """Insert; the row's id is filled in."""
-        row_id = self._tx.insert(
-            _INSERT,
-            {
-                "version": 1,
-                "cluster_id": service.cluster_id,
-                "name": service.name,
-                "status": service.status,
-                "launch_type": service.launch_type,
-                "body": service,
-            },
+        added = _ROWS.insert(
+            self._tx,
+            service,
+            cluster_id=service.cluster_id,
+            name=service.name,
+            status=service.status,
+            launch_type=service.launch_type,
         )
-        self._tx.touch("ecs.service", str(row_id))
-        added = msgspec.structs.replace(service, id=row_id, version=1)
+        self._tx.touch("ecs.service", str(added.id))
         EventRepo(self._tx).service_moved(None, added)
         return added
 
     def save(self, service: Service) -> Service:
         """Raise `StaleWriteError` when someone else wrote first."""
         before = self.get(service.id)
-        saved = self._tx.change(
-            _SAVE,
-            {
-                "row_id": service.id,
-                "read_version": service.version,
-                "status": service.status,
-                "launch_type": service.launch_type,
-                "body": service,
-            },
+        saved = _ROWS.save(
+            self._tx, service, service.arn, status=service.status, launch_type=service.launch_type
         )
-        if saved != 1:
-            raise StaleWriteError(service.arn)
         self._tx.touch("ecs.service", str(service.id))
         EventRepo(self._tx).service_moved(before, service)
-        return msgspec.structs.replace(service, version=service.version + 1)
+        return saved
 
     def in_namespace(self, namespace: str, *, after_id: int, limit: int) -> list[tuple[int, str]]:
         """Rows and ARNs of ACTIVE services that take part in Service Connect there."""
-        asked = select(*_COLUMNS).where(_S.status == "ACTIVE", _S.id > after_id).order_by(_S.id)
-        found = ((one.id, one) for one in map(_noun, self._tx.execute(asked)) if one.deployments)
+        asked = select(*_ROWS.columns).where(_S.status == "ACTIVE", _S.id > after_id).order_by(_S.id)
+        found = ((one.id, one) for one in map(_ROWS.noun, self._tx.execute(asked)) if one.deployments)
         here = ((row, one.arn) for row, one in found if one.in_connect(namespace))
         return list(islice(here, limit))
 
@@ -148,16 +112,20 @@ class ServiceRepo:
         return tuple(service for service in self._active(cluster_id) if service.is_daemon)
 
     def _active(self, cluster_id: int, *, after_id: int = 0) -> Iterator[Service]:
-        query = select(*_COLUMNS).where(_S.cluster_id == cluster_id, _S.id > after_id, _S.status == "ACTIVE")
-        return map(_noun, self._tx.execute(query.order_by(_S.id)))
+        query = select(*_ROWS.columns).where(
+            _S.cluster_id == cluster_id, _S.id > after_id, _S.status == "ACTIVE"
+        )
+        return map(_ROWS.noun, self._tx.execute(query.order_by(_S.id)))
 
     def providers_in_use(self, cluster_id: int) -> frozenset[str]:
         """The capacity providers that strategies of the cluster's services name, ended services aside."""
-        rows = self._tx.execute(select(*_COLUMNS).where(_S.cluster_id == cluster_id, _S.status != "INACTIVE"))
+        rows = self._tx.execute(
+            select(*_ROWS.columns).where(_S.cluster_id == cluster_id, _S.status != "INACTIVE")
+        )
         return frozenset(
             item["capacityProvider"]
             for row in rows
-            for deployment in _noun(row).deployments
+            for deployment in _ROWS.noun(row).deployments
             for item in deployment.strategy
         )
 
@@ -168,8 +136,8 @@ class ServiceRepo:
 
     def definition_ids(self) -> frozenset[int]:
         """The task definitions of all services that are not INACTIVE, those to roll back to included."""
-        rows = self._tx.execute(select(*_COLUMNS).where(_S.status != "INACTIVE"))
-        found = [_noun(row) for row in rows]
+        rows = self._tx.execute(select(*_ROWS.columns).where(_S.status != "INACTIVE"))
+        found = [_ROWS.noun(row) for row in rows]
         past = [service.last_completed for service in found if service.last_completed is not None]
         return frozenset(d.task_definition_id for d in (*past, *(d for s in found for d in s.deployments)))
 

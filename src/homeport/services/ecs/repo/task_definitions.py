@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, and_, bindparam, case, func, or_, select, update
 
-from homeport.core.errors import StaleWriteError
 from homeport.services.ecs.model import TASK_DEFINITION, TaskDefinition
 from homeport.services.ecs.repo.tables import task_definitions, task_families, tasks
-from homeport.store.prepared import Prepared, PreparedList
+from homeport.store.prepared import Prepared
+from homeport.store.prepared_rows import PreparedRows
 from homeport.store.tx import Tx
 
 _T = task_definitions.c
 _F = task_families.c
-_COLUMNS = (_T.id, _T.version, _T.body)
+_ROWS: PreparedRows[TaskDefinition] = PreparedRows(
+    task_definitions, first=("account_id", "region", "kind", "family", "revision"), always=("status",)
+)
 
 
 def _in_family(columns: Any) -> ColumnElement[bool]:
@@ -36,25 +37,10 @@ _INSERT_FAMILY = Prepared(
     task_families.insert().returning(_F.id),
     column_keys=("account_id", "region", "kind", "family", "last_revision"),
 )
-_INSERT = Prepared(
-    task_definitions.insert().returning(_T.id),
-    column_keys=("version", "account_id", "region", "kind", "family", "revision", "status", "body"),
-)
-_SAVE = Prepared(
-    update(task_definitions)
-    .where(_T.id == bindparam("row_id"), _T.version == bindparam("read_version"))
-    .values(status=bindparam("status"), version=_T.version + 1, body=bindparam("body"))
-)
-_EXACT = Prepared(select(*_COLUMNS).where(_in_family(_T), _T.revision == bindparam("revision")))
+_EXACT = Prepared(select(*_ROWS.columns).where(_in_family(_T), _T.revision == bindparam("revision")))
 _LATEST_ACTIVE = Prepared(
-    select(*_COLUMNS).where(_in_family(_T), _T.status == "ACTIVE").order_by(_T.revision.desc()).limit(1)
+    select(*_ROWS.columns).where(_in_family(_T), _T.status == "ACTIVE").order_by(_T.revision.desc()).limit(1)
 )
-_BY_IDS = PreparedList(_T.id, lambda ids: select(*_COLUMNS).where(_T.id.in_(ids)))
-
-
-def _noun(row: Sequence[Any]) -> TaskDefinition:
-    body: TaskDefinition = row[2]
-    return msgspec.structs.replace(body, id=row[0], version=row[1])
 
 
 def _later(after: tuple[str, int] | None, *, descending: bool) -> list[ColumnElement[bool]]:
@@ -94,41 +80,29 @@ class TaskDefinitionRepo:
 
     def add(self, definition: TaskDefinition) -> TaskDefinition:
         """Insert; the row's id is filled in."""
-        row_id = self._tx.insert(
-            _INSERT,
-            {
-                "version": 1,
-                "account_id": definition.account_id,
-                "region": definition.region,
-                "kind": definition.kind,
-                "family": definition.family,
-                "revision": definition.revision,
-                "status": definition.status,
-                "body": definition,
-            },
+        added = _ROWS.insert(
+            self._tx,
+            definition,
+            account_id=definition.account_id,
+            region=definition.region,
+            kind=definition.kind,
+            family=definition.family,
+            revision=definition.revision,
+            status=definition.status,
         )
-        self._tx.touch("ecs.task-definition", str(row_id))
-        return msgspec.structs.replace(definition, id=row_id, version=1)
+        self._tx.touch("ecs.task-definition", str(added.id))
+        return added
 
     def save(self, definition: TaskDefinition) -> TaskDefinition:
         """Raise `StaleWriteError` when someone else wrote first."""
-        saved = self._tx.change(
-            _SAVE,
-            {
-                "row_id": definition.id,
-                "read_version": definition.version,
-                "status": definition.status,
-                "body": definition,
-            },
-        )
-        if saved != 1:
-            raise StaleWriteError(definition.arn)
+        saved = _ROWS.save(self._tx, definition, definition.arn, status=definition.status)
         self._tx.touch("ecs.task-definition", str(definition.id))
-        return msgspec.structs.replace(definition, version=definition.version + 1)
+        return saved
 
     def exact(self, account_id: str, region: str, family: str, revision: int) -> TaskDefinition | None:
         """That revision, whatever its status."""
-        row = self._tx.first(
+        return _ROWS.first(
+            self._tx,
             _EXACT,
             {
                 "account_id": account_id,
@@ -138,17 +112,15 @@ class TaskDefinitionRepo:
                 "revision": revision,
             },
         )
-        return None if row is None else _noun(row)
 
     def latest_active(self, account_id: str, region: str, family: str) -> TaskDefinition | None:
         """The highest ACTIVE revision of a family."""
         params = {"account_id": account_id, "region": region, "kind": self._kind, "family": family}
-        row = self._tx.first(_LATEST_ACTIVE, params)
-        return None if row is None else _noun(row)
+        return _ROWS.first(self._tx, _LATEST_ACTIVE, params)
 
     def by_ids(self, ids: Iterable[int]) -> dict[int, TaskDefinition]:
         """Those rows, by id."""
-        return {row[0]: _noun(row) for row in self._tx.rows_of(_BY_IDS, ids)}
+        return _ROWS.get_many(self._tx, ids)
 
     def page(
         self,
@@ -193,8 +165,8 @@ class TaskDefinitionRepo:
         if last_only:
             last = select(func.max(_T.id)).where(*of).group_by(_T.family)
             wanted.append(_T.id.in_(last))
-        query = select(*_COLUMNS).where(*wanted).order_by(*_order(descending=descending)).limit(limit)
-        return tuple(_noun(tuple(row)) for row in self._tx.execute(query))
+        query = select(*_ROWS.columns).where(*wanted).order_by(*_order(descending=descending)).limit(limit)
+        return _ROWS.nouns(self._tx.execute(query))
 
     def _of(self, account_id: str, region: str) -> list[ColumnElement[bool]]:
         return [_T.account_id == account_id, _T.region == region, _T.kind == self._kind]
