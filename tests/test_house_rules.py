@@ -78,11 +78,7 @@ WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
             "ListServicesByNamespace",
         }
     ),
-    "elb": frozenset(
-        name
-        for name in service_api("elb").operation_names
-        if name.startswith("Describe") and name != "DescribeLoadBalancerPolicyTypes"
-    ),
+    "elb": frozenset(name for name in service_api("elb").operation_names if name.startswith("Describe")),
     "elbv2": frozenset(name for name in service_api("elbv2").operation_names if name.startswith("Describe")),
     "iam": frozenset(
         {

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError
 
 from tests.kit.elb import HTTP, FakeChecks, classic, mount_elb
 from tests.kit.elbv2 import CERTIFICATE, DEFAULT_GROUP, GROUP, VPC
-from tests.kit.server import Live, live_server
+from tests.kit.server import ACCOUNT, Live, live_server
 
 HTTPS = {"Protocol": "HTTPS", "LoadBalancerPort": 443, "InstancePort": 8080}
 GOOD = CERTIFICATE.format("good")
@@ -60,6 +60,8 @@ def test_a_balancer_has_the_defaults_of_the_api(elb: Any) -> None:
         [DEFAULT_GROUP],
     )
     assert (found["Subnets"], found["AvailabilityZones"]) == (["subnet-0a"], ["us-east-1a"])
+    assert (found["CanonicalHostedZoneName"], found["CanonicalHostedZoneNameID"]) == (dns, "Z35SXDOTRQ7X7K")
+    assert found["SourceSecurityGroup"] == {"OwnerAlias": ACCOUNT, "GroupName": "default"}
     assert found["HealthCheck"] == {
         "Target": "TCP:8080", "Interval": 30, "Timeout": 5, "UnhealthyThreshold": 2, "HealthyThreshold": 10,
     }  # fmt: skip
@@ -112,9 +114,24 @@ def test_what_no_balancer_can_be_is_refused(elb: Any, changes: dict[str, Any], c
     assert elb.describe_load_balancers()["LoadBalancerDescriptions"] == []
 
 
-def test_a_name_is_taken_once_and_deleting_nothing_is_fine(elb: Any) -> None:
-    classic(elb)
-    assert refused(lambda: classic(elb)) == "DuplicateLoadBalancerName"
+def test_a_name_is_taken_once_unless_all_is_the_same_and_deleting_nothing_is_fine(elb: Any) -> None:
+    dns = classic(elb)
+    assert classic(elb) == dns
+    with pytest.raises(ClientError) as caught:
+        classic(elb, Scheme="internal")
+    error = caught.value.response["Error"]
+    # Observed: what `aws elb create-load-balancer` prints.
+    text = "Load Balancer named 'old' already exists and it is configured with different parameters."
+    assert (error["Code"], error["Message"]) == ("DuplicateLoadBalancerName", text)
+    for changes in (
+        {"Subnets": ["subnet-0b"]},
+        {"SecurityGroups": [GROUP]},
+        {"Tags": [{"Key": "a", "Value": "1"}]},
+        {"Listeners": [{**HTTP, "InstancePort": 81}]},
+    ):
+        assert refused(lambda changes=changes: classic(elb, **changes)) == (  # type: ignore[misc]
+            "DuplicateLoadBalancerName"
+        )
     elb.delete_load_balancer(LoadBalancerName="old")
     elb.delete_load_balancer(LoadBalancerName="old")
     assert refused(lambda: shown(elb)) == "LoadBalancerNotFound"
@@ -280,7 +297,7 @@ def test_stickiness_policies_are_made_set_and_removed(elb: Any) -> None:
     elb.delete_load_balancer_policy(**name, PolicyName="hour")
     (left,) = elb.describe_load_balancer_policies(**name)["PolicyDescriptions"]
     assert (left["PolicyName"], left["PolicyTypeName"]) == ("app", "AppCookieStickinessPolicyType")
-    other = {**name, "PolicyName": "ssl", "PolicyTypeName": "SSLNegotiationPolicyType"}
+    other = {**name, "PolicyName": "keys", "PolicyTypeName": "PublicKeyPolicyType"}
     assert refused(lambda: elb.create_load_balancer_policy(**other)) == "InvalidConfigurationRequest"
     unknown = {**other, "PolicyTypeName": "Imagined"}
     assert refused(lambda: elb.create_load_balancer_policy(**unknown)) == "PolicyTypeNotFound"

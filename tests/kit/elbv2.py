@@ -45,7 +45,7 @@ class FakeNetwork:
     group_table: dict[str, SecurityGroup] = field(
         default_factory=lambda: {
             GROUP: SecurityGroup(group_id=GROUP, vpc_id=VPC),
-            DEFAULT_GROUP: SecurityGroup(group_id=DEFAULT_GROUP, vpc_id=VPC),
+            DEFAULT_GROUP: SecurityGroup(group_id=DEFAULT_GROUP, vpc_id=VPC, name="default"),
             "sg-9": SecurityGroup(group_id="sg-9", vpc_id=OTHER_VPC),
         }
     )

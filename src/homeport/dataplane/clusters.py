@@ -236,7 +236,7 @@ def _transport(group: TargetGroup) -> Body | None:
         return inner
     config = typed(
         "envoy.extensions.transport_sockets.proxy_protocol.v3.ProxyProtocolUpstreamTransport",
-        config={"version": "V2"},
+        config={"version": "V1" if group.proxy_protocol_v1 else "V2"},
         transport_socket=inner or _plain(),
     )
     return {"name": "envoy.transport_sockets.upstream_proxy_protocol", "typed_config": config}

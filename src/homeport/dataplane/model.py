@@ -168,7 +168,9 @@ class TargetGroup:
     minimum_healthy_count: int = 1
     minimum_healthy_percent: int = 0
     proxy_protocol: bool = False
-    """PROXY protocol version 2 before the first byte (network balancers)."""
+    """PROXY protocol before the first byte: version 2 (network balancers), unless it is to be version 1."""
+    proxy_protocol_v1: bool = False
+    """With `proxy_protocol`: version 1, a line of text (classic balancers)."""
     resilience: Resilience | None = None
     """With it connections go to the targets in turn, a network balancer's as well."""
 

@@ -74,7 +74,9 @@ class Ec2Network:
         def work(tx: Tx) -> dict[str, elbv2.SecurityGroup]:
             found = ec2.Shelf(tx, account_id, region).any_of(ids).values()
             return {
-                one.resource_id: elbv2.SecurityGroup(group_id=one.resource_id, vpc_id=one.vpc_id)
+                one.resource_id: elbv2.SecurityGroup(
+                    group_id=one.resource_id, vpc_id=one.vpc_id, name=one.name
+                )
                 for one in found
                 if isinstance(one, ec2.SecurityGroup)
             }

@@ -8,6 +8,9 @@ import msgspec
 
 INTERNAL, INTERNET_FACING = "internal", "internet-facing"
 LB_COOKIE, APP_COOKIE = "LBCookieStickinessPolicyType", "AppCookieStickinessPolicyType"
+SSL_NEGOTIATION, PROXY_PROTOCOL = "SSLNegotiationPolicyType", "ProxyProtocolPolicyType"
+PROXY = "ProxyProtocol"
+COOKIES = frozenset({LB_COOKIE, APP_COOKIE})
 EXPIRATION, COOKIE_NAME = "CookieExpirationPeriod", "CookieName"
 
 
@@ -67,7 +70,10 @@ class Registered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class LoadBalancer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A Classic Load Balancer. `suffix` tells its traffic from that of one of the same name."""
+    """A Classic Load Balancer. `suffix` tells its traffic from that of one of the same name.
+
+    `backend_policies`: by instance port (in digits) the policies for what is sent there.
+    """
 
     id: int = 0
     version: int = 1
@@ -83,6 +89,7 @@ class LoadBalancer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     listeners: tuple[Listener, ...]
     health_check: HealthCheck
     policies: tuple[Policy, ...] = ()
+    backend_policies: dict[str, tuple[str, ...]] = {}
     attributes: Attributes = Attributes()
     instances: tuple[Registered, ...] = ()
     tags: dict[str, str] = {}

@@ -34,6 +34,9 @@ class SecurityGroup(Protocol):
     @property
     def vpc_id(self) -> str: ...
 
+    @property
+    def name(self) -> str: ...
+
 
 class Instance(Protocol):
     """An instance. `state` as EC2 says it; `address` is its private one."""

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from homeport.core.hosted_zones import HOSTED_ZONES
 from homeport.services.elb.model import (
     APP_COOKIE,
     COOKIE_NAME,
+    COOKIES,
     EXPIRATION,
+    LB_COOKIE,
     Attributes,
     HealthCheck,
     Listener,
@@ -48,12 +51,10 @@ def _cookie_view(one: Policy) -> Answer:
     return view | ({EXPIRATION: int(one.attributes[EXPIRATION])} if EXPIRATION in one.attributes else {})
 
 
-def balancer_view(one: LoadBalancer) -> Answer:
-    """A load balancer."""
-    cookies: dict[bool, list[Answer]] = {True: [], False: []}
-    for policy in one.policies:
-        cookies[policy.type == APP_COOKIE].append(_cookie_view(policy))
-    return {
+def balancer_view(one: LoadBalancer, group_name: str = "") -> Answer:
+    """A load balancer; `group_name` is its first security group's."""
+    zones = HOSTED_ZONES.get(one.region)
+    view: Answer = {
         "LoadBalancerName": one.name,
         "DNSName": one.dns_name,
         "CanonicalHostedZoneName": one.dns_name,
@@ -62,11 +63,14 @@ def balancer_view(one: LoadBalancer) -> Answer:
             for listener in one.listeners
         ],
         "Policies": {
-            "AppCookieStickinessPolicies": cookies[True],
-            "LBCookieStickinessPolicies": cookies[False],
-            "OtherPolicies": [],
+            "AppCookieStickinessPolicies": [_cookie_view(p) for p in one.policies if p.type == APP_COOKIE],
+            "LBCookieStickinessPolicies": [_cookie_view(p) for p in one.policies if p.type == LB_COOKIE],
+            "OtherPolicies": [p.name for p in one.policies if p.type not in COOKIES],
         },
-        "BackendServerDescriptions": [],
+        "BackendServerDescriptions": [
+            {"InstancePort": int(port), "PolicyNames": list(names)}
+            for port, names in one.backend_policies.items()
+        ],
         "AvailabilityZones": [zone.name for zone in one.zones],
         "Subnets": [zone.subnet_id for zone in one.zones],
         "VPCId": one.vpc_id,
@@ -76,6 +80,11 @@ def balancer_view(one: LoadBalancer) -> Answer:
         "CreatedTime": one.created_at,
         "Scheme": one.scheme,
     }
+    if zones:
+        view["CanonicalHostedZoneNameID"] = zones[0]
+    if group_name:
+        view["SourceSecurityGroup"] = {"OwnerAlias": one.account_id, "GroupName": group_name}
+    return view
 
 
 def attributes_view(attributes: Attributes) -> Answer:

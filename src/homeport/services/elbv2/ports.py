@@ -42,6 +42,7 @@ class SecurityGroup:
 
     group_id: str
     vpc_id: str
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

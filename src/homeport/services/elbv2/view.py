@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from homeport.core.hosted_zones import HOSTED_ZONES
 from homeport.services.elbv2.model.balancers import NETWORK, Listener, LoadBalancer
 from homeport.services.elbv2.model.groups import TRAFFIC_PORT, Target, TargetGroup, TargetHealth, TargetKey
 from homeport.services.elbv2.model.rules import (
@@ -21,19 +22,6 @@ from homeport.services.elbv2.model.rules import (
 from homeport.services.elbv2.ports import BalancerState
 
 View = dict[str, Any]
-
-HOSTED_ZONES: Mapping[str, tuple[str, str]] = {
-    "us-east-1": ("Z35SXDOTRQ7X7K", "Z26RNL4JYFTOTI"),
-    "us-east-2": ("Z3AADJGX6KTTL2", "ZLMOA37VPKANP"),
-    "us-west-1": ("Z368ELLRRE2KJ0", "Z24FKFUX50B4VW"),
-    "us-west-2": ("Z1H1FL5HABSF5", "Z18D5FSROUN65G"),
-    "eu-west-1": ("Z32O12XQLNTSW2", "Z2IFOLAFXWLO4F"),
-    "eu-central-1": ("Z215JYRZR1TBD5", "Z3F0SRJ5LGBH90"),
-}
-"""Route 53's ids of balancers' names, application and network; other regions show none.
-
-Source: AWS General Reference, "Elastic Load Balancing endpoints and quotas".
-"""
 
 
 def _some(**members: Any) -> View:

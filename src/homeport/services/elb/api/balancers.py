@@ -30,6 +30,7 @@ from homeport.services.elb.errors import (
     ValidationError,
 )
 from homeport.services.elb.model import HealthCheck, LoadBalancer
+from homeport.services.elb.plan.policies import with_default_policy
 from homeport.services.elb.plan.requests import (
     BALANCERS_MAX,
     LIMITS,
@@ -80,7 +81,8 @@ async def _groups(call: Call, elb: Elb, ids: Sequence[str], vpc_id: str) -> tupl
 async def create_load_balancer(call: Call, elb: Elb, req: Request) -> Answer:
     """Make a balancer with its listeners."""
     check_name(req["LoadBalancerName"])
-    scheme, tags, listeners = scheme_of(req), tags_of(req.get("Tags")), with_listeners((), req["Listeners"])
+    scheme, tags = scheme_of(req), tags_of(req.get("Tags"))
+    listeners = with_listeners((), req["Listeners"], req["LoadBalancerName"])
     if not listeners:
         raise ValidationError("At least one listener must be specified")
     await check_known(call, elb, listeners)
@@ -101,17 +103,33 @@ async def create_load_balancer(call: Call, elb: Elb, req: Request) -> Answer:
         tags=tags,
         created_at=elb.clock.now(),
     )
+    made = with_default_policy(made, ())
     check_can_be_done(made)
 
     def work(tx: Tx) -> LoadBalancer:
         repo = repo_of(tx, call)
-        if repo.named(made.name) is not None:
-            raise DuplicateLoadBalancerName(f"Load Balancer named '{made.name}' already exists")
+        if (held := repo.named(made.name)) is not None:
+            return _same_or_refused(held, made)
         if len(repo.all()) >= BALANCERS_MAX:
             raise TooManyLoadBalancers(f"An account has at most {BALANCERS_MAX} Classic Load Balancers")
         return repo.add(made)
 
     return {"DNSName": (await elb.store.write(work)).dns_name}
+
+
+def _same_or_refused(held: LoadBalancer, wanted: LoadBalancer) -> LoadBalancer:
+    """The balancer of that name, if it is as it would be made. Source: observed text of the error."""
+    listeners = [{replace(listener, policies=()) for listener in one.listeners} for one in (held, wanted)]
+    places = [{zone.subnet_id for zone in one.zones} for one in (held, wanted)]
+    same = all(
+        getattr(held, name) == getattr(wanted, name)
+        for name in ("scheme", "vpc_id", "security_groups", "tags")
+    )
+    if same and listeners[0] == listeners[1] and places[0] == places[1]:
+        return held
+    raise DuplicateLoadBalancerName(
+        f"Load Balancer named '{held.name}' already exists and it is configured with different parameters."
+    )
 
 
 @ops.operation("DeleteLoadBalancer", resources=named)
@@ -133,14 +151,21 @@ async def describe_load_balancers(call: Call, elb: Elb, req: Request) -> Answer:
     refusal = ValidationError("The marker is not valid for this request")
     paging = paging_of(elb.pages, call, req, ("Marker", "PageSize"), refusal)
 
-    def work(tx: Tx) -> Answer:
+    def work(tx: Tx) -> list[LoadBalancer]:
         names = req.get("LoadBalancerNames")
-        found = [find(tx, call, name) for name in dict.fromkeys(names)] if names else repo_of(tx, call).all()
-        shown, more = paging.cut(found, req.get("PageSize") or PAGE)
-        answer: Answer = {"LoadBalancerDescriptions": list(map(balancer_view, shown))}
-        return answer | ({"NextMarker": more} if more else {})
+        return (
+            [find(tx, call, name) for name in dict.fromkeys(names)] if names else [*repo_of(tx, call).all()]
+        )
 
-    return await elb.store.read(work)
+    found = await elb.store.read(work)
+    page, more = paging.cut(found, req.get("PageSize") or PAGE)
+    sources = {one.name: one.security_groups[0] for one in page if one.security_groups}
+    groups = await elb.network.security_groups(call.account_id, call.region, set(sources.values()))
+    named_groups = {name: groups[group_id].name for name, group_id in sources.items() if group_id in groups}
+    answer: Answer = {
+        "LoadBalancerDescriptions": [balancer_view(one, named_groups.get(one.name, "")) for one in page]
+    }
+    return answer | ({"NextMarker": more} if more else {})
 
 
 @ops.operation("DescribeAccountLimits")

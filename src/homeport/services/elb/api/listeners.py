@@ -21,19 +21,34 @@ from homeport.services.elb.errors import (
     InvalidConfigurationRequest,
     ListenerNotFound,
     PolicyNotFound,
+    PolicyTypeNotFound,
 )
 from homeport.services.elb.model import APP_COOKIE, COOKIE_NAME, EXPIRATION, LB_COOKIE, Listener, LoadBalancer
-from homeport.services.elb.plan.policies import chosen, policy_of, policy_view, with_policy, without_policy
+from homeport.services.elb.plan.policies import (
+    SAMPLES,
+    chosen,
+    policy_of,
+    policy_view,
+    with_backend_policies,
+    with_default_policy,
+    with_policy,
+    without_policy,
+)
+from homeport.services.elb.plan.policy_types import TYPES, type_view
 from homeport.services.elb.plan.requests import SECURE, port_of, with_listeners, without_ports
 
 
 @ops.operation("CreateLoadBalancerListeners", resources=named)
 async def create_listeners(call: Call, elb: Elb, req: Request) -> Answer:
     """Open ports; one that is open with the same settings stays."""
-    await check_known(call, elb, with_listeners((), req["Listeners"]))
-    await changed(
-        call, elb, req, lambda one: replace(one, listeners=with_listeners(one.listeners, req["Listeners"]))
-    )
+    given, name = req["Listeners"], req["LoadBalancerName"]
+    await check_known(call, elb, with_listeners((), given, name))
+
+    def change(held: LoadBalancer) -> LoadBalancer:
+        more = replace(held, listeners=with_listeners(held.listeners, given, name))
+        return with_default_policy(more, held.listeners)
+
+    await changed(call, elb, req, change)
     return {}
 
 
@@ -121,27 +136,17 @@ async def set_policies(call: Call, elb: Elb, req: Request) -> Answer:
 
 @ops.operation("SetLoadBalancerPoliciesForBackendServer", resources=named)
 async def set_backend_policies(call: Call, elb: Elb, req: Request) -> Answer:
-    """Only none can be set: there are no policies for instances."""
-
-    def change(held: LoadBalancer) -> LoadBalancer:
-        if not any(one.instance_port == req["InstancePort"] for one in held.listeners):
-            raise InvalidConfigurationRequest(f"No listener uses the instance port {req['InstancePort']}")
-        known = {one.name for one in held.policies}
-        for name in req["PolicyNames"]:
-            if name not in known:
-                raise PolicyNotFound(f"There is no policy '{name}' of load balancer '{held.name}'")
-            raise InvalidConfigurationRequest(f"Policy '{name}' is not one for instances")
-        return held
-
-    await changed(call, elb, req, change)
+    """Let what is sent to a port of the instances have these policies, and no others."""
+    port, names = req["InstancePort"], req["PolicyNames"]
+    await changed(call, elb, req, lambda held: with_backend_policies(held, port, names))
     return {}
 
 
 @ops.operation("DescribeLoadBalancerPolicies")
 async def describe_policies(call: Call, elb: Elb, req: Request) -> Answer:
-    """A balancer's policies. Without a balancer there are only AWS's samples, which Homeport has not."""
+    """A balancer's policies. Without a balancer the predefined ones; of AWS's samples there are no others."""
     name, asked = req.get("LoadBalancerName"), req.get("PolicyNames") or ()
-    policies = {}
+    policies = {one.name: one for one in SAMPLES}
     if name:
         held = await elb.store.read(lambda tx: find(tx, call, name))
         policies = {one.name: one for one in held.policies}
@@ -149,3 +154,13 @@ async def describe_policies(call: Call, elb: Elb, req: Request) -> Answer:
         raise PolicyNotFound(f"There is no policy '{missing[0]}'")
     shown = [policies[one] for one in asked] if asked else list(policies.values())
     return {"PolicyDescriptions": list(map(policy_view, shown))}
+
+
+@ops.operation("DescribeLoadBalancerPolicyTypes")
+async def describe_policy_types(call: Call, elb: Elb, req: Request) -> Answer:
+    """The types that CreateLoadBalancerPolicy knows, or these of them."""
+    del call, elb
+    asked = list(dict.fromkeys(req.get("PolicyTypeNames") or TYPES))
+    if missing := [one for one in asked if one not in TYPES]:
+        raise PolicyTypeNotFound(f"There is no policy type '{missing[0]}'")
+    return {"PolicyTypeDescriptions": [type_view(TYPES[one]) for one in asked]}

@@ -103,14 +103,15 @@ def listener_of(given: Given) -> Listener:
     )
 
 
-def with_listeners(held: Sequence[Listener], given: Iterable[Given]) -> tuple[Listener, ...]:
-    """The listeners with those of a request; one that is there already must be the same."""
+def with_listeners(held: Sequence[Listener], given: Iterable[Given], name: str) -> tuple[Listener, ...]:
+    """The listeners of a balancer with those of a request; one that is there already must be the same."""
     found = {one.port: one for one in held}
     for wanted in map(listener_of, given):
         old = found.setdefault(wanted.port, wanted)
         if replace(old, policies=()) != wanted:
             raise DuplicateListener(
-                f"A listener already exists on port {wanted.port}, with other settings than requested"
+                f"A listener already exists for {name} with LoadBalancerPort {wanted.port}, but with a "
+                "different InstancePort, Protocol, or SSLCertificateId"
             )
     for one in found.values():
         kinds = {

@@ -11,11 +11,13 @@ from homeport.dataplane.translate import translate
 from homeport.services.elb.model import (
     APP_COOKIE,
     COOKIE_NAME,
+    COOKIES,
     EXPIRATION,
     HealthCheck,
     Listener,
     LoadBalancer,
 )
+from homeport.services.elb.plan.policies import speaks_proxy, tls_of
 from homeport.services.elb.ports import Instance
 
 _PROTOCOLS = {
@@ -24,8 +26,6 @@ _PROTOCOLS = {
     "TCP": dp.Protocol.TCP,
     "SSL": dp.Protocol.TLS,
 }
-_TLS = dp.TlsPolicy(versions=("TLSv1", "TLSv1.1", "TLSv1.2"))
-"""ELBSecurityPolicy-2016-08. Source: User Guide for Classic Load Balancers, "Predefined SSL policies"."""
 _NOBODY = "192.0.2.1"
 
 
@@ -69,14 +69,14 @@ def refusal(balancer: LoadBalancer) -> str | None:
 
 def _listener(balancer: LoadBalancer, one: Listener, places: Places) -> dp.Listener:
     forward = Forward(groups=(WeightedGroup(group_id=balancer.group_id(one.port)),))
-    names = places.certificates.get(one.certificate, ())
+    names, terms = places.certificates.get(one.certificate, ()), tls_of(balancer, one)
     return dp.Listener(
         id=str(one.port),
         protocol=_PROTOCOLS[one.protocol],
         port=one.port,
         rules=(Rule(id="default", action=forward),),
         certificates=(dp.Certificate(id=one.certificate, names=names),) if one.certificate else (),
-        tls_policy=_TLS,
+        tls_policy=dp.TlsPolicy(versions=terms.versions, ciphers=terms.ciphers),
         tcp_idle_timeout_seconds=balancer.attributes.idle_seconds,
         server_header=False,
     )
@@ -89,7 +89,7 @@ def _group(balancer: LoadBalancer, one: Listener, places: Places) -> dp.TargetGr
         for held in balancer.registered
         if held.instance_id in places.instances
     ]
-    is_http = one.protocol in ("HTTP", "HTTPS")
+    is_http, is_told = one.protocol in ("HTTP", "HTTPS"), speaks_proxy(balancer, one)
     return dp.TargetGroup(
         id=balancer.group_id(one.port),
         protocol=_PROTOCOLS[one.instance_protocol],
@@ -102,6 +102,8 @@ def _group(balancer: LoadBalancer, one: Listener, places: Places) -> dp.TargetGr
         stickiness=_stickiness(balancer, one),
         algorithm=dp.Algorithm.LEAST_OUTSTANDING_REQUESTS if is_http else dp.Algorithm.ROUND_ROBIN,
         minimum_healthy_count=0,
+        proxy_protocol=is_told,
+        proxy_protocol_v1=is_told,
     )
 
 
@@ -124,6 +126,8 @@ def _stickiness(balancer: LoadBalancer, listener: Listener) -> dp.Stickiness | N
     known = {one.name: one for one in balancer.policies}
     for name in listener.policies:
         policy = known[name]
+        if policy.type not in COOKIES:
+            continue
         if policy.type == APP_COOKIE:
             return dp.Stickiness(
                 kind=dp.StickinessKind.APP_COOKIE,
