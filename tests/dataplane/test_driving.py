@@ -384,13 +384,14 @@ async def test_requests_are_counted_under_cloudwatch_s_names_also_over_a_crash()
         plane.serve([balancer(port, group("g", a), group("none"), rules=(fixed, away, none))])
         assert await plane.until_live() == ()
         expected = {
-            ("RequestCount", "app/web/1", ""): 3.0,
+            ("RequestCount", "app/web/1", ""): 2.0,
             ("RequestCount", "app/web/1", G): 2.0,
             ("RequestCountPerTarget", "", G): 2.0,
             ("HTTPCode_Target_4XX_Count", "app/web/1", ""): 2.0,
             ("HTTPCode_Target_4XX_Count", "app/web/1", G): 2.0,
             ("HTTP_Fixed_Response_Count", "app/web/1", ""): 1.0,
             ("HTTP_Redirect_Count", "app/web/1", ""): 1.0,
+            ("HTTPCode_ELB_3XX_Count", "app/web/1", ""): 1.0,
             ("HTTPCode_ELB_5XX_Count", "app/web/1", ""): 1.0,
             ("HTTPCode_ELB_503_Count", "app/web/1", ""): 1.0,
             ("NewConnectionCount", "app/web/1", ""): 1.0,

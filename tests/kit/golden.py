@@ -94,6 +94,9 @@ def _without_sameness(body: Any) -> Any:
         sources = kept.get("source_codes")
         if sources is not None:
             kept["source_codes"] = sorted(sources)
+        logs = [one for one in kept.pop("access_log", []) if one["name"] != "envoy.access_loggers.stats"]
+        if logs:
+            kept["access_log"] = logs
         return {key: _without_sameness(value) for key, value in kept.items()}
     if isinstance(body, list):
         return [_without_sameness(one) for one in body]

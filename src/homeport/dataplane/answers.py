@@ -6,6 +6,7 @@ the load balancer was seen to send it.
 
 from __future__ import annotations
 
+from homeport.dataplane.counters import OURS, OWN
 from homeport.dataplane.types import Body, typed
 
 SERVER = "awselb/2.0"
@@ -41,7 +42,7 @@ CLIENT = ("DPE",)
 UNROUTED = ("NR",)
 SLOW = 'response.code_details.contains("timeout")'
 OTHER_VERSION = 'response.code_details.contains("matched_policy[version]")'
-"""The request is of a version of HTTP that its group does not speak (see `routes`)."""
+"""The request is of a version of HTTP that its group does not speak (see `versions`)."""
 UNSAID = 'response.code_details.startsWith("rbac_access_denied")'
 """A token does not say what a rule wants."""
 PROVIDER_REFUSED = 511
@@ -70,10 +71,11 @@ def _set(name: str, value: str) -> Body:
 
 
 def direct(status: int, *, server: bool) -> Body:
-    """A route that answers so."""
+    """A route that answers so: it is the balancer's own answer, not a rule's."""
     headers = [_set("content-type", "text/html"), *own_headers(server)]
     return {
         "direct_response": {"status": status, "body": {"inline_string": page(status)}},
+        "metadata": {"filter_metadata": {OURS: {OWN: "yes"}}},
         "response_headers_to_add": headers,
     }
 

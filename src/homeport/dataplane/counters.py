@@ -11,10 +11,31 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from homeport.dataplane.clusters import group_of
+from homeport.dataplane.types import Body, typed
 
+REQUESTS = "requests"
+"""The proxy's counter of requests."""
+OURS, OWN = "homeport", "own"
+"""A route with this in its metadata answers for the balancer, where no rule says so."""
+_HOW_LETTERS = 12
+"""Enough to tell apart how answers came to be; the rest names errors, of which there are many."""
 _LINE = re.compile(r"^(envoy_[a-z0-9_]+)\{(.*)\} ([0-9.e+]+)$")
 _LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
 ELB_STATUSES = ("500", "502", "503", "504")
+_NOBODY = frozenset({"UH", "NC", "NFCF", "NR"})
+"""Flags of requests for which there was no target."""
+_LATE = frozenset({"UT", "UMSDR", "SI", "DT"})
+
+
+def _begins(how: str) -> str:
+    return how[:_HOW_LETTERS]
+
+
+_TARGET, _WRITTEN, _REDIRECTED = map(_begins, ("via_upstream", "direct_response", "lua_response"))
+_REFUSED = frozenset(
+    map(_begins, ("rbac_access_denied", "jwt_authn_access_denied", "ext_authz_denied", "ext_authz_error"))
+)
+"""A rule's guard answered, or what keeps versions of HTTP apart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +52,46 @@ class _Sample:
     name: str
     labels: Mapping[str, str]
     value: float
+
+
+def request_counters(balancer_id: str, *, grpc: bool) -> list[Body]:
+    """Loggers that count requests by what answered them: which group or none, and with which status.
+
+    Where that says who spoke (2XX: a target, or a rule that fixes an answer), nothing else is asked: each
+    word costs every request. Of all others also why and how, and whether it was a rule at all.
+    `grpc`: there may be such requests, and their status is 200 whatever becomes of them.
+    """
+    what = {"balancer": balancer_id, "cluster": "%UPSTREAM_CLUSTER_RAW%", "code": "%RESPONSE_CODE%"}
+    how = f'%COALESCE({{"operators": ["RESPONSE_CODE_DETAILS"]}}):{_HOW_LETTERS}%'
+    why = {"flags": "%RESPONSE_FLAGS%", "how": how, "own": f"%METADATA(ROUTE:{OURS}:{OWN})%"}
+    good, other = [_status("GE", 100), _status("LE", 299)], [_status("LE", 99), _status("GE", 300)]
+    if grpc:
+        good, other = [*good, _grpc(is_it=False)], [*other, _grpc(is_it=True)]
+    return [
+        _counter(what, {"and_filter": {"filters": good}}),
+        _counter(what | why, {"or_filter": {"filters": other}}),
+    ]
+
+
+def _grpc(*, is_it: bool) -> Body:
+    header = {"name": "content-type", "string_match": {"prefix": "application/grpc"}}
+    kept = {} if is_it else {"invert_match": True, "treat_missing_header_as_empty": True}
+    return {"header_filter": {"header": {**header, **kept}}}
+
+
+def _status(operator: str, number: int) -> Body:
+    value = {"default_value": number, "runtime_key": "homeport.none"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _counter(tags: Mapping[str, str], only: Body) -> Body:
+    written = [{"name": name, "value_format": value} for name, value in sorted(tags.items())]
+    config = typed(
+        "envoy.extensions.access_loggers.stats.v3.Config",
+        stat_prefix="homeport",
+        counters=[{"stat": {"name": REQUESTS, "tags": written}, "value_fixed": 1}],
+    )
+    return {"name": "envoy.access_loggers.stats", "filter": only, "typed_config": config}
 
 
 def read_counters(text: str) -> dict[Counter, float]:
@@ -64,29 +125,50 @@ def _metrics(sample: _Sample) -> Iterable[tuple[Counter, float]]:
 
 
 def _requests(labels: Mapping[str, str]) -> Iterator[Counter]:
-    """One kind of request: answered by a target, by a rule, or refused."""
-    balancer, code = labels["balancer"], labels["code"]
-    cluster, flags = labels["cluster"], labels["flags"]
-    group = "" if cluster == "-" else group_of(cluster)
-    kind = f"{code[0]}XX"
-    own = flags != "-" and code[0] in "45"
-    if group:
+    """One kind of request: answered by a target, by a rule, by the balancer, or by nobody."""
+    balancer, group = labels["balancer"], group_of(_said(labels, "cluster"))
+    if group and _was_sent(labels):
         yield Counter(metric="RequestCount", balancer_id=balancer)
         yield Counter(metric="RequestCount", balancer_id=balancer, group_id=group)
         yield Counter(metric="RequestCountPerTarget", group_id=group)
-    if group and not own:
-        yield Counter(metric=f"HTTPCode_Target_{kind}_Count", balancer_id=balancer)
-        yield Counter(metric=f"HTTPCode_Target_{kind}_Count", balancer_id=balancer, group_id=group)
-    elif not group and not own:
-        if code in ("301", "302"):
-            yield Counter(metric="HTTP_Redirect_Count", balancer_id=balancer)
-            yield Counter(metric="HTTPCode_ELB_3XX_Count", balancer_id=balancer)
-        else:
-            yield Counter(metric="HTTP_Fixed_Response_Count", balancer_id=balancer)
+    code = labels["code"]
+    if group and labels.get("how", _TARGET) == _TARGET and code != "0":
+        metric = f"HTTPCode_Target_{code[0]}XX_Count"
+        yield Counter(metric=metric, balancer_id=balancer)
+        yield Counter(metric=metric, balancer_id=balancer, group_id=group)
+    elif not group and labels.get("how", _WRITTEN) == _WRITTEN and not _said(labels, "own"):
+        yield Counter(metric="HTTP_Fixed_Response_Count", balancer_id=balancer)
     else:
-        yield Counter(metric=f"HTTPCode_ELB_{kind}_Count", balancer_id=balancer)
+        code = _own_code(labels)
+        if labels["how"] == _REDIRECTED:
+            yield Counter(metric="HTTP_Redirect_Count", balancer_id=balancer)
+        yield Counter(metric=f"HTTPCode_ELB_{code[0]}XX_Count", balancer_id=balancer)
         if code in ELB_STATUSES:
             yield Counter(metric=f"HTTPCode_ELB_{code}_Count", balancer_id=balancer)
+
+
+def _own_code(labels: Mapping[str, str]) -> str:
+    """What the balancer answered itself."""
+    code, flags = labels["code"], set(labels["flags"].split(","))
+    if code == "0":
+        return "460"  # the client went before an answer began
+    if code[0] != "2":
+        return code
+    # An answer to gRPC, which tells its status in another way.
+    if labels["how"] in _REFUSED:
+        return "464"
+    return "503" if flags & _NOBODY else "504" if flags & _LATE else "502"
+
+
+def _said(labels: Mapping[str, str], name: str) -> str:
+    """A label's value, "" if there was none to be told."""
+    return labels.get(name, "").removeprefix("-")
+
+
+def _was_sent(labels: Mapping[str, str]) -> bool:
+    """Whether a target was chosen. Source: guide, "CloudWatch metrics", RequestCount."""
+    nobody = _NOBODY.intersection(labels.get("flags", "-").split(","))
+    return not nobody and labels.get("how") not in _REFUSED
 
 
 _GROUP = {

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from homeport.dataplane import answers, logins, scripts, tokens
+from homeport.dataplane import answers, logins, scripts, tokens, versions
 from homeport.dataplane.clusters import ADS, cluster_name, zone_of
+from homeport.dataplane.counters import request_counters
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.matches import CLIENT_ADDRESS, needs_client_address
 from homeport.dataplane.model import (
@@ -15,13 +16,7 @@ from homeport.dataplane.model import (
     Protocol,
     StickinessKind,
 )
-from homeport.dataplane.routes import (
-    HOST_FILTER,
-    SESSION_FILTER,
-    VERSION_FILTER,
-    rewrites_host,
-    wants_version,
-)
+from homeport.dataplane.routes import HOST_FILTER, SESSION_FILTER, rewrites_host
 from homeport.dataplane.rules import Forward, Redirect
 from homeport.dataplane.types import Body, seconds, typed
 
@@ -36,8 +31,6 @@ ALPN = {
     Alpn.HTTP2_OPTIONAL: ["http/1.1", "http/1.0", "h2"],
     Alpn.HTTP2_PREFERRED: ["h2", "http/1.1", "http/1.0"],
 }
-REQUESTS = "requests"
-"""The counter of requests, see `request_counters`."""
 _VERSIONS = {"TLSv1": "TLSv1_0", "TLSv1.1": "TLSv1_1", "TLSv1.2": "TLSv1_2", "TLSv1.3": "TLSv1_3"}
 CIPHERS = frozenset(
     {
@@ -200,7 +193,7 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
         **_host(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=answers.local_replies(server=listener.server_header),
-        access_log=[request_counters(balancer)],
+        access_log=request_counters(balancer.id, grpc=versions.speak_http2(listener, balancer.traffic)),
         http_filters=_request_filters(balancer, listener),
     )
 
@@ -232,26 +225,6 @@ def _http1(address: BindAddress) -> Body:
     }
 
 
-def request_counters(balancer: Balancer) -> Body:
-    """Requests by what answered them: a group or none, with which status, and why if nobody else did."""
-    tags = {
-        "balancer": balancer.id,
-        "cluster": "%UPSTREAM_CLUSTER_RAW%",
-        "code": "%RESPONSE_CODE%",
-        "flags": "%RESPONSE_FLAGS%",
-    }
-    stat = {
-        "name": REQUESTS,
-        "tags": [{"name": name, "value_format": value} for name, value in sorted(tags.items())],
-    }
-    config = typed(
-        "envoy.extensions.access_loggers.stats.v3.Config",
-        stat_prefix="homeport",
-        counters=[{"stat": stat, "value_fixed": 1}],
-    )
-    return {"name": "envoy.access_loggers.stats", "typed_config": config}
-
-
 def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
     actions = [rule.action for rule in listener.rules]
     forwards = [action for action in actions if isinstance(action, Forward)]
@@ -263,10 +236,7 @@ def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
         for group in balancer.groups
     )
     filters = [*tokens.filters(balancer, listener), *logins.filters(listener)]
-    groups = {group.id: group for group in balancer.groups}
-    if any(wants_version(rule, groups) for rule in listener.rules):
-        config = typed("envoy.extensions.filters.http.rbac.v3.RBAC")
-        filters.append({"name": VERSION_FILTER, "typed_config": config})
+    filters += versions.filters(listener, balancer.traffic, {one.id: one for one in balancer.groups})
     if any(rewrites_host(rule) for rule in listener.rules):
         config = typed("envoy.extensions.filters.http.header_to_metadata.v3.Config")
         filters.append({"name": HOST_FILTER, "typed_config": config})

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from homeport.dataplane import answers, logins, scripts, tokens
+from homeport.dataplane import answers, logins, scripts, tokens, versions
 from homeport.dataplane.matches import header, route_match
 from homeport.dataplane.model import (
     ForwardedFor,
@@ -22,7 +22,6 @@ from homeport.dataplane.types import Body, digest, seconds, typed
 FORWARDED_FOR_MAX = 30
 """Addresses in X-Forwarded-For; with more a request is answered with 463."""
 WEIGHT_MAX = 999
-VERSION_FILTER = "homeport.version"
 OURS, HOST = "homeport", "host"
 """Where a rewritten Host header lies on its way."""
 HOST_FILTER = "envoy.filters.http.header_to_metadata"
@@ -151,27 +150,28 @@ def _redirect(to: Redirect, place: Place) -> Body:
 
 def _forwards(rule: Rule, action: Forward, match: Body, place: Place) -> list[Body]:
     groups = [place.groups[one.group_id] for one in action.groups]
+    takes = {group.version for group in groups}
+    if ProtocolVersion.HTTP1 not in takes or not versions.speak_http2(place.listener, place.traffic):
+        return _to_groups(rule, action, match, place)
+    # Only requests that say that they are gRPC's are asked what they are.
+    of_grpc = _to_groups(rule, action, {**match, "grpc": {}}, place, grpc=True)
+    return [*of_grpc, *_to_groups(rule, action, match, place)]
+
+
+def _to_groups(rule: Rule, action: Forward, match: Body, place: Place, *, grpc: bool = False) -> list[Body]:
     routes: list[Body] = []
-    if any(group.version is ProtocolVersion.GRPC for group in groups):
-        match = {**match, "grpc": {}}
     if action.sticky_seconds is not None:
-        for group in groups:
+        for one in action.groups:
+            group = place.groups[one.group_id]
             token = group_token(rule, group)
             known = header("cookie", rf"(?:\C*;\s*)?AWSALBTG(?:CORS)?={token}(?:\s*;\C*)?")
             stays = {**match, "headers": [*match.get("headers", []), known]}
-            routes.append(_route(rule, stays, [(group, 1)], place, action.sticky_seconds))
-    weights = [(place.groups[one.group_id], one.weight) for one in action.groups]
-    if any(weight for _, weight in weights):
-        routes.append(_route(rule, match, [w for w in weights if w[1]], place, action.sticky_seconds))
-    else:
-        routes.append(
-            {"name": rule.id, "match": match, **answers.direct(503, server=place.listener.server_header)}
-        )
-    if "grpc" in match:
-        others = {key: value for key, value in match.items() if key != "grpc"}
-        refusal = answers.direct(464, server=place.listener.server_header)
-        routes.append({"name": rule.id, "match": others, **refusal})
-    return routes
+            routes.append(_route(rule, stays, [(group, 1)], place, action.sticky_seconds, grpc=grpc))
+    weights = [(place.groups[one.group_id], one.weight) for one in action.groups if one.weight]
+    if weights:
+        return [*routes, _route(rule, match, weights, place, action.sticky_seconds, grpc=grpc)]
+    refusal = answers.direct(503, server=place.listener.server_header)
+    return [*routes, {"name": rule.id, "match": match, **refusal}]
 
 
 def group_token(rule: Rule, group: TargetGroup) -> str:
@@ -180,7 +180,13 @@ def group_token(rule: Rule, group: TargetGroup) -> str:
 
 
 def _route(
-    rule: Rule, match: Body, weights: Sequence[tuple[TargetGroup, int]], place: Place, sticky: int | None
+    rule: Rule,
+    match: Body,
+    weights: Sequence[tuple[TargetGroup, int]],
+    place: Place,
+    sticky: int | None,
+    *,
+    grpc: bool,
 ) -> Body:
     action: Body = {
         "timeout": seconds(place.traffic.request_timeout_seconds),
@@ -193,18 +199,16 @@ def _route(
     if len(weights) == 1:
         group = weights[0][0]
         action["cluster"] = place.cluster_of(group)
-        filters = _session(rule, group, sticky)
+        filters = _session(rule, group, sticky) | versions.of_group(group, grpc=grpc)
     else:
         parts = []
         for group, weight in weights:
             part: Body = {"name": place.cluster_of(group), "weight": weight}
-            if per_group := _session(rule, group, sticky):
+            if per_group := _session(rule, group, sticky) | versions.of_group(group, grpc=grpc):
                 part["typed_per_filter_config"] = per_group
             parts.append(part)
         action["weighted_clusters"] = {"clusters": parts}
     filters |= _host(rule)
-    if any(group.version is ProtocolVersion.HTTP2 for group, _ in weights):
-        filters |= _only_http2()
     body: Body = {"name": rule.id, "match": match, "route": action}
     return {**body, "typed_per_filter_config": filters} if filters else body
 
@@ -244,25 +248,6 @@ def _rewrites(rule: Rule) -> Body:
             case RewriteOf.HOST:
                 found["host_rewrite"] = f"%DYNAMIC_METADATA({OURS}:{HOST})%"
     return found
-
-
-def wants_version(rule: Rule, groups: Mapping[str, TargetGroup]) -> bool:
-    """Whether one of the rule's groups takes requests of HTTP/2 only."""
-    named = rule.action.groups if isinstance(rule.action, Forward) else ()
-    return any(
-        groups[one.group_id].version is ProtocolVersion.HTTP2 for one in named if one.group_id in groups
-    )
-
-
-def _only_http2() -> Body:
-    """Requests of HTTP/1 are refused. Source: Application Load Balancer guide, "Troubleshoot", HTTP 464."""
-    of_request = {"select_expr": {"operand": {"ident_expr": {"name": "request"}}, "field": "protocol"}}
-    spoken = {
-        "call_expr": {"function": "_!=_", "args": [of_request, {"const_expr": {"string_value": "HTTP/2"}}]}
-    }
-    policy = {"permissions": [{"any": True}], "principals": [{"any": True}], "condition": spoken}
-    config = {"rules": {"action": "DENY", "policies": {"version": policy}}}
-    return {VERSION_FILTER: typed("envoy.extensions.filters.http.rbac.v3.RBACPerRoute", rbac=config)}
 
 
 def rewrites_host(rule: Rule) -> bool:
