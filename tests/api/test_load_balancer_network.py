@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -17,6 +19,7 @@ from homeport.gateway.stages import MountedService
 from homeport.services.elbv2.manifest import BalancerController
 from homeport.services.elbv2.model.groups import TargetHealth
 from homeport.services.elbv2.ports import BalancerState
+from homeport.store.base import Store
 from tests.kit.ec2 import SomeInstances, instance, mount_ec2
 from tests.kit.elbv2 import FakeCertificates, application, group, mount_elbv2, mounted
 from tests.kit.server import Live, live_server
@@ -132,6 +135,58 @@ def test_a_fresh_process_holds_what_the_rows_say_and_gives_back_what_nobody_has_
     elb.delete_load_balancer(LoadBalancerArn=arns[0])
     live.run(fresh.release(arns[0]))
     assert link.told[-1] == frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A balancer, as far as its addresses are concerned."""
+
+    arn: str
+    subnet_id: str
+    account_id: str = "000000000000"
+    region: str = "us-east-1"
+    security_groups: tuple[str, ...] = ()
+    private_address: str = ""
+
+    @property
+    def zones(self) -> tuple[Standing, ...]:
+        return (self,)
+
+
+class SlowStore:
+    """The first look at everybody's interfaces is old by the time that it is answered."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.write = store.write
+        self.looked, self.answers = asyncio.Event(), asyncio.Event()
+
+    async def read(self, work: Any) -> Any:
+        found = await self._store.read(work)
+        if work.__name__ == "_everybodys" and not self.looked.is_set():
+            self.looked.set()
+            await self.answers.wait()
+        return found
+
+
+def test_an_old_look_takes_no_address_away(live: Live) -> None:
+    """Balancers of both kinds are looked at at once, by a controller each."""
+    plane, link, region = live.plane, FakeLink(), "us-east-1"
+    subnet = live.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    arn = f"arn:aws:elasticloadbalancing:{region}:000000000000:loadbalancer/app/new/1"
+
+    async def both() -> str:
+        store: Any = SlowStore(plane.store)
+        fresh = Ec2Addresses(store, plane.clock, plane.ids, link)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fresh.release(f"{arn}-gone"))
+            await store.looked.wait()
+            found = await fresh.of(Standing(arn=arn, subnet_id=subnet))
+            store.answers.set()
+        return found[subnet]
+
+    address = live.run(both())
+    assert link.told == [{address}, {address}]
 
 
 def test_what_ec2_does_not_have_is_refused(live: Live) -> None:

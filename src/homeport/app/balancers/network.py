@@ -201,8 +201,13 @@ class Ec2Addresses:
     async def _hold(self, balancer_arn: str, addresses: frozenset[str]) -> None:
         """The addresses of all others stay: at the start they are what the rows say."""
         if self._held is None:
-            self._held = await self._store.read(_everybodys)
-        self._held[balancer_arn] = addresses
+            found = await self._store.read(_everybodys)
+            # Who was as quick, for a balancer of the other kind, may have said by now what these rows do not.
+            self._held = found if self._held is None else self._held
+        if addresses:
+            self._held[balancer_arn] = addresses
+        else:
+            self._held.pop(balancer_arn, None)
         await self._link.hold(frozenset[str]().union(*self._held.values()))
 
     def _settled(self, tx: Tx, balancer: Standing) -> dict[str, ec2.NetworkInterface]:
