@@ -13,6 +13,7 @@ from dataclasses import replace
 import pytest
 import pytest_asyncio
 
+from homeport.node.drivers.docker_networks import DockerNetworks
 from homeport.node.drivers.pause_image import pause_layer, pause_program
 from homeport.node.ports import Counters, DriverError, Publication, SandboxSpec, TaskInterface
 from homeport.node.sandbox import layout
@@ -206,6 +207,37 @@ async def outside(here: Stage) -> AsyncIterator[tuple[socket.socket, str, str]]:
     network = shown["NetworkSettings"]["Networks"]["bridge"]
     with listening(here, spec.name) as server:
         yield server, network["IPAddress"], network["Gateway"]
+
+
+async def test_containers_of_others_are_reached_by_what_they_publish_alone(here: Stage) -> None:
+    """On a network of Docker's own, as somebody's database: Docker does not lead there either."""
+    client, networks = here.engine.client, DockerNetworks(here.engine.client)
+    inner = await here.driver().ensure(SandboxSpec(name=here.named("inner")))
+    task = await here.driver().ensure(SandboxSpec(name=here.named("task"), interface=eni(here)))
+    changes = networks.changes()
+    await here.ground.part(await anext(changes))
+    name, at = here.named("network"), here.addresses[0].ip
+    await client.post("/networks/create", {"Name": name, "Driver": "bridge", "Labels": {LABEL: "1"}})
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await here.ground.part(await anext(changes))
+        port, published = f"{PORT}/tcp", [{"HostIp": at, "HostPort": str(PUBLISHED)}]
+        host = {"NetworkMode": name, "PortBindings": {port: published}}
+        spec = here.engine.spec("database", "sleep", "3600", host=host, ExposedPorts={port: {}})
+        await here.engine.run(spec)
+        shown = await client.get(f"/containers/{spec.name}/json")
+        address = shown["NetworkSettings"]["Networks"][name]["IPAddress"]
+        with listening(here, spec.name) as server:
+            for made in (inner, task):
+                hidden = await reaches(here.socket_in(made.name), server, address, PORT, within=UNHEARD)
+                assert hidden is None
+                assert await reaches(here.socket_in(made.name), server, at, PUBLISHED) is not None
+            await here.ground.part(())
+            assert await reaches(here.socket_in(inner.name), server, address, PORT) is not None
+    finally:
+        await changes.aclose()
+        await here.engine.containers.remove(here.engine.spec("database", "sleep").name)
+        await client.delete(f"/networks/{name}")
 
 
 async def test_nobody_sends_from_an_address_that_is_not_its_own(here: Stage) -> None:

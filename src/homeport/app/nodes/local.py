@@ -156,6 +156,7 @@ class NodeHost:
             else:
                 if self._sandboxes is not None:
                     self._sandboxes.made_of(self.pause_image, self.info)
+            await begun.enter_async_context(kept_whole(self._sandboxes))
             self._stack = begun.pop_all()
         return self
 
@@ -307,7 +308,7 @@ class LocalNodes:
             instances={address.index: address.ip for address in self._addresses},
             dns=self._dns,
         )
-        async with host, kept_whole(host.ground), asyncio.TaskGroup() as group:
+        async with host, asyncio.TaskGroup() as group:
             self._stands_on(host.ground)
             for address in self._addresses:
                 group.create_task(self._run_one(host, address, count), name=f"node-{address.index}")

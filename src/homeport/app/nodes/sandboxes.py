@@ -13,14 +13,15 @@ from homeport.app.settings import INSTALLATION_LABEL
 from homeport.core.ids import Ids
 from homeport.core.log import get_logger
 from homeport.node.commands import CommandError, run_command
-from homeport.node.drivers.engine_client import EngineClient
+from homeport.node.drivers.docker_networks import DockerNetworks
+from homeport.node.drivers.engine_client import EngineClient, EngineError
 from homeport.node.instance_net import bridge_name
 from homeport.node.nft import nft_of
 from homeport.node.ports import EngineInfo
 from homeport.node.sandbox import layout, wire
 from homeport.node.sandbox.driver import DockerSandboxes, SandboxSettings
 from homeport.node.sandbox.files import Resolver, machine_resolver
-from homeport.node.sandbox.ground import SandboxGround
+from homeport.node.sandbox.ground import AGAIN_SECONDS, SandboxGround
 from homeport.node.sandbox.holder import Holders
 
 log = get_logger("app.sandboxes")
@@ -47,6 +48,25 @@ class LocalSandboxes:
         self._ids = ids
         self._dns = tuple(dns)
         self._holders: Holders | None = None
+
+    async def keep(self) -> None:
+        """Rules that somebody else takes away come back, and networks of Docker's stay apart; for ever."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.ground.watch())
+            group.create_task(self._part())
+
+    async def _part(self) -> None:
+        async for links in DockerNetworks(self._client).changes():
+            while not await self._parted(links):  # noqa: ASYNC110 - it is tried again
+                await asyncio.sleep(AGAIN_SECONDS)
+
+    async def _parted(self, links: Collection[str]) -> bool:
+        try:
+            await self.ground.part(links)
+        except CommandError as error:
+            log.warning("networks.not_parted", error=str(error))
+            return False
+        return True
 
     async def holds(self, address: str) -> str | None:
         """The link of the sandbox that has an address of its own."""
@@ -94,8 +114,8 @@ async def open_sandboxes(
     )
     fitting = {index: address for index, address in instances.items() if index < layout.INSTANCES_MAX}
     try:
-        await ground.up(fitting, deaf=deaf)
-    except (CommandError, OSError, layout.NoFreeRangeError) as error:
+        await ground.up(fitting, deaf=deaf, others=await DockerNetworks(client).links())
+    except (CommandError, EngineError, OSError, layout.NoFreeRangeError) as error:
         report("sandboxes.unavailable", {"error": str(error)})
         return None
     return LocalSandboxes(ground, client, ids=ids, dns=dns)
@@ -116,10 +136,10 @@ async def kept_warm(sandboxes: DockerSandboxes | None) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def kept_whole(ground: SandboxGround | None) -> AsyncIterator[None]:
-    """While the block runs, rules that somebody else takes away come back."""
+async def kept_whole(sandboxes: LocalSandboxes | None) -> AsyncIterator[None]:
+    """While the block runs, what they stand on stays as it is meant to be."""
     async with asyncio.TaskGroup() as group:
-        watching = group.create_task(ground.watch()) if ground is not None else None
+        keeping = group.create_task(sandboxes.keep()) if sandboxes is not None else None
         yield
-        if watching is not None:
-            watching.cancel()
+        if keeping is not None:
+            keeping.cancel()

@@ -45,6 +45,7 @@ class SandboxGround:
         self._links = (self._link, *sorted(links))
         self._instances: dict[int, str] = {}
         self._deaf: frozenset[int] = frozenset()
+        self._others: frozenset[str] = frozenset()
         self._endpoints: Endpoints | None = None
         self.network: IPv4Network
         """The range of inner addresses, once it is settled."""
@@ -73,13 +74,15 @@ class SandboxGround:
         await self._run("ip", "address", "replace", f"{self.host}/32", "dev", self._link)
         return self.network
 
-    async def up(self, instances: Mapping[int, str], *, deaf: Collection[int] = ()) -> None:
+    async def up(
+        self, instances: Mapping[int, str], *, deaf: Collection[int] = (), others: Collection[str] = ()
+    ) -> None:
         """Rules for these instances (by number: their addresses). Raise as `settle`.
 
-        `deaf`: instances whose sandboxes must not reach the instance metadata service.
+        `deaf`: instances whose sandboxes must not reach the instance metadata service. `others`: as `part`.
         """
         await self.settle()
-        self._instances, self._deaf = dict(instances), frozenset(deaf)
+        self._instances, self._deaf, self._others = dict(instances), frozenset(deaf), frozenset(others)
         await asyncio.to_thread(_forward_packets)
         await self._apply()
         await self._past_docker()
@@ -88,6 +91,17 @@ class SandboxGround:
         """Where metadata is served. Raise `CommandError`."""
         self._endpoints = endpoints
         await self._apply()
+
+    async def part(self, others: Collection[str]) -> None:
+        """Into networks behind these links nothing leads but what they publish. Raise `CommandError`."""
+        before, self._others = self._others, frozenset(others)
+        if self._others == before:
+            return
+        try:
+            await self._apply()
+        except CommandError:
+            self._others = before
+            raise
 
     async def restore(self) -> None:
         """All rules and published ports, as they are meant to be. Raise `CommandError`."""
@@ -138,6 +152,7 @@ class SandboxGround:
             host=self.host,
             blocks=self.blocks,
             endpoints=self._endpoints,
+            others=tuple(sorted(self._others)),
             deaf=tuple(layout.veth_prefix(self.homeport, index) for index in sorted(self._deaf)),
         )
         await self._nft(ruleset(table))

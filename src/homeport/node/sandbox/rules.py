@@ -36,6 +36,7 @@ class Table:
     """What the rules depend on. `veths`: what host ends' names begin with; `links`: our own links.
 
     `deaf`: beginnings of the names of host ends that must not reach the instance metadata service.
+    `others`: links of networks that are not ours, into which only published ports lead.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Table:
     blocks: tuple[Block, ...]
     endpoints: Endpoints | None = None
     deaf: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def ruleset(table: Table) -> str:
@@ -122,6 +124,7 @@ def _forward(table: Table) -> list[str]:
         "ct status dnat accept",
         *(f"ip saddr {block.network} ip daddr {block.network} accept" for block in table.blocks),
         "ip daddr @inner drop",
+        *(f'{ours} oifname "{link}" drop' for link in table.others),
     ]
 
 
