@@ -99,6 +99,7 @@ class ControlPlane:
             runners["balancers"] = Runner(self.balancers, self.queues["balancers"], self.clock)
             runners["health-news"] = Runner(news, self.carrier.news, self.clock)
             supervisor.start("proxy", self.carrier.run)
+            supervisor.start("access-logs", self.carrier.keep_logs)
         if self.connect is not None:
             runners["connect"] = Runner(self.connect, self.queues["connect"], self.clock)
         supervisor.start("feed-pump", pump.run)

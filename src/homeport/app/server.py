@@ -135,12 +135,13 @@ async def run_up(settings: UpSettings, report: Report) -> None:
         gate = build_gate(store, clock, ids, vault, secret=keys.logins)
         ground = await find_ground(settings, report)
         has_ground = isinstance(ground, NetworkGround)
+        carrier = local_carrier(settings.installation_id, settings.data_dir, gate) if has_ground else None
         plane = build_control_plane(
             store,
             clock,
             ids,
             ground=ground,
-            carrier=local_carrier(settings.installation_id, gate) if has_ground else None,
+            carrier=carrier,
             page_key=keys.pages,
             vault=vault,
             tasks_per_service=settings.tasks_per_service,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeport.dataplane import answers, logins, scripts, tokens, versions
+from homeport.dataplane import access_logs, answers, logins, scripts, tokens, versions
 from homeport.dataplane.clusters import ADS, cluster_name, zone_of
 from homeport.dataplane.counters import request_counters
 from homeport.dataplane.errors import UntranslatableError
@@ -193,7 +193,10 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
         **_host(balancer, listener),
         upgrade_configs=[{"upgrade_type": "websocket"}],
         local_reply_config=answers.local_replies(server=listener.server_header),
-        access_log=request_counters(balancer.id, grpc=versions.speak_http2(listener, balancer.traffic)),
+        access_log=[
+            *request_counters(balancer.id, grpc=versions.speak_http2(listener, balancer.traffic)),
+            *access_logs.requests(balancer, listener, address),
+        ],
         http_filters=_request_filters(balancer, listener),
     )
 
@@ -235,7 +238,8 @@ def _request_filters(balancer: Balancer, listener: Listener) -> list[Body]:
         and group.stickiness.kind is not StickinessKind.SOURCE_IP
         for group in balancer.groups
     )
-    filters = [*tokens.filters(balancer, listener), *logins.filters(listener)]
+    filters = access_logs.as_sent(balancer, listener)
+    filters += [*tokens.filters(balancer, listener), *logins.filters(listener)]
     filters += versions.filters(listener, balancer.traffic, {one.id: one for one in balancer.groups})
     if any(rewrites_host(rule) for rule in listener.rules):
         config = typed("envoy.extensions.filters.http.header_to_metadata.v3.Config")
@@ -284,6 +288,7 @@ def _tcp_filter(balancer: Balancer, listener: Listener, address: BindAddress) ->
         max_connect_attempts=1 + _retries(balancer, listener),
         **to,
         **_flow_hash(balancer, listener),
+        **access_logs.connections(balancer, listener, address),
     )
     return {"name": "envoy.filters.network.tcp_proxy", "typed_config": config}
 

@@ -272,6 +272,25 @@ class Traffic:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccessLog:
+    """A balancer's requests are logged: in which bucket, and what its objects' names tell.
+
+    `folder` is where the proxy writes what it knows of them until then (see `access_logs`); without it
+    nothing is written.
+    """
+
+    bucket: str
+    account_id: str
+    region: str
+    prefix: str = ""
+    minutes: int = 5
+    """How much time one object is about."""
+    dns_name: str = ""
+    """Whom a request asked that does not say it."""
+    folder: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Balancer:
     """One load balancer, whole. `id` is the tail of its ARN: `app/NAME/ID` or `net/NAME/ID` (`clb/NAME/ID`).
 
@@ -287,3 +306,4 @@ class Balancer:
     groups: tuple[TargetGroup, ...] = ()
     traffic: Traffic = field(default_factory=Traffic)
     hosts: tuple[str, ...] = ()
+    access_log: AccessLog | None = None

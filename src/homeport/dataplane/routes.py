@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from homeport.dataplane import answers, logins, scripts, tokens, versions
+from homeport.dataplane import access_logs, answers, logins, scripts, tokens, versions
 from homeport.dataplane.matches import header, route_match
 from homeport.dataplane.model import (
     ForwardedFor,
@@ -32,7 +32,7 @@ SESSION_FILTER = "envoy.filters.http.stateful_session"
 class Place:
     """Where rules are asked: a listener, how its balancer treats requests, and what groups are called.
 
-    `logs_in`: a rule of the balancer lets clients log in.
+    `logs_in`: a rule of the balancer lets clients log in. `logged`: what becomes of requests is written down.
     """
 
     listener: Listener
@@ -41,6 +41,7 @@ class Place:
     cluster_of: Callable[[TargetGroup], str]
     balancer_id: str = ""
     logs_in: bool = False
+    logged: bool = False
 
 
 def in_order(rules: Sequence[Rule]) -> tuple[Rule, ...]:
@@ -108,6 +109,8 @@ def _refusals(*, server: bool) -> list[Body]:
 def _routes(rule: Rule, place: Place) -> list[Body]:
     guard = tokens.of_rule(rule) | logins.of_rule(rule, place.balancer_id, place.listener)
     routes = [_guarded(route, guard) for route in _unguarded(rule, place)]
+    if place.logged:
+        routes = access_logs.marked(routes, access_logs.of_rule(rule))
     if place.logs_in and not isinstance(rule.guard, AuthenticateOidc):
         return [{**route, "request_headers_to_remove": list(logins.HEADERS)} for route in routes]
     return routes

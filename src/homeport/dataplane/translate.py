@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from homeport.dataplane import logins, tokens
+from homeport.dataplane import access_logs, logins, tokens
 from homeport.dataplane.clusters import NO_STANDING, Standing, cluster, cluster_name, endpoints
 from homeport.dataplane.doors import door_clusters, door_listener, door_routes, doors
 from homeport.dataplane.errors import UntranslatableError
@@ -151,6 +151,7 @@ def _routes(balancer: Balancer, listener: Listener, address: BindAddress) -> Bod
         cluster_of=lambda group: cluster_name(balancer, group, address.zone),
         balancer_id=balancer.id,
         logs_in=bool(logins.guards(balancer)),
+        logged=access_logs.writes(balancer) is not None,
     )
     return route_configuration(routes_name(balancer, listener, zone), place)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from homeport.app.balancers.access_log_files import LogFiles
+from homeport.app.balancers.access_logs import AccessLogKeeper, LocalProxy
 from homeport.app.balancers.envoy_process import proxy_folder
 from homeport.app.balancers.network import Link
 from homeport.app.balancers.plane import LocalPlane
@@ -21,7 +24,7 @@ class Carrier:
     """`news` gets the ids of groups of which a target is in another health. `run` keeps it going.
 
     `trust` hears what the ids of certificates stand for. `doors` tells the ports on loopback that lead to
-    balancers by their names, and why one does not.
+    balancers by their names, and why one does not. `keep_logs` brings access logs to their buckets.
     """
 
     plane: DataPlane
@@ -31,12 +34,15 @@ class Carrier:
     news: WorkQueue[str]
     run: Callable[[], Awaitable[None]]
     doors: Callable[[], Mapping[int, str]]
+    keep_logs: Callable[[], Awaitable[None]]
 
 
-def local_carrier(installation_id: str, gate: Gate | None = None) -> Carrier:
-    """The machine's own. It needs root. `gate` lets clients log in."""
+def local_carrier(installation_id: str, data_dir: Path, gate: Gate | None = None) -> Carrier:
+    """The machine's own. It needs root. `gate` lets clients log in, `data_dir` gets access logs."""
     news = WorkQueue[str]()
-    plane = LocalPlane(proxy_folder(installation_id), told=news.add, gate=gate)
+    folder = proxy_folder(installation_id)
+    logs = AccessLogKeeper(LogFiles(data_dir.absolute()), LocalProxy(folder))
+    plane = LocalPlane(folder, told=news.add, gate=gate, logs=logs)
     link = AddressLink(run_command, balancer_link(installation_id))
     return Carrier(
         plane=plane,
@@ -46,4 +52,5 @@ def local_carrier(installation_id: str, gate: Gate | None = None) -> Carrier:
         news=news,
         run=plane.run,
         doors=plane.doors,
+        keep_logs=lambda: logs.run(plane.again),
     )

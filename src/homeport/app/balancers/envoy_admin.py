@@ -41,3 +41,8 @@ class EnvoyAdmin:
         """What was counted since the proxy began, as Prometheus reads it."""
         async with self._client.get("http://envoy/stats/prometheus") as answer:
             return await answer.text()
+
+    async def reopen_logs(self) -> None:
+        """Let it begin all files anew that it writes to, by their names."""
+        async with self._client.post("http://envoy/reopen_logs") as answer:
+            answer.raise_for_status()

@@ -18,6 +18,7 @@ from homeport.services.elbv2.model.groups import TargetHealth
 from homeport.services.elbv2.ports import BalancerState
 
 if TYPE_CHECKING:
+    from homeport.app.balancers.access_logs import AccessLogKeeper
     from homeport.app.balancers.envoy import DataPlane
     from homeport.gateway.logins.gate import Gate
 
@@ -96,7 +97,8 @@ class LocalPlane:
     """The proxy of this machine, which is there while there is a balancer: idle, Homeport stays small.
 
     `told` hears the ids of groups of which a target's health changed. The proxy outlives this process: the
-    next one finds it in `folder`, unless it is told otherwise. `gate` lets clients log in.
+    next one finds it in `folder`, unless it is told otherwise. `gate` lets clients log in. Without `logs`
+    balancers have no access logs.
     """
 
     def __init__(
@@ -106,9 +108,10 @@ class LocalPlane:
         told: Callable[[str], None],
         outlives: bool = True,
         gate: Gate | None = None,
+        logs: AccessLogKeeper | None = None,
     ) -> None:
         self._folder, self._told, self._outlives = folder, told, outlives
-        self._gate = gate
+        self._gate, self._logs = gate, logs
         self._balancers: tuple[Balancer, ...] | None = None
         self._materials: tuple[TlsMaterial, ...] = ()
         self._live: EnvoyPlane | None = None
@@ -124,9 +127,15 @@ class LocalPlane:
         self._materials = tuple(materials)
         self._pass_on()
 
+    def again(self) -> None:
+        """The same as before: what was in the way of an access log may be gone."""
+        self._pass_on()
+
     def _pass_on(self) -> None:
-        if self._live is not None and self._balancers is not None:
-            self._live.serve(self._balancers, self._materials)
+        if self._balancers is not None:
+            given = self._balancers if self._logs is None else self._logs.ready(self._balancers)
+            if self._live is not None:
+                self._live.serve(given, self._materials)
         self._changed.set()
         self._changed = asyncio.Event()
 
