@@ -242,7 +242,7 @@ def test_a_check_is_configured(elb: Any) -> None:
     assert refused(lambda: elb.configure_health_check(**slow)) == "ValidationError"
 
 
-def test_attributes_are_set_and_logs_are_refused_by_name(elb: Any) -> None:
+def test_attributes_are_set(elb: Any) -> None:
     classic(elb)
 
     def set_to(**given: Any) -> Any:
@@ -257,7 +257,19 @@ def test_attributes_are_set_and_logs_are_refused_by_name(elb: Any) -> None:
     strict = [{"Key": "elb.http.desyncmitigationmode", "Value": "strictest"}]
     assert refused(lambda: set_to(AdditionalAttributes=strict)) == "InvalidConfigurationRequest"
     log = {"Enabled": True, "S3BucketName": "logs"}
-    assert refused(lambda: set_to(AccessLog=log)) == "InvalidConfigurationRequest"
+    whole = {**log, "S3BucketPrefix": "", "EmitInterval": 60}
+    assert set_to(AccessLog=log)["AccessLog"] == whole
+    often = {**whole, "S3BucketPrefix": "a/b", "EmitInterval": 5}
+    assert set_to(AccessLog=often)["AccessLog"] == often
+    for wrong in (
+        {"EmitInterval": 10},
+        {"S3BucketName": ""},
+        {"S3BucketName": "../x"},
+        {"S3BucketPrefix": "/"},
+    ):
+        again = {**often, **wrong}
+        assert refused(lambda again=again: set_to(AccessLog=again)) == "InvalidConfigurationRequest"
+    assert set_to(CrossZoneLoadBalancing={"Enabled": True})["AccessLog"] == often
     assert set_to(AccessLog={"Enabled": False})["AccessLog"] == {"Enabled": False}
     assert refused(lambda: set_to(ConnectionSettings={"IdleTimeout": 3601})) == "ValidationError"
     draining = {"Enabled": True, "Timeout": 3601}

@@ -148,13 +148,37 @@ def test_attributes_have_their_defaults_and_are_honoured_or_refused(elb: Any) ->
         attributes(change("idle_timeout.timeout_seconds", "4000"))["idle_timeout.timeout_seconds"] == "4000"
     )
     assert refused(lambda: change("idle_timeout.timeout_seconds", "4001")) == "ValidationError"
-    assert refused(lambda: change("access_logs.s3.enabled", "true")) == "InvalidConfigurationRequest"
+    assert refused(lambda: change("connection_logs.s3.enabled", "true")) == "InvalidConfigurationRequest"
     assert refused(lambda: change("no.such.attribute", "1")) == "InvalidConfigurationRequest"
     change("access_logs.s3.enabled", "false")  # as Terraform sends it
     assert attributes(elb.describe_load_balancer_attributes(LoadBalancerArn=arn)) == {
         **found,
         "idle_timeout.timeout_seconds": "4000",
     }
+
+
+def test_access_logs_go_to_a_bucket_that_is_named(elb: Any) -> None:
+    """Sources: API Reference, LoadBalancerAttribute; guide, "Access log files": no AWSLogs in the prefix."""
+    arn = application(elb)["LoadBalancerArn"]
+
+    def change(**values: str) -> dict[str, str]:
+        wanted = [{"Key": f"access_logs.s3.{key}", "Value": value} for key, value in values.items()]
+        return attributes(elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=wanted))
+
+    assert refused(lambda: change(enabled="true")) == "InvalidConfigurationRequest"
+    for name in ("No", "a", "-abc", "a..b", "10.0.0.1", "xn--abc", "../../etc", "a/b"):
+        assert refused(lambda name=name: change(enabled="true", bucket=name)) == "ValidationError"
+    for prefix in ("/a", "a/", "a//b", "a/AWSLogs", "a/../../../../etc", "."):
+        assert refused(lambda prefix=prefix: change(prefix=prefix)) == "ValidationError"
+    change(enabled="true", bucket="my.logs-1", prefix="team/web")
+    found = attributes(elb.describe_load_balancer_attributes(LoadBalancerArn=arn))
+    assert {key: found[f"access_logs.s3.{key}"] for key in ("enabled", "bucket", "prefix")} == {
+        "enabled": "true",
+        "bucket": "my.logs-1",
+        "prefix": "team/web",
+    }
+    assert refused(lambda: change(bucket="")) == "InvalidConfigurationRequest"
+    assert change(enabled="false")["access_logs.s3.bucket"] == "my.logs-1"
 
 
 def test_an_internal_balancer_denies_the_internet_gateway(elb: Any) -> None:

@@ -32,7 +32,7 @@ log = get_logger(__name__)
 RECORDS, BUCKETS = "access-logs", "buckets"
 RAW_BYTES_MAX = 1 << 30
 """Of one address: older records are given up when their objects cannot be written for so long."""
-_ABOUT, _ORDER, _RAW = "about", ".order", ".raw"
+_ABOUT, _ORDER, _RAW, _NEW = "about", ".order", ".raw", ".new"
 _LINE_BYTES_MAX = 1 << 20
 _GZIP_LEVEL = 6
 
@@ -72,7 +72,7 @@ class LogFiles:
         """All that have records, or will have."""
         try:
             return sorted(one for one in self.records.iterdir() if one.is_dir())
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return []
 
     def about(self, folder: Path) -> Source | None:
@@ -114,10 +114,9 @@ class LogFiles:
         found: list[Path] = []
         for folder in self.folders():
             raws = sorted(folder.glob(f"*{_RAW}"))
-            kept = {raw.stem for raw in raws}
-            for order in folder.glob(f"*{_ORDER}"):
-                if order.stem not in kept:
-                    order.unlink(missing_ok=True)
+            for left in (*folder.glob(f"*{_ORDER}"), *folder.glob(f"*{_ORDER}{_NEW}")):
+                if left.with_suffix(_RAW) not in raws:
+                    left.unlink(missing_ok=True)
             found += raws
         return found
 
@@ -165,7 +164,7 @@ class LogFiles:
         """Remove a folder that has no records and will have none."""
         if (folder / LIVE).exists() and (folder / LIVE).stat().st_size:
             return
-        for name in (LIVE, _ABOUT, f"{_ABOUT}.new"):
+        for name in (LIVE, _ABOUT, f"{_ABOUT}{_NEW}"):
             (folder / name).unlink(missing_ok=True)
         folder.rmdir()
 
@@ -174,7 +173,7 @@ class LogFiles:
 
 
 def _put(path: Path, data: bytes) -> None:
-    fresh = path.with_name(f"{path.name}.new")
+    fresh = path.with_name(f"{path.name}{_NEW}")
     with fresh.open("wb") as file:
         file.write(data)
         file.flush()

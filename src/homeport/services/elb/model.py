@@ -51,6 +51,14 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     healthy_threshold: int = 10
 
 
+class AccessLog(msgspec.Struct, frozen=True, kw_only=True):
+    """The bucket that requests are logged to, and how much time an object is about."""
+
+    bucket: str
+    prefix: str = ""
+    minutes: int = 60
+
+
 class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What ModifyLoadBalancerAttributes sets. The defaults are those of the API, not of the console."""
 
@@ -59,6 +67,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     draining_seconds: int = 300
     idle_seconds: int = 60
     desync: str = "defensive"
+    access_log: AccessLog | None = None
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -93,11 +93,19 @@ def attributes_view(attributes: Attributes) -> Answer:
     desync = {"Key": "elb.http.desyncmitigationmode", "Value": attributes.desync}
     return {
         "CrossZoneLoadBalancing": {"Enabled": attributes.cross_zone},
-        "AccessLog": {"Enabled": False},
+        "AccessLog": _log_view(attributes),
         "ConnectionDraining": draining,
         "ConnectionSettings": {"IdleTimeout": attributes.idle_seconds},
         "AdditionalAttributes": [desync],
     }
+
+
+def _log_view(attributes: Attributes) -> Answer:
+    log = attributes.access_log
+    if log is None:
+        return {"Enabled": False}
+    place = {"S3BucketName": log.bucket, "S3BucketPrefix": log.prefix}
+    return {"Enabled": True, "EmitInterval": log.minutes, **place}
 
 
 def tags_view(tags: Mapping[str, str]) -> list[dict[str, str]]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from homeport.dataplane.buckets import bucket_fault, prefix_fault
 from homeport.services.elb.errors import (
     CertificateNotFound,
     DuplicateListener,
@@ -27,6 +28,7 @@ from homeport.services.elb.errors import (
 from homeport.services.elb.model import (
     INTERNAL,
     INTERNET_FACING,
+    AccessLog,
     Attributes,
     HealthCheck,
     Listener,
@@ -163,10 +165,8 @@ def changed_attributes(held: Attributes, given: Given) -> Attributes:
         if one.get("Key") != _DESYNC:
             raise ValidationError(f"The attribute '{one.get('Key')}' is not one of a load balancer")
         fields["desync"] = one.get("Value", "")
-    if (given.get("AccessLog") or {}).get("Enabled"):
-        raise InvalidConfigurationRequest(
-            "AccessLog is not supported by Homeport: there is no S3 bucket that it could write to."
-        )
+    if log := given.get("AccessLog"):
+        fields["access_log"] = _log_of(log)
     found = replace(held, **fields)
     if not 1 <= found.draining_seconds <= 3600:
         raise ValidationError("ConnectionDraining.Timeout must be between 1 and 3600")
@@ -175,6 +175,26 @@ def changed_attributes(held: Attributes, given: Given) -> Attributes:
     if found.desync not in ("monitor", "defensive", "strictest"):
         raise ValidationError(f"{_DESYNC} must be one of monitor, defensive, strictest")
     return found
+
+
+def _log_of(given: Given) -> AccessLog | None:
+    """The access log that a request describes. Source: API Reference, AccessLog: 5 or 60 minutes."""
+    if not given["Enabled"]:
+        return None
+    bucket, prefix = given.get("S3BucketName") or "", given.get("S3BucketPrefix") or ""
+    if not bucket:
+        raise InvalidConfigurationRequest("AccessLog.S3BucketName must be given when the log is enabled")
+    for member, value, fault in (
+        ("S3BucketName", bucket, bucket_fault(bucket)),
+        ("S3BucketPrefix", prefix, prefix_fault(prefix)),
+    ):
+        if fault:
+            raise InvalidConfigurationRequest(f"AccessLog.{member} cannot be '{value}': {fault}")
+    minutes = given.get("EmitInterval")
+    minutes = 60 if minutes is None else minutes
+    if minutes not in (5, 60):
+        raise InvalidConfigurationRequest("AccessLog.EmitInterval must be 5 or 60")
+    return AccessLog(bucket=bucket, prefix=prefix, minutes=minutes)
 
 
 def zones_of(subnets: Iterable[Subnet]) -> tuple[Zone, ...]:

@@ -57,6 +57,21 @@ def to_dataplane(balancer: LoadBalancer, places: Places) -> dp.Balancer:
             desync=dp.Desync(attributes.desync),
             cross_zone=attributes.cross_zone,
         ),
+        access_log=_access_log(balancer),
+    )
+
+
+def _access_log(balancer: LoadBalancer) -> dp.AccessLog | None:
+    log = balancer.attributes.access_log
+    if log is None:
+        return None
+    return dp.AccessLog(
+        bucket=log.bucket,
+        prefix=log.prefix,
+        minutes=log.minutes,
+        account_id=balancer.account_id,
+        region=balancer.region,
+        dns_name=balancer.dns_name,
     )
 
 

@@ -35,7 +35,7 @@ from homeport.services.elbv2.model.balancers import (
     NETWORK,
     LoadBalancer,
 )
-from homeport.services.elbv2.plan.attributes import BALANCER, changed, effective
+from homeport.services.elbv2.plan.attributes import BALANCER, changed, check_attributes, effective
 from homeport.services.elbv2.plan.balancers import (
     check_address_type,
     check_balancer,
@@ -191,6 +191,7 @@ async def modify_load_balancer_attributes(call: Call, elb: Elbv2, req: Request) 
         own = {key: value for key, value in found.attributes.items() if key == "ipv6.deny_all_igw_traffic"}
         given = [one for one in req["Attributes"] if own.get(one.get("Key")) != one.get("Value")]
         after = changed(BALANCER[found.type], found.attributes, given, "Load balancer")
+        check_attributes(effective(BALANCER[found.type], after))
         saved = balancers(tx, call).save(msgspec.structs.replace(found, attributes=after))
         check_can_be_done(tx, saved)
         return saved

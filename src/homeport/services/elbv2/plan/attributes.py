@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from homeport.dataplane.buckets import bucket_fault, prefix_fault
 from homeport.services.elbv2.errors import InvalidConfigurationRequest, ValidationError
 
 Check = Callable[[str], bool]
@@ -61,14 +62,20 @@ def _text(default: str = "", longest: int = 1024, only: str = "") -> Attribute:
     )
 
 
-_NO_LOGS = "there is no bucket that logs could be written to"
+def _fault(fault: Callable[[str], str], values: str) -> Attribute:
+    """A text with which nothing is wrong, or none."""
+    return Attribute(check=lambda value: not value or not fault(value), default="", values=values)
+
+
+_NO_LOGS = "of a load balancer's logs there are access logs only"
+LOG_ENABLED, LOG_BUCKET, LOG_PREFIX = (f"access_logs.s3.{one}" for one in ("enabled", "bucket", "prefix"))
 _NO_SHIFT = "there is no zonal shift"
 _NO_IPV6 = "there is no internet gateway that IPv6 traffic comes from"
 
 _ALL_BALANCERS: Mapping[str, Attribute] = {
-    "access_logs.s3.enabled": _flag(only=_NO_LOGS),
-    "access_logs.s3.bucket": _text(only=_NO_LOGS),
-    "access_logs.s3.prefix": _text(only=_NO_LOGS),
+    LOG_ENABLED: _flag(),
+    LOG_BUCKET: _fault(bucket_fault, "the name of a bucket"),
+    LOG_PREFIX: _fault(prefix_fault, "a prefix without a slash at its ends and without AWSLogs"),
     "deletion_protection.enabled": _flag(),
     "ipv6.deny_all_igw_traffic": _flag(only=_NO_IPV6),
     "zonal_shift.config.enabled": _flag(only=_NO_SHIFT),
@@ -264,6 +271,12 @@ def changed(
             )
         after[name] = value
     return after
+
+
+def check_attributes(values: Mapping[str, str]) -> None:
+    """Raise for values of a balancer that do not go together. `values` are all of them."""
+    if values[LOG_ENABLED] == "true" and not values[LOG_BUCKET]:
+        raise InvalidConfigurationRequest(f"You must specify {LOG_BUCKET} when {LOG_ENABLED} is true")
 
 
 def check_group(values: Mapping[str, str]) -> None:

@@ -27,6 +27,9 @@ from homeport.services.elbv2.model.rules import (
 )
 from homeport.services.elbv2.plan.attributes import (
     BALANCER,
+    LOG_BUCKET,
+    LOG_ENABLED,
+    LOG_PREFIX,
     RESPONSE_HEADERS,
     SERVER_HEADER,
     TCP_IDLE,
@@ -86,6 +89,7 @@ def to_dataplane(whole: Whole, places: Places, now: datetime) -> dp.Balancer:
         ),
         traffic=_traffic(balancer, values),
         hosts=(balancer.local_name, balancer.dns_name),
+        access_log=_access_log(balancer, values),
     )
 
 
@@ -100,6 +104,18 @@ def refusal(whole: Whole, now: datetime) -> str | None:
     places = Places(addresses={zone.subnet_id: _NOBODY for zone in whole.balancer.zones[:1]})
     made = to_dataplane(whole, places, now)
     return translate([made], health_events_path="/").refused.get(made.id)
+
+
+def _access_log(balancer: LoadBalancer, values: Mapping[str, str]) -> dp.AccessLog | None:
+    if values[LOG_ENABLED] != "true":
+        return None
+    return dp.AccessLog(
+        bucket=values[LOG_BUCKET],
+        prefix=values[LOG_PREFIX],
+        account_id=balancer.account_id,
+        region=balancer.region,
+        dns_name=balancer.dns_name,
+    )
 
 
 def _traffic(balancer: LoadBalancer, values: Mapping[str, str]) -> dp.Traffic:
