@@ -26,6 +26,8 @@ _CLASSES = {
     "http1.invalid_transfer_encoding": ("Severe", "BadTransferEncoding"),
 }
 """Why two servers could read a request in two ways. Source: guide, "Classification reasons"."""
+_REFUSED = ("ext_authz_denied", "ext_authz_error", "jwt_authn_access_denied", "rbac_access_denied")
+"""A rule's guard answered, or what keeps versions of HTTP apart."""
 _LEFT = ("DC", "DR")
 """The client was gone before there was an answer: 460. Source: guide, "Troubleshoot", HTTP 460."""
 
@@ -274,7 +276,7 @@ def _matched(record: Record) -> tuple[str, str]:
         return NOTHING, NOTHING
     actions = record.rule.actions.split(",")
     details = record.details or ""
-    is_refused = details.startswith(("ext_authz_denied", "jwt_authn_access_denied", "rbac_access_denied"))
+    is_refused = details.startswith(_REFUSED)
     if is_refused or record.status == 464:
         actions = actions[:-1]
     return record.rule.priority, ",".join(actions) or NOTHING

@@ -126,7 +126,12 @@ def _file(log: AccessLog, balancer: Balancer, address: BindAddress, record: Body
 
 def marked(routes: list[Body], known: Body) -> list[Body]:
     """The routes with what is to be known of them when their requests are logged."""
-    return [{**route, "metadata": {"filter_metadata": {METADATA: known}}} for route in routes]
+    return [_marked(route, known) for route in routes]
+
+
+def _marked(route: Body, known: Body) -> Body:
+    held = route.get("metadata", {}).get("filter_metadata", {})
+    return {**route, "metadata": {"filter_metadata": {**held, METADATA: known}}}
 
 
 def of_rule(rule: Rule) -> Body:
