@@ -117,7 +117,7 @@ def refused(call: Any, code: str, text: str) -> None:
         (blue_green({**PAUSE, "hookDetails": {"a": 1}}), "a PAUSE hook has no hookDetails"),
         (blue_green({**FUNCTION, "hookTargetArn": "check"}), "the ARN of a function as its hookTargetArn"),
         (blue_green({**FUNCTION, "roleArn": "arn:aws:iam::000000000000:role/"}), "roleArn"),
-        (blue_green(FUNCTION), "targetType AWS_LAMBDA is not supported by Homeport yet"),
+        (blue_green(FUNCTION), "AWS_LAMBDA is not supported .* Use a PAUSE hook at those stages"),
         (blue_green({**PAUSE, "timeoutConfiguration": {"timeoutInMinutes": 20161}}), "20,?160"),
         (
             {
@@ -136,6 +136,16 @@ def refused(call: Any, code: str, text: str) -> None:
 def test_what_a_strategy_cannot_do_is_refused(ecs: Any, configuration: dict[str, Any], text: str) -> None:
     with pytest.raises(ClientError, match=text):
         create(ecs, "refused", deploymentConfiguration=configuration)
+
+
+def test_what_runs_elsewhere_is_refused_in_updates_too(ecs: Any) -> None:
+    create(ecs, "kept", count=0)
+    for members, text in (
+        ({"deploymentConfiguration": blue_green(FUNCTION)}, "Use a PAUSE hook at those stages"),
+        ({"deploymentController": {"type": "CODE_DEPLOY"}}, "there is no AWS CodeDeploy here"),
+    ):
+        with pytest.raises(ClientError, match=text):
+            ecs.update_service(service="kept", **members)
 
 
 def test_a_daemon_and_a_service_of_task_sets_have_no_strategy_but_their_own(ecs: Any) -> None:

@@ -63,10 +63,23 @@ def test_what_code_deploy_deploys_is_not_updated(members: dict[str, Any], text: 
 
 
 @pytest.mark.parametrize(
+    ("kind", "text"),
+    [("CODE_DEPLOY", "or EXTERNAL, and conduct task sets yourself"), ("EXTERNAL", "Create another service")],
+)
+def test_a_service_keeps_its_controller_and_is_told_what_to_do_instead(kind: str, text: str) -> None:
+    with pytest.raises(ClientException, match=text):
+        check_controller({"service": "web", "deploymentController": {"type": kind}}, service(2))
+
+
+@pytest.mark.parametrize(
     ("members", "error", "text"),
     [
-        ({}, InvalidParameterException, "needs a load balancer: loadBalancers is missing"),
-        ({"loadBalancers": [{}]}, ClientException, "CODE_DEPLOY is not supported by Homeport yet"),
+        ({}, InvalidParameterException, "needs a load balancer. deploymentController"),
+        (
+            {"loadBalancers": [{}]},
+            ClientException,
+            "Use the controller ECS with deploymentConfiguration.strategy",
+        ),
         ({"schedulingStrategy": "DAEMON", "desiredCount": None}, InvalidParameterException, "type ECS only"),
         ({"taskDefinition": None}, InvalidParameterException, "TaskDefinition can not be blank"),
         (

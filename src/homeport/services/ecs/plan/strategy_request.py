@@ -90,7 +90,8 @@ def check_strategy_of(
     if not functions and any(hook.target_type == "AWS_LAMBDA" for hook in strategy.hooks):
         raise ClientException(
             "deploymentConfiguration.lifecycleHooks with targetType AWS_LAMBDA is not supported by Homeport "
-            "yet: there is nothing to run functions. PAUSE hooks are."
+            "yet: there is nothing here that runs functions. Use a PAUSE hook at those stages: the "
+            "deployment waits there until ContinueServiceDeployment says how it goes on."
         )
 
 
@@ -102,7 +103,8 @@ def _check_rolling(bake: int, hooks: tuple[LifecycleHook, ...]) -> None:
     if hooks:
         raise ClientException(
             "deploymentConfiguration.lifecycleHooks with the strategy ROLLING "
-            "is not supported by Homeport yet."
+            "is not supported by Homeport yet: only deployments with stages wait for hooks. Use the strategy "
+            "BLUE_GREEN, which needs no load balancer."
         )
 
 

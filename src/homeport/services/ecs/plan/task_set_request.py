@@ -56,6 +56,12 @@ _BY_CODE_DEPLOY = {
 The first two were seen in answers. Source of the rest: botocore's UpdateService, "For services using the
 blue/green (CODE_DEPLOY) deployment controller, only ...".
 """
+NO_CODE_DEPLOY = (
+    "deploymentController CODE_DEPLOY is not supported by Homeport: there is no AWS CodeDeploy here that "
+    "conducts the deployments. Use the controller ECS with deploymentConfiguration.strategy BLUE_GREEN, "
+    "LINEAR or CANARY, which shifts traffic between two target groups as CodeDeploy does; or EXTERNAL, and "
+    "conduct task sets yourself."
+)
 _ROLLING_ONLY = ("deploymentCircuitBreaker", "alarms", "earlySuccessCriteria")
 _FIXED = {"minimumHealthyPercent": 100, "maximumPercent": 200}
 
@@ -94,8 +100,11 @@ def check_controller(request: Mapping[str, Any], service: Service) -> None:
     """Raise for an UpdateService that this service's deployment controller does not allow."""
     if request.get("deploymentController") and controller_of(request) != service.controller:
         raise ClientException(
-            f"deploymentController {controller_of(request)} for a service that has {service.controller} "
-            "is not supported by Homeport yet."
+            NO_CODE_DEPLOY
+            if controller_of(request) == "CODE_DEPLOY"
+            else f"deploymentController {controller_of(request)} for a service that has {service.controller} "
+            "is not supported by Homeport yet: a service keeps the controller that it was created with. "
+            "Create another service with the other one, and delete this when that is steady."
         )
     if service.is_external:
         for member in _NOT_UPDATED:
@@ -129,10 +138,9 @@ def check_code_deploy_create(request: Mapping[str, Any]) -> None:
         )
     if not request.get("loadBalancers"):
         raise InvalidParameterException(
-            "A service with a CODE_DEPLOY deployment controller needs a load balancer: loadBalancers is "
-            "missing, and not supported by Homeport yet."
+            f"A service with a CODE_DEPLOY deployment controller needs a load balancer. {NO_CODE_DEPLOY}"
         )
-    raise ClientException("deploymentController CODE_DEPLOY is not supported by Homeport yet.")
+    raise ClientException(NO_CODE_DEPLOY)
 
 
 def check_task_set(request: Mapping[str, Any], definition: TaskDefinition, compute: Compute) -> None:
