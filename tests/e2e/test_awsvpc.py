@@ -10,6 +10,7 @@ import http.client
 import json
 import subprocess
 from collections.abc import Iterator
+from ipaddress import IPv4Network
 from typing import Any
 
 import pytest
@@ -132,6 +133,50 @@ def test_a_task_has_an_address_of_its_own_until_it_stops(up: Up, subnet: str, op
     assert address not in routes()
     left = ec2.describe_network_interfaces(Filters=[{"Name": "private-ip-address", "Values": [address]}])
     assert left["NetworkInterfaces"] == []
+
+
+def test_a_task_reads_where_its_network_is(up: Up, subnet: str, open_group: str) -> None:
+    """Source: developer guide, "Amazon ECS task metadata endpoint version 4 for tasks on EC2"."""
+    ecs, ec2 = up.client(), up.client("ec2")
+    (vpc,) = ec2.describe_vpcs()["Vpcs"]
+    block = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["CidrBlock"]
+    script = (  # who asks before its agent knows that it runs is told less, as by the official agent
+        "mkdir -p /www; until wget -q -O /www/index.html $ECS_CONTAINER_METADATA_URI_V4/task && "
+        "grep -q Networks /www/index.html; do sleep 0.2; done; "
+        f"exec httpd -f -p {PORT} -h /www"
+    )
+    for mode in ("awsvpc", "bridge"):
+        mapping = {"containerPort": PORT} if mode == "awsvpc" else {"containerPort": PORT, "hostPort": 0}
+        ecs.register_task_definition(
+            family=f"told-{mode}",
+            networkMode=mode,
+            containerDefinitions=[container("web", script, portMappings=[mapping])],
+        )
+    network = {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [open_group]}}
+    arn = ecs.run_task(taskDefinition="told-awsvpc", networkConfiguration=network)["tasks"][0]["taskArn"]
+    held = details(reaches(ecs, arn, "RUNNING"))
+    told = json.loads(until(lambda: fetched(held["privateIPv4Address"], PORT)))
+    assert told["VPCID"] == vpc["VpcId"]
+    ((shown,),) = (one["Networks"] for one in told["Containers"])
+    base = IPv4Network(block)
+    assert shown == {
+        "NetworkMode": "awsvpc",
+        "IPv4Addresses": [held["privateIPv4Address"]],
+        "AttachmentIndex": 0,
+        "MACAddress": held["macAddress"],
+        "IPv4SubnetCIDRBlock": block,
+        "SubnetGatewayIpv4Address": f"{base[1]}/{base.prefixlen}",
+        "DomainNameServers": [str(IPv4Network(vpc["CidrBlock"])[2])],
+        "DomainNameSearchList": [held["privateDnsName"].partition(".")[2]],
+        "PrivateDNSName": held["privateDnsName"],
+    }
+    ecs.stop_task(task=arn)
+    arn = ecs.run_task(taskDefinition="told-bridge")["tasks"][0]["taskArn"]
+    (binding,) = reaches(ecs, arn, "RUNNING")["containers"][0]["networkBindings"]
+    told = json.loads(until(lambda: fetched(binding["bindIP"], binding["hostPort"])))
+    assert told["VPCID"] == vpc["VpcId"], "its instance's"
+    assert [one["NetworkMode"] for one in told["Containers"][0]["Networks"]] == ["bridge"]
+    ecs.stop_task(task=arn)
 
 
 def test_addresses_are_given_again(up: Up, subnet: str) -> None:

@@ -190,6 +190,7 @@ class EngineSource:
             pull_started_at=state.pull_started_at,
             pull_stopped_at=state.pull_stopped_at,
             execution_stopped_at=state.execution_stopped_at,
+            ec2_instance_id="" if is_fargate(task) else self._tools.settings.ec2_instance_id,
         )
 
     def _cluster_of(self, task: Task) -> str:

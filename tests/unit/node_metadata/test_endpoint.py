@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,6 +68,38 @@ async def ask(source: FakeSource, path: str, **how: Any) -> Answer:
     return await MetadataEndpoint([source]).answer(
         Question(path=path, query=pairs, remote="127.0.0.1", **how)
     )
+
+
+class SomeVpcs:
+    """VPCs named after what is asked for."""
+
+    async def vpc_of(self, task_arn: str, *, interface_id: str, instance_id: str) -> str:
+        assert task_arn.startswith("arn:aws:ecs:")
+        return f"vpc-of-{interface_id or instance_id}"
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "instance_id", "vpc_id"),
+    [
+        (({"ec2Id": "eni-1"},), "i-1", "vpc-of-eni-1"),
+        ((), "i-1", "vpc-of-i-1"),
+        (({"ec2Id": "eni-1"},), "", None),
+    ],
+    ids=["awsvpc", "bridge", "Fargate"],
+)
+async def test_a_task_on_an_instance_is_told_its_vpc(
+    interfaces: tuple[dict[str, Any], ...], instance_id: str, vpc_id: str | None
+) -> None:
+    source = recorded_source()
+    view, name = source.endpoints[OWN]
+    task = msgspec.structs.replace(view.task, elastic_network_interfaces=interfaces)
+    source.endpoints[OWN] = (replace(view, task=task, ec2_instance_id=instance_id), name)
+    endpoint = MetadataEndpoint([source], vpcs=SomeVpcs())
+    for version, rest, expected in (
+        ("v4", "/task", vpc_id), ("v4", "/taskWithTags", vpc_id), ("v4", "", None), ("v3", "/task", None),
+    ):  # fmt: skip
+        asked = Question(path=f"/{version}/{OWN}{rest}", query={}, remote="127.0.0.1")
+        assert json.loads((await endpoint.answer(asked)).body).get("VPCID") == expected
 
 
 def in_one_order(value: Any) -> Any:

@@ -14,6 +14,7 @@ from homeport.core.clock import Clock
 from homeport.core.ids import Ids, unique_id
 from homeport.core.log import get_logger
 from homeport.node.imds.instance import ProfileCredentials
+from homeport.services.ec2 import manifest as ec2
 from homeport.services.iam.manifest import (
     AGENT_POLICY_ARN,
     AttachmentRepo,
@@ -98,6 +99,13 @@ class ProfileSessions:
             role_name=role.name,
             credentials=role_credentials(session, role.arn, instance_id),
             updated_at=session.issued_at,
+        )
+
+    async def vpc_of(self, task_arn: str, *, interface_id: str, instance_id: str) -> str:
+        """The VPC of a task's interface; without one, of its instance. Empty: unknown."""
+        _, _, _, region, account_id, _ = task_arn.split(":", 5)
+        return await self._store.read(
+            lambda tx: ec2.vpc_of(ec2.Shelf(tx, account_id, region), interface_id, instance_id)
         )
 
     def _look(self, tx: Tx) -> tuple[InstanceProfile, Role] | None:

@@ -63,7 +63,7 @@ class LocalMetadata:
         self._clock = clock
         self._block_imds = block_imds
         self._callers = DockerCallers(client, {INSTALLATION_LABEL: installation_id})
-        self.endpoint = MetadataEndpoint(callers=self._callers)
+        self.endpoint = MetadataEndpoint(callers=self._callers, vpcs=profiles)
         self.imds = None if profiles is None else ImdsEndpoint(self._callers, profiles, clock, ids)
         self._sources: dict[str, MetadataSource] = {}
 

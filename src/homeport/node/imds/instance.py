@@ -21,10 +21,14 @@ class ProfileCredentials:
 
 
 class InstanceProfiles(Protocol):
-    """Where an instance's credentials come from."""
+    """Where an instance's credentials come from, and what EC2 knows of its networks."""
 
     async def credentials(self, instance_id: str) -> ProfileCredentials | None:
         """Good for minutes at least; `None`: no profile, or no role in it that EC2 can assume."""
+        ...
+
+    async def vpc_of(self, task_arn: str, *, interface_id: str, instance_id: str) -> str:
+        """The VPC of a task's interface; without one, of its instance. Empty: unknown."""
         ...
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from homeport.node.metadata import view
@@ -19,6 +20,7 @@ from homeport.node.metadata.source import (
     HeldCredentials,
     MetadataSource,
     TaskView,
+    Vpcs,
 )
 
 _Found = tuple[MetadataSource, TaskView, ContainerView]
@@ -27,8 +29,14 @@ _Found = tuple[MetadataSource, TaskView, ContainerView]
 class MetadataEndpoint:
     """Answers questions from what its sources know."""
 
-    def __init__(self, sources: Iterable[MetadataSource] = (), callers: Callers | None = None) -> None:
+    def __init__(
+        self,
+        sources: Iterable[MetadataSource] = (),
+        callers: Callers | None = None,
+        vpcs: Vpcs | None = None,
+    ) -> None:
         """Without `callers` whoever knows an id is given its credentials, as the real agent does."""
+        self._vpcs = vpcs
         self._sources = list(sources)
         self._callers = callers
 
@@ -78,7 +86,21 @@ class MetadataEndpoint:
         source, task, container = found
         if rest[:1] == ["associations"]:
             return _associated(task, container, rest[1:])
+        if version == "v4" and rest and rest[0].startswith("task"):
+            task = await self._in_vpc(task)
         return answer_json(await _body(version == "v4", source, task, container, rest))
+
+    async def _in_vpc(self, task: TaskView) -> TaskView:
+        """With its VPC. Source: developer guide, "task metadata endpoint version 4": on EC2 instances."""
+        if self._vpcs is None or not task.ec2_instance_id:
+            return task
+        held = task.task.elastic_network_interfaces
+        found = await self._vpcs.vpc_of(
+            task.task.arn,
+            interface_id=str(held[0].get("ec2Id") or "") if held else "",
+            instance_id=task.ec2_instance_id,
+        )
+        return replace(task, vpc_id=found)
 
     async def _credentials(self, question: Question, version: str, credentials_id: str) -> Answer:
         prefix = f"Credentials{version}Request"

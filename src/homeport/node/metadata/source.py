@@ -58,8 +58,19 @@ class TaskView:
     pull_stopped_at: datetime | None = None
     execution_stopped_at: datetime | None = None
     vpc_id: str = ""
+    """Empty: unknown, or not shown. Whoever answers asks for it (`Vpcs`)."""
+    ec2_instance_id: str = ""
+    """Of the instance that the task is on; empty: that is nobody's to see, as Fargate's are."""
     storage: tuple[int, int] | None = None
     """Fargate: bytes that its containers have written, and how many they may."""
+
+
+class Vpcs(Protocol):
+    """In which VPCs tasks are."""
+
+    async def vpc_of(self, task_arn: str, *, interface_id: str, instance_id: str) -> str:
+        """The VPC of a task's interface, by its EC2 id; without one, of its instance. Empty: unknown."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ from homeport.services.ec2.repo.everywhere import (
     rules_everywhere,
     vpcs_everywhere,
 )
-from homeport.services.ec2.repo.interfaces import add_interface, remove_interface
+from homeport.services.ec2.repo.interfaces import add_interface, remove_interface, vpc_of
 from homeport.services.ec2.repo.networks import Ranges, open_account
 from homeport.services.ec2.repo.shelf import Shelf
 
@@ -79,6 +79,7 @@ __all__ = [
     "remove_interface",
     "rules_everywhere",
     "takes",
+    "vpc_of",
     "vpcs_everywhere",
     "why_blocked",
 ]

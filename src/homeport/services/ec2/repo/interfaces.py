@@ -81,3 +81,14 @@ def remove_interface(shelf: Shelf, interface: NetworkInterface) -> None:
     shelf.delete(interface)
     AddressBook(shelf).release(interface.subnet_id, interface.address)
     TokenRepo(shelf).forget(interface.resource_id)
+
+
+def vpc_of(shelf: Shelf, interface_id: str, instance_id: str) -> str:
+    """The VPC of an interface, or without one of an instance's own. Empty: it is not there."""
+    if interface_id:
+        found = shelf.find(NetworkInterface, interface_id)
+    else:
+        held = ((one.attachment, one) for one in shelf.all(NetworkInterface))
+        mine = (one for by, one in held if by and by.instance_id == instance_id and by.device_index == 0)
+        found = next(mine, None)
+    return "" if found is None else found.vpc_id
