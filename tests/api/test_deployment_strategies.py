@@ -139,13 +139,13 @@ def test_what_a_strategy_cannot_do_is_refused(ecs: Any, configuration: dict[str,
 
 
 def test_what_runs_elsewhere_is_refused_in_updates_too(ecs: Any) -> None:
-    create(ecs, "kept", count=0)
+    create(ecs, "run-elsewhere", count=0)
     for members, text in (
         ({"deploymentConfiguration": blue_green(FUNCTION)}, "Use a PAUSE hook at those stages"),
         ({"deploymentController": {"type": "CODE_DEPLOY"}}, "there is no AWS CodeDeploy here"),
     ):
         with pytest.raises(ClientError, match=text):
-            ecs.update_service(service="kept", **members)
+            ecs.update_service(service="run-elsewhere", **members)
 
 
 def test_a_daemon_and_a_service_of_task_sets_have_no_strategy_but_their_own(ecs: Any) -> None:
