@@ -57,6 +57,16 @@ class SandboxDriverContract:
         )
         assert await driver.ensure(spec) == await driver.ensure(spec)
 
+    async def test_publishing_again_changes_nothing_else(self, driver: SandboxDriver, named: Named) -> None:
+        port = Publication(container_port=80, protocol="tcp", host_port=49_200)
+        spec = SandboxSpec(name=named("one"), published=(port,))
+        made = await driver.ensure(spec)
+        await driver.publish(spec)
+        assert await driver.find(made.name) == made
+        await driver.remove(made.name)
+        await driver.publish(spec)
+        assert (await driver.find(made.name), made.name in await driver.names()) == (None, False)
+
     async def test_each_has_an_address_of_its_own(self, driver: SandboxDriver, named: Named) -> None:
         made = [await driver.ensure(SandboxSpec(name=named(short))) for short in ("one", "two", "three")]
         assert len({each.address for each in made}) == 3

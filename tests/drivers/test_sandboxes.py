@@ -20,7 +20,7 @@ from homeport.node.sandbox import layout
 from homeport.node.sandbox.holder import Holders
 from homeport.node.sandbox.rules import Endpoints
 from tests.kit.docker import LABEL, Engine, machine
-from tests.kit.sandbox_stage import Stage, stage
+from tests.kit.sandbox_stage import Stage, ground_of, stage
 
 pytestmark = [pytest.mark.docker, pytest.mark.root]
 
@@ -399,6 +399,29 @@ async def test_rules_that_somebody_takes_away_come_back(here: Stage) -> None:
             with listening(here, made.name) as server:
                 assert await reaches(socket.socket(), server, here.addresses[0].ip, PUBLISHED) is not None
         watching.cancel()
+
+
+async def test_ports_that_were_lost_unseen_are_published_anew(here: Stage) -> None:
+    """By a process that knows nothing of the one that published them."""
+    made = await here.driver().ensure(web(here))
+    before = here.published()
+    machine("nft", "flush", "map", "inet", layout.table_name(here.homeport), "published")
+    later = replace(here, ground=ground_of(here.homeport))
+    await later.ground.up({one.index: one.ip for one in here.addresses})
+    driver = later.driver()
+    assert await driver.find(made.name) == made
+    assert here.published() == []
+    await driver.publish(web(here))
+    assert here.published() == before
+
+
+async def test_nothing_leads_to_an_instance_that_is_not_run_any_more(here: Stage) -> None:
+    await here.driver(0).ensure(web(here, "stays"))
+    stays = here.published()
+    await here.driver(1).ensure(web(here, "goes"))
+    assert len(here.published()) == 2
+    await ground_of(here.homeport).up({0: here.addresses[0].ip})
+    assert here.published() == stays
 
 
 PREROUTING = "dnat ip to ip daddr . meta l4proto . th dport map @published"

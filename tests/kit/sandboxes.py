@@ -79,6 +79,15 @@ class FakeSandboxes:
         self.machine.finish(await self.machine.answer("sandboxes.find"))
         return self._whole(name)
 
+    async def publish(self, spec: SandboxSpec) -> None:
+        lost = await self.machine.answer("sandboxes.publish")
+        if self._whole(spec.name) is not None:
+            self._check_free(spec)
+            self.namespaces[spec.name].spec = replace(
+                self.namespaces[spec.name].spec, published=spec.published
+            )
+        self.machine.finish(lost)
+
     async def remove(self, name: str) -> None:
         lost = await self.machine.answer("sandboxes.remove")
         self._check_nobody_is_in(name)
@@ -95,6 +104,11 @@ class FakeSandboxes:
         if self._whole(name) is None:
             return None
         return Counters(rx_bytes=1000, rx_packets=10, tx_bytes=500, tx_packets=5)
+
+    def lose_ports(self) -> None:
+        """Somebody flushed the machine's rules, and no agent saw it."""
+        for known in self.namespaces.values():
+            known.spec = replace(known.spec, published=())
 
     def break_link(self, name: str) -> None:
         """Its interface is gone; its holder runs on."""

@@ -14,7 +14,7 @@ from homeport.core.log import get_logger
 from homeport.node import lifecycle
 from homeport.node.model import ContainerState, Phase
 from homeport.node.networks import links_of
-from homeport.node.ports import ContainerStatus, Sandbox
+from homeport.node.ports import ContainerStatus, DriverError, Sandbox, SandboxSpec
 from homeport.node.record import TaskRecord
 from homeport.node.render_network import Linked, link_environment, ports_of
 from homeport.node.steps import sandbox, start
@@ -28,9 +28,11 @@ LOST = "ContainerVanishedError: the task's network is gone, and it was not this 
 class NetworkWork:
     """The networks of one task; their names are of the rules' internal containers."""
 
-    def __init__(self, record: TaskRecord, tools: Tools) -> None:
+    def __init__(self, record: TaskRecord, tools: Tools, *, unseen: bool) -> None:
+        """`unseen`: they are of an agent before this one, and nobody knows what happened to them since."""
         self._record = record
         self._tools = tools
+        self._doubted = {name for name, rule in record.rules.containers.items() if rule.sandbox and unseen}
 
     def joining(self, network: str) -> Container | None:
         """The container that has the network to itself; `None`: all of the task's share it."""
@@ -46,17 +48,16 @@ class NetworkWork:
 
     async def make(self, network: str) -> None:
         """Make it, or find it. Raise `DriverError`, after which nothing of it is there."""
+        linked = await self._linked(self.joining(network), {})
+        made = await sandbox.ensure(self._tools, self._spec(network, linked))
+        self._record.change(network, lambda known: self._made(known, made))
+
+    def _spec(self, network: str, linked: tuple[Linked, ...] = ()) -> SandboxSpec:
         record, joining = self._record, self.joining(network)
-        spec = sandbox.spec_of(
-            self._tools,
-            record.task,
-            network,
-            joining,
-            host_ports=record.of(joining.name).host_ports if joining is not None else (),
-            linked=await self._linked(joining, {}),
+        host_ports = record.of(joining.name).host_ports if joining is not None else ()
+        return sandbox.spec_of(
+            self._tools, record.task, network, joining, host_ports=host_ports, linked=linked
         )
-        made = await sandbox.ensure(self._tools, spec)
-        record.change(network, lambda known: self._made(known, made))
 
     async def see(self, network: str) -> None:
         """Look whether it is whole."""
@@ -71,9 +72,22 @@ class NetworkWork:
                 await sandbox.remove_patiently(self._tools, docker_name)
         elif found is not None:
             record.change(network, lambda known: self._made(known, found))
+            if network in self._doubted:
+                await self._publish(network)
         elif known.phase is Phase.RUNNING and not known.reason:
             log.warning("sandbox.lost", task=record.task.arn, sandbox=docker_name)
             record.change(network, lambda known: lifecycle.failed(known, LOST))
+
+    async def _publish(self, network: str) -> None:
+        """Rules may have been taken away while no agent was there to see it."""
+        spec = self._spec(network)
+        try:
+            if spec.published:
+                await sandbox.publish(self._tools, spec)
+        except DriverError as error:
+            log.warning("sandbox.unpublished", task=self._record.task.arn, error=str(error))
+        else:
+            self._doubted.discard(network)
 
     async def unmake(self, network: str) -> None:
         """Remove whatever is there of it."""

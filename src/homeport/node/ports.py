@@ -359,6 +359,13 @@ class SandboxDriver(Protocol):
         """The sandbox; `None` when there is none, its holder does not run, or it is not whole."""
         ...
 
+    async def publish(self, spec: SandboxSpec) -> None:
+        """Have its ports lead to it, whoever took them away, and nothing else.
+
+        Missing is fine. Raise `DriverError`.
+        """
+        ...
+
     async def remove(self, name: str) -> None:
         """Whatever is there of it: holder, link, routes, rules. Missing is fine. Raise `DriverError`.
 

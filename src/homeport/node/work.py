@@ -43,7 +43,7 @@ class ContainerWork:
         self._record = record
         self._tools = tools
         self._on_health = on_health
-        self._networks = NetworkWork(record, tools)
+        self._networks = NetworkWork(record, tools, unseen=unseen)
         self._preparing: asyncio.Task[None] | None = None
         self._extras: dict[str, Extras] = {}
         self._options: dict[str, tuple[str, ...]] = {}

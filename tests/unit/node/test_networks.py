@@ -324,6 +324,20 @@ async def test_task_metadata_shows_the_interface(world: World) -> None:
         assert view.stats(usage)["networks"]["eth0"]["rx_bytes"] == 1000
 
 
+async def test_ports_that_were_lost_while_no_agent_was_there_are_published_by_the_next(world: World) -> None:
+    drivers, sandboxes = with_sandboxes(world.machine)
+    wanted = task("a", container("app", port_mappings=(PortMapping(container_port=80),)))
+    async with world.node(drivers=drivers):
+        world.plane.run_task(wanted)
+        await world.plane.until(wanted.arn, "RUNNING")
+        before = only_sandbox(sandboxes).spec.published
+    sandboxes.lose_ports()
+    async with world.node(drivers=drivers):
+        await asyncio.sleep(5)
+        assert only_sandbox(sandboxes).spec.published == before != ()
+        assert (sandboxes.violations, len(sandboxes.made)) == ([], 1)
+
+
 async def test_half_a_network_of_a_killed_agent_goes_before_its_task_is_said_to_be_over(world: World) -> None:
     drivers, sandboxes = with_sandboxes(world.machine)
     world.machine.slow = {"sandboxes.ensure": 30.0}

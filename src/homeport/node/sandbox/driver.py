@@ -81,6 +81,15 @@ class DockerSandboxes:
             return None
         return Sandbox(name=name, docker_id=holder.docker_id, address=found.address, mac=found.mac)
 
+    async def publish(self, spec: SandboxSpec) -> None:
+        """As the protocol says."""
+        await self.adopt()
+        builder = self._builder
+        async with self._alone(spec.name):
+            holder = await self._holders.inspect(spec.name)
+            if holder is not None and holder.is_running:
+                await builder.publish(holder, builder.wire_of(builder.number(holder), spec), spec)
+
     async def remove(self, name: str) -> None:
         """As the protocol says."""
         await self.adopt()

@@ -85,6 +85,9 @@ class SandboxGround:
         self._instances, self._deaf, self._others = dict(instances), frozenset(deaf), frozenset(others)
         await asyncio.to_thread(_forward_packets)
         await self._apply()
+        # Instances that are not run any more: somebody else may have their addresses by then.
+        blocks = [block.network for block in self.blocks]
+        await self.published.keep(lambda inner: not any(layout.is_in(inner, block) for block in blocks))
         await self._past_docker()
 
     async def point(self, endpoints: Endpoints) -> None:

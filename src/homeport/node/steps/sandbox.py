@@ -49,6 +49,12 @@ async def find(tools: Tools, docker_name: str) -> Sandbox | None:
     return None if driver is None else await driver.find(docker_name)
 
 
+async def publish(tools: Tools, spec: SandboxSpec) -> None:
+    """Have its ports lead to it again. Raise `DriverError`."""
+    if tools.drivers.sandboxes is not None:
+        await tools.drivers.sandboxes.publish(spec)
+
+
 async def remove(tools: Tools, docker_name: str) -> None:
     """Once. Raise `DriverError`."""
     if tools.drivers.sandboxes is None:
