@@ -14,6 +14,7 @@ from cyclopts import CycloptsError
 from homeport.app.wiring import MANIFESTS, Manifest
 from homeport.cli.main import COMMANDS, build
 from homeport.core.operations import any_resource
+from homeport.services.ec2 import manifest as ec2
 from homeport.wire.model import service_api
 
 ROOT = Path(__file__).parents[1]
@@ -38,28 +39,7 @@ REAL_CLOCK: Mapping[str, str] = {
 
 WITHOUT_RESOURCE: Mapping[str, frozenset[str]] = {
     "acm": frozenset({"ListCertificates", "RequestCertificate"}),
-    "ec2": frozenset(
-        {
-            "DescribeAccountAttributes",
-            "DescribeAvailabilityZones",
-            "DescribeInstanceAttribute",
-            "DescribeInstanceStatus",
-            "DescribeInstanceTypes",
-            "DescribeInstances",
-            "DescribeInternetGateways",
-            "DescribeNetworkAcls",
-            "DescribeNetworkInterfaceAttribute",
-            "DescribeNetworkInterfaces",
-            "DescribeRegions",
-            "DescribeRouteTables",
-            "DescribeSecurityGroupRules",
-            "DescribeSecurityGroups",
-            "DescribeSubnets",
-            "DescribeTags",
-            "DescribeVpcAttribute",
-            "DescribeVpcs",
-        }
-    ),
+    "ec2": frozenset(name for name in ec2.operations.names() if name.startswith("Describe")),
     "ecs": frozenset(
         {
             "DiscoverPollEndpoint",

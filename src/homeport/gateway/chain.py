@@ -30,6 +30,7 @@ from homeport.gateway.refusals import (
     said_by_service,
     too_large,
     unproven,
+    unreadable,
     unserved,
 )
 from homeport.gateway.stages import (
@@ -308,7 +309,7 @@ class Chain:
             given = parse(routed, request.http)
         except (MalformedRequestError, InvalidInputError) as error:
             code = operation.invalid_input or service.invalid_input
-            raise RefusedError(routed.protocol, routed.service, code, error.message) from None
+            raise unreadable(routed, code, error) from None
         except UnsupportedOperationError:
             raise unserved(routed) from None
         return Parsed(

@@ -11,6 +11,7 @@ from homeport.gateway.authority import Decided
 from homeport.policy.denial import denial_message
 from homeport.wire.codec import serialise_error
 from homeport.wire.disbelief import FailureKind, auth_failure
+from homeport.wire.errors import InvalidInputError, MalformedRequestError
 from homeport.wire.http import MAX_BODY_BYTES, HttpAnswer
 from homeport.wire.model import service_api
 from homeport.wire.route import Routed
@@ -68,6 +69,15 @@ def unproven(kind: FailureKind, message: str, routed: Routed) -> RefusedError:
     """Nobody is believed."""
     code, status = auth_failure(kind, routed.protocol)
     return RefusedError(routed.protocol, routed.service, code, message, status=status)
+
+
+def unreadable(routed: Routed, code: str, error: MalformedRequestError | InvalidInputError) -> RefusedError:
+    """What came is not what the model allows. EC2 has a code of its own for what is missing."""
+    text = error.message
+    if routed.protocol == "ec2" and isinstance(error, InvalidInputError) and error.missing:
+        name = error.missing[0]
+        code, text = "MissingParameter", f"The request must contain the parameter {name[0].lower()}{name[1:]}"
+    return RefusedError(routed.protocol, routed.service, code, text)
 
 
 def unserved(routed: Routed, why: str = "is not supported by Homeport yet.") -> RefusedError:

@@ -67,7 +67,7 @@ def parse(routed: Routed, request: HttpRequest) -> dict[str, Any]:
     except TooManyProblemsError:
         pass
     if problems.found or found is None:
-        raise InvalidInputError(tuple(problems.found))
+        raise InvalidInputError(tuple(problems.found), tuple(problems.lacking))
     return found
 
 

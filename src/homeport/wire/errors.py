@@ -32,11 +32,13 @@ class InvalidInputError(WireError):
     `message` counts and joins the problems as AWS's services do.
     """
 
-    def __init__(self, problems: tuple[str, ...]) -> None:
+    def __init__(self, problems: tuple[str, ...], missing: tuple[str, ...] = ()) -> None:
+        """`missing`: the paths of members that are needed and not there; they are among the problems."""
         noun = "error" if len(problems) == 1 else "errors"
         self.message = f"{len(problems)} validation {noun} detected: {'; '.join(problems)}"
         super().__init__(self.message)
         self.problems = problems
+        self.missing = missing
 
 
 class UnsupportedOperationError(WireError):

@@ -23,10 +23,12 @@ class TooManyProblemsError(Exception):
 class Problems:
     """Collects what is wrong, up to `MAX_PROBLEMS`."""
 
-    __slots__ = ("found",)
+    __slots__ = ("found", "lacking")
 
     def __init__(self) -> None:
         self.found: list[str] = []
+        self.lacking: list[str] = []
+        """Where something is missing, among what was found."""
 
     def _add(self, text: str) -> None:
         self.found.append(text)
@@ -40,6 +42,7 @@ class Problems:
 
     def missing(self, path: Path | None) -> None:
         """A required member is absent."""
+        self.lacking.append(spell(path))
         self._add(f"Value null at '{spell(path)}' failed to satisfy constraint: Member must not be null")
 
     def unknown(self, name: str, path: Path | None, known: Iterable[str]) -> None:

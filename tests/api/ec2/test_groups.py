@@ -66,7 +66,7 @@ def test_a_new_group_lets_everything_out_and_nothing_in(ec2: Any, vpc: str) -> N
         ({"GroupName": "x" * 256}, "InvalidParameterValue"),
         ({"GroupName": "ö"}, "InvalidParameterValue"),
         ({"Description": "ö"}, "InvalidParameterValue"),
-        ({"Description": ""}, "InvalidParameterValue"),
+        ({"Description": ""}, "MissingParameter"),
         ({"VpcId": "vpc-00000000000000000"}, "InvalidVpcID.NotFound"),
     ],
 )

@@ -11,6 +11,7 @@ import pytest
 
 from homeport.core.call import Call, Principal
 from homeport.core.errors import AwsError
+from homeport.services.ec2.api.absent import ABSENT
 from homeport.services.ec2.api.context import READS
 from homeport.services.ec2.manifest import operations
 from homeport.wire.model import Shape, service_api
@@ -88,10 +89,15 @@ def _words() -> dict[str, set[str]]:
     return found
 
 
+@pytest.mark.parametrize("name", sorted(ABSENT))
+def test_a_listing_that_is_empty_takes_every_member(name: str) -> None:
+    assert READS[name] - {"DryRun"} == set(API.operation(name).input.members) - {"DryRun"}
+
+
 @pytest.mark.parametrize("name", sorted(operations.names()))
 def test_a_member_that_an_operation_says_it_reads_is_the_models_and_read(name: str) -> None:
     known = set(API.operation(name).input.members)
     assert READS[name] - {"DryRun"} <= known
     varied = {"ModifySubnetAttribute", "ModifyVpcAttribute"}
-    if name not in varied:
+    if name not in varied | ABSENT.keys():
         assert READS[name] - SET_ASIDE - {"DryRun"} <= _words()[name]

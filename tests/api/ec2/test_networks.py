@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from homeport.services.ec2.api import gateways, vpcs
 from tests.api.ec2.conftest import by_tag, code, filters, named, refused
 
 
@@ -146,12 +147,19 @@ def test_what_terraform_says_by_default_is_taken(ec2: Any) -> None:
     ec2.delete_vpc(VpcId=made["VpcId"])
 
 
-def test_an_account_has_five_vpcs_in_a_region(region: Callable[[str], Any]) -> None:
+def test_an_account_has_so_many_vpcs_and_gateways(
+    region: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Source: VPC user guide, "Amazon VPC quotas"."""
     ec2 = region("eu-west-3")
-    for number in range(4):
-        ec2.create_vpc(CidrBlock=f"10.4{number}.0.0/16")
+    monkeypatch.setattr(vpcs, "VPCS_MAX", 2)
+    monkeypatch.setattr(gateways, "GATEWAYS_MAX", 2)
+    made = ec2.create_vpc(CidrBlock="10.40.0.0/16")["Vpc"]["VpcId"]
     assert code(lambda: ec2.create_vpc(CidrBlock="10.9.0.0/16")) == "VpcLimitExceeded"
+    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+    assert code(ec2.create_internet_gateway) == "InternetGatewayLimitExceeded"
+    ec2.delete_vpc(VpcId=made)
+    ec2.delete_internet_gateway(InternetGatewayId=gateway)
 
 
 def test_no_two_networks_of_one_machine_overlap(ec2: Any, region: Callable[[str], Any], vpc: str) -> None:

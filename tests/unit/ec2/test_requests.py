@@ -137,7 +137,7 @@ def test_flat_members_are_a_permission_too() -> None:
         ({"ToPort": 65536}, "InvalidParameterValue"),
         ({"IpProtocol": "sctp"}, "InvalidPermission.Malformed"),
         ({"IpProtocol": "256"}, "InvalidPermission.Malformed"),
-        ({"IpProtocol": None}, "MissingParameter"),
+        ({"IpProtocol": None}, "InvalidParameterValue"),
         ({"IpProtocol": "icmp", "FromPort": 256, "ToPort": -1}, "InvalidParameterValue"),
         ({"IpProtocol": "icmp", "FromPort": -1, "ToPort": 0}, "InvalidParameterValue"),
         ({"IpProtocol": "icmp", "FromPort": None}, "InvalidParameterValue"),
@@ -184,7 +184,7 @@ def test_a_rule_is_not_added_twice_and_a_group_has_sixty() -> None:
 def test_a_changed_rule_has_one_peer() -> None:
     tcp = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 2}
     assert asked_rule({**tcp, "CidrIpv4": "10.0.0.1/8"}).peer.cidr4 == "10.0.0.0/8"
-    assert code(lambda: asked_rule(tcp)) == "InvalidParameterCombination"
+    assert code(lambda: asked_rule(tcp)) == "MissingParameter"
     both = {**tcp, "CidrIpv4": "10.0.0.0/8", "ReferencedGroupId": "sg-1"}
     assert code(lambda: asked_rule(both)) == "InvalidParameterCombination"
     assert code(lambda: asked_rule({**tcp, "PrefixListId": "pl-1"})) == "UnsupportedOperation"

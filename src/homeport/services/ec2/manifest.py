@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from homeport.services.ec2.api import (  # noqa: F401  fill the table
+    absent,
     acls,
+    classic_link,
     gateways,
+    group_uses,
+    instance_types,
     instances,
     interfaces,
     regions,

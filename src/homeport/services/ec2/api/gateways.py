@@ -15,8 +15,8 @@ from homeport.services.ec2.repo.networks import fresh_id
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.view import gateway_view
 
-GATEWAYS_MAX = 5
-"""Of an account in a region. Source: VPC user guide, "Amazon VPC quotas"."""
+GATEWAYS_MAX = 100
+"""Of an account in a region: as many as VPCs. Source: VPC user guide, "Amazon VPC quotas"."""
 
 _FIELDS: Fields[InternetGateway] = {
     "attachment.state": lambda one: ("available",) if one.vpc_id else (),

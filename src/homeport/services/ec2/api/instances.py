@@ -22,9 +22,10 @@ from homeport.services.ec2.api.context import (
     page,
     serve,
 )
+from homeport.services.ec2.api.instance_fields import INSTANCE, STATUS, reservation_id
 from homeport.services.ec2.errors import Ec2Error, malformed, missing, not_found, unsupported
 from homeport.services.ec2.model import InstanceTags, NetworkInterface, Resource, SecurityGroup, zone_id
-from homeport.services.ec2.plan.filters import Fields, always, predicate
+from homeport.services.ec2.plan.filters import always, predicate
 from homeport.services.ec2.ports import LocalInstance
 from homeport.services.ec2.repo.interfaces import groups_for
 from homeport.services.ec2.repo.shelf import Shelf
@@ -32,43 +33,16 @@ from homeport.services.ec2.view import interface_view, tag_list
 
 RUNNING = {"Code": 16, "Name": "running"}
 
-_FIELDS: Fields[Answer] = {
-    "architecture": lambda one: (one["Architecture"],),
-    "availability-zone": lambda one: (one["Placement"]["AvailabilityZone"],),
-    "availability-zone-id": lambda one: (one["Placement"]["AvailabilityZoneId"],),
-    "iam-instance-profile.arn": lambda one: (
-        (one["IamInstanceProfile"]["Arn"],) if "IamInstanceProfile" in one else ()
-    ),
-    "instance-id": lambda one: (one["InstanceId"],),
-    "instance-state-code": always("16"),
-    "instance-state-name": always("running"),
-    "instance-type": lambda one: (one["InstanceType"],),
-    "instance.group-id": lambda one: [group["GroupId"] for group in one["SecurityGroups"]],
-    "instance.group-name": lambda one: [group["GroupName"] for group in one["SecurityGroups"]],
-    "launch-time": lambda one: (one["LaunchTime"].strftime("%Y-%m-%dT%H:%M:%S.000Z"),),
-    "private-dns-name": lambda one: (one["PrivateDnsName"],) if "PrivateDnsName" in one else (),
-    "private-ip-address": lambda one: (one["PrivateIpAddress"],) if "PrivateIpAddress" in one else (),
-    "subnet-id": lambda one: (one["SubnetId"],) if "SubnetId" in one else (),
-    "tenancy": always("default"),
-    "vpc-id": lambda one: (one["VpcId"],) if "VpcId" in one else (),
+
+_NOTHING = {
+    "userData": "UserData",
+    "kernel": "KernelId",
+    "ramdisk": "RamdiskId",
+    "rootDeviceName": "RootDeviceName",
+    "blockDeviceMapping": "BlockDeviceMappings",
+    "productCodes": "ProductCodes",
 }
-_TYPE: Fields[Answer] = {
-    "instance-type": lambda one: (one["InstanceType"],),
-    "current-generation": always("true"),
-    "processor-info.supported-architecture": lambda one: one["ProcessorInfo"]["SupportedArchitectures"],
-    "vcpu-info.default-vcpus": lambda one: (str(one["VCpuInfo"]["DefaultVCpus"]),),
-    "memory-info.size-in-mib": lambda one: (str(one["MemoryInfo"]["SizeInMiB"]),),
-}
-_STATUS: Fields[Answer] = {
-    "availability-zone": lambda one: (one["AvailabilityZone"],),
-    "availability-zone-id": lambda one: (one["AvailabilityZoneId"],),
-    "instance-state-code": always("16"),
-    "instance-state-name": always("running"),
-    "instance-status.status": lambda one: (one["InstanceStatus"]["Status"],),
-    "instance-status.reachability": lambda one: (one["InstanceStatus"]["Details"][0]["Status"],),
-    "system-status.status": lambda one: (one["SystemStatus"]["Status"],),
-    "system-status.reachability": lambda one: (one["SystemStatus"]["Details"][0]["Status"],),
-}
+"""The attributes that no local instance has, by the members that say so."""
 
 
 def _tags(one: Answer) -> dict[str, str]:
@@ -93,8 +67,13 @@ def _view(one: LocalInstance, resources: Mapping[str, Resource]) -> Answer:
         "InstanceType": one.instance_type,
         "State": RUNNING,
         "LaunchTime": one.launched_at,
+        "StateTransitionReason": "",
         "AmiLaunchIndex": 0,
         "Architecture": one.architecture,
+        "EbsOptimized": False,
+        "Monitoring": {"State": "disabled"},
+        "ProductCodes": [],
+        "PublicDnsName": "",
         "Placement": {
             "AvailabilityZone": one.zone,
             "AvailabilityZoneId": zone_id(one.zone) if one.zone else "",
@@ -156,14 +135,15 @@ async def describe_instances(call: Call, ec2: Ec2, req: Request) -> Answer:
     """The local instances, each a reservation of its own. IncludeManagedResources adds none."""
     ids = req.get("InstanceIds") or ()
     check_paging(req, has_ids=bool(ids))
-    passes = predicate(req.get("Filters"), _FIELDS, tags=_tags)
+    fields = {**INSTANCE, "owner-id": always(call.account_id)}
+    passes = predicate(req.get("Filters"), fields, tags=_tags)
     found = _by_id(await ec2.instances.all(call.account_id, call.region), ids)
     listed = [one for one in await _views(call, ec2, req, found) if passes(one)]
     shown, more = page(call, ec2, req, listed, lambda one: str(one["InstanceId"]))
     return {
         "Reservations": [
             {
-                "ReservationId": f"r-{one['InstanceId'].removeprefix('i-')}",
+                "ReservationId": reservation_id(one["InstanceId"]),
                 "OwnerId": call.account_id,
                 "Groups": [],
                 "Instances": [one],
@@ -205,7 +185,7 @@ async def describe_instance_status(call: Call, ec2: Ec2, req: Request) -> Answer
     """
     ids = req.get("InstanceIds") or ()
     check_paging(req, has_ids=bool(ids))
-    passes = predicate(req.get("Filters"), _STATUS)
+    passes = predicate(req.get("Filters"), STATUS)
     found = _by_id(await ec2.instances.all(call.account_id, call.region), ids)
     check_dry_run(req)
     listed = [view for view in map(_status_view, found) if passes(view)]
@@ -229,8 +209,12 @@ async def describe_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Ans
             shown = {"DisableApiStop": {"Value": False}}
         case "sourceDestCheck":
             shown = {"SourceDestCheck": {"Value": True}}
-        case "userData":
-            shown = {"UserData": {}}
+        case "ebsOptimized":
+            shown = {"EbsOptimized": {"Value": False}}
+        case "userData" | "kernel" | "ramdisk" | "rootDeviceName" as name:
+            shown = {_NOTHING[name]: {}}
+        case "blockDeviceMapping" | "productCodes" as name:
+            shown = {_NOTHING[name]: []}
         case name:
             raise unsupported(f"The attribute {name}")
     return {"InstanceId": one.instance_id, **shown}
@@ -261,35 +245,3 @@ async def modify_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Answe
 
     await change(call, ec2, req, work)
     return {}
-
-
-@serve("DescribeInstanceTypes", "InstanceTypes", "Filters", "NextToken", "MaxResults")
-async def describe_instance_types(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """The types of the local instances: what one of them has."""
-    wanted = req.get("InstanceTypes") or ()
-    check_paging(req, has_ids=bool(wanted))
-    passes = predicate(req.get("Filters"), _TYPE)
-    known = {one.instance_type: one for one in await ec2.instances.all(call.account_id, call.region)}
-    known.pop("", None)
-    if lost := [name for name in wanted if name not in known]:
-        raise Ec2Error(
-            "InvalidInstanceType", f"The following supplied instance types do not exist: [{', '.join(lost)}]"
-        )
-    check_dry_run(req)
-    listed = [_type_view(known[name]) for name in sorted(wanted or known)]
-    listed = [one for one in listed if passes(one)]
-    shown, more = page(call, ec2, req, listed, lambda one: str(one["InstanceType"]))
-    return {"InstanceTypes": list(shown), **more}
-
-
-def _type_view(one: LocalInstance) -> Answer:
-    cpus = max(one.cpu_units // 1024, 1)
-    return {
-        "InstanceType": one.instance_type,
-        "CurrentGeneration": True,
-        "BareMetal": False,
-        "SupportedUsageClasses": ["on-demand"],
-        "ProcessorInfo": {"SupportedArchitectures": [one.architecture]},
-        "VCpuInfo": {"DefaultVCpus": cpus},
-        "MemoryInfo": {"SizeInMiB": one.memory_mib},
-    }

@@ -210,11 +210,20 @@ async def revoke(call: Call, ec2: Ec2, req: Request, *, is_egress: bool) -> Answ
     }
 
 
+def _check_groups_asked(req: Request) -> None:
+    """The one filter whose values must be ids. Source: getmoto/moto's tests verified against AWS."""
+    for one in req.get("Filters") or ():
+        for value in one.get("Values") or ():
+            if one.get("Name") == "group-id" and not str(value).startswith(("sg-", "*", "?")):
+                raise Ec2Error("InvalidGroupId.Malformed", f"The security group ID '{value}' is malformed")
+
+
 @serve("DescribeSecurityGroupRules", "Filters", "SecurityGroupRuleIds", "NextToken", "MaxResults")
 async def describe_security_group_rules(call: Call, ec2: Ec2, req: Request) -> Answer:
     """Rules one by one."""
     ids = req.get("SecurityGroupRuleIds")
     check_paging(req, has_ids=bool(ids))
+    _check_groups_asked(req)
     passes = predicate(req.get("Filters"), _FIELDS, tags=lambda one: one.tags)
 
     def work(shelf: Shelf) -> list[Rule]:

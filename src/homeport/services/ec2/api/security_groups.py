@@ -128,6 +128,8 @@ def group_of(shelf: Shelf, req: Request) -> SecurityGroup:
 async def create_security_group(call: Call, ec2: Ec2, req: Request) -> Answer:
     """A group that lets everything out and nothing in; in the default VPC when none is named."""
     name, description, tags = req["GroupName"], req["Description"], specified(req, "security-group")
+    if not description:
+        raise missing("GroupDescription")
     if not _TEXT.fullmatch(name) or name.lower().startswith("sg-"):
         raise invalid(
             f"Value ({name}) for parameter GroupName is invalid. Character sets beyond ASCII are not "

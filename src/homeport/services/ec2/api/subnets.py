@@ -140,10 +140,10 @@ async def create_default_subnet(call: Call, ec2: Ec2, req: Request) -> Answer:
         if vpc is None:
             raise Ec2Error("DefaultVpcDoesNotExist", "There is no default VPC in this region.")
         others = shelf.all(Subnet, vpc_id=vpc.resource_id)
-        if any(one.is_default and one.zone == zone for one in others):
+        if there := [one.resource_id for one in others if one.is_default and one.zone == zone]:
             raise Ec2Error(
                 "DefaultSubnetAlreadyExistsInAvailabilityZone",
-                f"There is already a default subnet in the availability zone {zone}.",
+                f"'{there[0]}' is already the default subnet in {zone}.",
             )
         cidr = free_default_range(vpc.cidr, [one.cidr for one in others])
         if cidr is None:

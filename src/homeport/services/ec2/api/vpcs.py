@@ -36,8 +36,11 @@ from homeport.services.ec2.repo.networks import add_default_network, add_vpc, al
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.view import vpc_view
 
-VPCS_MAX = 5
-"""Of an account in a region. Source: VPC user guide, "Amazon VPC quotas"."""
+VPCS_MAX = 100
+"""Of an account in a region. AWS begins with 5 and gives hundreds to who asks; here is nobody to ask.
+
+Source: VPC user guide, "Amazon VPC quotas".
+"""
 
 _FIELDS: Fields[Vpc] = {
     "cidr": lambda one: (one.cidr,),
@@ -95,10 +98,9 @@ async def create_default_vpc(call: Call, ec2: Ec2, req: Request) -> Answer:
     known = await ranges(ec2, call.account_id, call.region)
 
     def work(shelf: Shelf) -> Vpc:
-        if there := [one.resource_id for one in shelf.all(Vpc) if one.is_default]:
+        if any(one.is_default for one in shelf.all(Vpc)):
             raise Ec2Error(
-                "DefaultVpcAlreadyExists",
-                f"A Default VPC already exists for this account in this region: {there[0]}",
+                "DefaultVpcAlreadyExists", "A Default VPC already exists for this account in this region."
             )
         _check_room(shelf)
         return add_default_network(shelf, ec2.ids, known)
@@ -168,6 +170,15 @@ async def modify_vpc_attribute(call: Call, ec2: Ec2, req: Request) -> Answer:
             shelf.save(msgspec.structs.replace(vpc, dns_support=value))
 
     await change(call, ec2, req, work)
+    return {}
+
+
+@serve("AssociateDhcpOptions", "VpcId", "DhcpOptionsId", resources=nothing, needs=guarded("VpcId"))
+async def associate_dhcp_options(call: Call, ec2: Ec2, req: Request) -> Answer:
+    """Give a VPC no options of its own, which none has: names come from its resolver."""
+    if (wanted := req["DhcpOptionsId"]) != "default":
+        raise Ec2Error("InvalidDhcpOptionID.NotFound", f"The dhcpOption ID '{wanted}' does not exist")
+    await look(call, ec2, req, lambda shelf: shelf.get(Vpc, req["VpcId"]))
     return {}
 
 

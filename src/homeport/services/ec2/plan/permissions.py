@@ -2,7 +2,8 @@
 
 Sources: EC2 API Reference, IpPermission and SecurityGroupRuleRequest; VPC user guide, "Amazon VPC quotas".
 Texts marked [O] were seen: ansible/ansible-modules-core 3258 and lucidsoftware/cumulus 101 (duplicates),
-hashicorp/terraform-provider-aws 2587 (the same rule twice in one request).
+hashicorp/terraform-provider-aws 2587 (the same rule twice in one request), getmoto/moto's tests marked
+as verified against AWS (protocols, ports and peers that are missing).
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ def ports_of(protocol: str, first: int | None, last: int | None) -> tuple[int | 
     """The ports, or type and code, of a rule. Raise for what cannot be."""
     if protocol in ("tcp", "udp"):
         if first is None or last is None or first < 0 or last < 0:
+            wrong = [f" '{port}'" for port in (first, last) if port is not None and port < 0]
             raise invalid(
-                f"Invalid value '{first if first is None or first < 0 else last}' for portRange. "
+                f"Invalid value{''.join(wrong[:1])} for portRange. "
                 "Must specify both from and to ports with TCP/UDP."
             )
         if first > last or last > 65535:
@@ -87,6 +89,13 @@ def ports_of(protocol: str, first: int | None, last: int | None) -> tuple[int | 
             raise invalid(f"ICMP code ({last}) is not allowed with ICMP type -1")
         return first, last
     return None, None
+
+
+def _check_protocol(given: Mapping[str, Any]) -> None:
+    if not given.get("IpProtocol"):
+        raise invalid(
+            "Invalid value 'null' for protocol. VPC security group rules must specify protocols explicitly."
+        )
 
 
 def check_description(text: str) -> str:
@@ -132,8 +141,7 @@ def _flat(request: Mapping[str, Any]) -> dict[str, Any]:
 
 def _expanded(permissions: Sequence[Mapping[str, Any]]) -> Iterator[Asked]:
     for one in permissions:
-        if not one.get("IpProtocol"):
-            raise missing("ipProtocol")
+        _check_protocol(one)
         if one.get("PrefixListIds"):
             raise unsupported("A rule with a prefix list")
         protocol = protocol_of(one["IpProtocol"])
@@ -176,12 +184,14 @@ def asked_rule(given: Mapping[str, Any]) -> Asked:
     if given.get("PrefixListId"):
         raise unsupported("A rule with a prefix list")
     peers = [name for name in ("CidrIpv4", "CidrIpv6", "ReferencedGroupId") if given.get(name)]
-    if len(peers) != 1:
-        raise clashing("Exactly one of CidrIpv4, CidrIpv6 and ReferencedGroupId must be given")
-    if not given.get("IpProtocol"):
-        raise missing("ipProtocol")
+    choices = "cidrIp, cidrIpv6, prefixListId, or referencedGroupId"
+    if len(peers) > 1:
+        raise clashing(f"Only one of {choices} can be specified")
+    _check_protocol(given)
     protocol = protocol_of(given["IpProtocol"])
     first, last = ports_of(protocol, given.get("FromPort"), given.get("ToPort"))
+    if not peers:
+        raise Ec2Error("MissingParameter", f"The request must contain exactly one of: {choices}")
     peer = Peer(
         cidr4=rule_cidr(given["CidrIpv4"], 4) if given.get("CidrIpv4") else "",
         cidr6=rule_cidr(given["CidrIpv6"], 6) if given.get("CidrIpv6") else "",
