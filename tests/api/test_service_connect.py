@@ -20,6 +20,7 @@ from homeport.app.networks.names import NameKeeper
 from homeport.gateway.dns_names import NameBook
 from homeport.services.ec2.repo.everywhere import interfaces_everywhere
 from tests.api.test_deployment_strategies import until as passing
+from tests.api.test_explain import explained
 from tests.api.test_service_history import history
 from tests.api.test_tasks import waiter
 from tests.kit.server import ACCOUNT, REGION, Live, Node
@@ -400,3 +401,47 @@ def test_tests_that_nobody_can_send_are_refused(ecs: Any, port: str, rules: Any,
     one = {"portName": port, "clientAliases": [{"port": 1, "testTrafficRules": rules}]}
     code, told = refused(create, ecs, "refused", "bridged", one)
     assert (code, text in told) == ("InvalidParameterException", True)
+
+
+def told(live: Live, name: str) -> list[str]:
+    arn = f"arn:aws:ecs:{REGION}:{ACCOUNT}:service/default/{name}"
+    found = explained(live, arn)
+    return [*found.get("because", ()), *found.get("remedies", ())]
+
+
+def test_what_keeps_clients_from_a_service_is_explained_at_both(live: Live, ecs: Any, network: Any) -> None:
+    ec2 = live.client("ec2")
+    (vpc,) = ec2.describe_vpcs()["Vpcs"]
+    groups = {
+        name: ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc["VpcId"])["GroupId"]
+        for name in ("callers", "called")
+    }
+
+    def own(name: str) -> dict[str, Any]:
+        (members,) = network.values()
+        held = {**members["awsvpcConfiguration"], "securityGroups": [groups[name]]}
+        return {"networkConfiguration": {"awsvpcConfiguration": held}}
+
+    create(ecs, "server", "own", WEB, count=0, **own("called"))
+    create(ecs, "client", "own", **own("callers"))
+    until(live, lambda: running(ecs, "client") == 1 and len(doors(live)) == 1)
+    (nobody,) = [one for one in told(live, "client") if "no task" in one]
+    assert nobody.startswith("web.shop:8080 of service server leads to no task")
+    assert any(one.startswith("web.shop:8080 leads to no task") for one in told(live, "server"))
+    ecs.update_service(service="server", desiredCount=1)
+    until(live, lambda: len(ends(live)) == 1)
+    for name in ("client", "server"):
+        (closed,) = [one for one in told(live, name) if "lets no" in one]
+        assert closed.startswith(
+            f"security group {groups['called']} (called) of service server lets no tcp 80"
+        )
+        assert "in from service client" in closed
+        (remedy,) = [one for one in told(live, name) if one.startswith("Let it in: ")]
+        assert "authorize-security-group-ingress" in remedy
+    peer = {"UserIdGroupPairs": [{"GroupId": groups["callers"]}]}
+    ec2.authorize_security_group_ingress(
+        GroupId=groups["called"],
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, **peer}],
+    )
+    for name in ("client", "server"):
+        assert not [one for one in told(live, name) if "security group" in one or "no task" in one]

@@ -50,6 +50,7 @@ class Shop:
         definition = web_definition(self.name, revision, networkMode=self.mode)
         container = definition["containerDefinitions"][0]
         container["portMappings"] = [{"containerPort": PORT, "name": "web", "appProtocol": "http"}]
+        container["environment"].append({"name": "ENDS", "value": "at once"})
         container["healthCheck"] = {
             "command": ["CMD", *python_inside(), "-c", PROBE], "interval": 5, "timeout": 4,
         }  # fmt: skip
@@ -113,9 +114,9 @@ class Shop:
         self.ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=self.hook())
 
     def load(self) -> Any:
-        """Constant requests of the client task for the alias."""
+        """Constant requests of the client task for the alias, each of which takes a second."""
         inside = ("docker", "exec", "-i", self.client, *python_inside())
-        return constant_load("shop", 80, rate=RATE, inside=inside)
+        return constant_load("shop", 80, rate=RATE, path="/slow", inside=inside)
 
     def asks(self, header: str = "X-None", value: str = "1") -> str:
         """Who answers the client's request with that header."""

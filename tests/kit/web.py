@@ -1,7 +1,8 @@
 """A web server for tasks of tests: it answers with its revision's name, and finishes what it has begun.
 
 It runs on this machine's Python, which the container sees through volumes: nothing is pulled. At SIGTERM it
-takes nothing new, answers what it was asked, and ends. `/slow` takes it a second.
+takes nothing new, answers what it was asked, and ends; with ENDS=at once it answers nothing any more. `/slow`
+takes it a second.
 """
 
 from __future__ import annotations
@@ -39,8 +40,13 @@ async def serve(reader, writer):
     finally:
         writer.close()
 
+def end():
+    ending.set()
+    if os.environ.get("ENDS") == "at once":
+        os._exit(0)
+
 async def main():
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ending.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, end)
     server = await asyncio.start_server(serve, "0.0.0.0", int(sys.argv[1]), backlog=1024)
     await ending.wait()
     server.close()

@@ -22,6 +22,7 @@ from homeport.app.discovery.doors import (
     mark_of,
     read_doors,
 )
+from homeport.app.discovery.gate import DoorGate, ways_of
 from homeport.app.discovery.names import CloudMapConnect
 from homeport.core.clock import Clock
 from homeport.core.errors import AwsError
@@ -42,6 +43,8 @@ log = get_logger("service.connect")
 KEY = "doors"
 SERVICE = "ecs.service"
 KINDS = frozenset({SERVICE, cloud_map.SERVICE_CHANGED})
+LOOK = timedelta(milliseconds=250)
+"""Until the proxy is asked again whether it has let go of what is not behind a door any more."""
 AGAIN = timedelta(seconds=30)
 """Until a name without an address is tried again: somebody may give a subnet's back."""
 
@@ -66,6 +69,7 @@ class ConnectController:
         self._names, self._link, self._serve = names, link, serve
         self._is_settled = is_settled
         self._served: Sequence[Door] = ()
+        self.gate = DoorGate()
         self._owners: frozenset[str] = frozenset()
 
     async def keys(self) -> Iterable[str]:
@@ -85,11 +89,17 @@ class ConnectController:
         if await self._store.read(self._is_unsettled):
             await decide_again(lambda: self._store.write(self._settle))
         self._owners, doors, lacking = await self._store.read(self._look)
+        ways = ways_of(doors)
+        await self.gate.ready(ways)
         try:
             await self._link.hold([one.address for one in doors])
         finally:  # the load balancers wait for it, and must not suffer
             self._serve(balancers_of(doors))
             self._served = doors
+        if self._is_settled is None or self._is_settled():
+            self.gate.settled(ways)
+        elif self.gate.used != ways:
+            return Next(wake_at=self._clock.now() + LOOK)
         return Next(wake_at=self._clock.now() + AGAIN if lacking else None)
 
     async def is_in_force(self, service_arn: str) -> bool | None:

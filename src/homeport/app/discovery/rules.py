@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from ipaddress import IPv4Network
 
-from homeport.app.discovery.doors import Door, DoorPort
+from homeport.app.discovery.doors import Door, DoorPort, End
+from homeport.app.discovery.gate import Way, ways_of
 from homeport.node.firewall.model import ANY, Allow, Groups, Interface, Rules, State
 
 TCP = 6
@@ -20,8 +21,11 @@ Peer = tuple[str, str]
 """A range or a group, as in `Allow`."""
 
 
-def with_doors(state: State, doors: Iterable[Door]) -> State:
-    """The state in which each door's address is guarded as what is behind it is."""
+def with_doors(state: State, doors: Iterable[Door], used: Iterable[Way] = ()) -> State:
+    """The state in which each door's address is guarded as what is behind it is.
+
+    `used`: what the proxy may still connect to, whoever may get as far as to the door.
+    """
     doors = tuple(doors)
     if not doors:
         return state
@@ -34,22 +38,27 @@ def with_doors(state: State, doors: Iterable[Door]) -> State:
     rules = dict(state.rules)
     for groups, held in state.rules.items():
         rules[groups] = replace(held, egress=(*held.egress, *_leads(groups, held, doors, there)))
-    for door in doors:
-        for groups, more in _let_in(door, there).items():
+    ends: dict[str, set[End]] = {door.address: set() for door in doors}
+    for address, end in (*ways_of(doors), *used):
+        if address in ends:
+            ends[address].add(end)
+    for address, behind in ends.items():
+        for groups, more in _let_in(address, sorted(behind), there).items():
             if groups in rules:
                 rules[groups] = replace(rules[groups], ingress=(*rules[groups].ingress, *more))
     for door in doors:
-        rules[own[door.address]] = _rules_of(door, there, state.rules)
+        rules[own[door.address]] = _rules_of(door, sorted(ends[door.address]), there, state.rules)
     return replace(state, interfaces=interfaces, rules=rules)
 
 
-def _rules_of(door: Door, there: Mapping[str, Interface], rules: Mapping[Groups, Rules]) -> Rules:
+def _rules_of(
+    door: Door, ends: Iterable[End], there: Mapping[str, Interface], rules: Mapping[Groups, Rules]
+) -> Rules:
     ingress = [
         Allow(TCP, port.port, port.port, cidr=cidr, group=group)
         for port in door.ports
         for cidr, group in _peers(port, there, rules)
     ]
-    ends = sorted({end for port in door.ports for end in port.endpoints})
     egress = (Allow(TCP, number, number, cidr=f"{address}/32") for address, number in ends)
     return Rules(ingress=tuple(ingress), egress=tuple(egress))
 
@@ -89,15 +98,16 @@ def _is_within(narrow: str, wide: str) -> bool:
     return IPv4Network(narrow).subnet_of(IPv4Network(wide))
 
 
-def _let_in(door: Door, there: Mapping[str, Interface]) -> dict[Groups, tuple[Allow, ...]]:
+def _let_in(
+    door_address: str, ends: Iterable[End], there: Mapping[str, Interface]
+) -> dict[Groups, tuple[Allow, ...]]:
     """What the groups of the tasks behind a door let in from it."""
     found: dict[Groups, dict[Allow, None]] = {}
-    for port in door.ports:
-        for address, number in port.endpoints:
-            end = there.get(address)
-            if end is not None and end.is_guarded:
-                allow = Allow(TCP, number, number, cidr=f"{door.address}/32")
-                found.setdefault(end.groups, {})[allow] = None
+    for address, number in ends:
+        end = there.get(address)
+        if end is not None and end.is_guarded:
+            allow = Allow(TCP, number, number, cidr=f"{door_address}/32")
+            found.setdefault(end.groups, {})[allow] = None
     return {groups: tuple(allows) for groups, allows in found.items()}
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 
 from homeport.app.discovery.doors import read_doors
+from homeport.app.discovery.gate import DoorGate, Way, ways_of
 from homeport.app.discovery.rules import with_doors
 from homeport.app.networks.instances import PRIMARY
 from homeport.core.clock import Clock
@@ -52,8 +53,16 @@ class VpcFirewall:
 
     name = "vpc.firewall"
 
-    def __init__(self, store: Store, clock: Clock, firewall: Firewall, *, home_range: str) -> None:
-        """`home_range`: guarded also while no VPC has it."""
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        firewall: Firewall,
+        *,
+        home_range: str,
+        gate: DoorGate | None = None,
+    ) -> None:
+        """`home_range`: guarded also while no VPC has it. `gate`: by which Service Connect's proxy knows."""
         self._store = store
         self._clock = clock
         self._firewall = firewall
@@ -62,9 +71,11 @@ class VpcFirewall:
         self._is_ours = False
         """Whether the table that is there is this process's."""
         self._queue = WorkQueue[str]()
+        self._gate = gate or DoorGate()
 
     def start(self, supervisor: Supervisor) -> None:
         """Follow the rows from now on."""
+        self._gate.guard(lambda: self._queue.add(KEY))
 
         async def keys() -> Sequence[str]:
             return (KEY,)
@@ -98,14 +109,26 @@ class VpcFirewall:
         if self._inner is None and not self._is_ours and await self._firewall.is_there():
             return Next()
         inner = self._inner or NOTHING_INNER
-        state = await self._store.read(lambda tx: read_state(tx, inner, self._home_range))
+        used = self._gate.used
+        state, ways = await self._store.read(lambda tx: read_all(tx, inner, self._home_range, used))
         await self._firewall.apply(translate(state))
         self._is_ours = True
+        self._gate.opened(ways | used)
         return Next()
 
 
 def read_state(tx: Tx, inner: Inner, home_range: str) -> State:
     """What packets must obey now."""
+    return read_all(tx, inner, home_range)[0]
+
+
+def read_all(
+    tx: Tx, inner: Inner, home_range: str, used: frozenset[Way] = frozenset()
+) -> tuple[State, frozenset[Way]]:
+    """What packets must obey now, and where Service Connect's proxy may go by the rows.
+
+    `used`: where it may go besides, because it has not heard yet that it need not any more.
+    """
     vpcs, interfaces = ec2.vpcs_everywhere(tx), ec2.interfaces_everywhere(tx)
     networks = tuple(dict.fromkeys([*(one.cidr for one in vpcs), *([home_range] if home_range else [])]))
     resolvers = (str(IPv4Network(one)[DNS_OFFSET]) for one in networks)
@@ -115,7 +138,8 @@ def read_state(tx: Tx, inner: Inner, home_range: str) -> State:
         networks=networks,
         open_addresses=tuple(sorted({*OPEN_ADDRESSES, *resolvers, *([inner.host] if inner.host else [])})),
     )
-    return with_doors(state, read_doors(tx, interfaces))
+    doors = read_doors(tx, interfaces)
+    return with_doors(state, doors, used), ways_of(doors)
 
 
 def _groups(one: ec2.NetworkInterface) -> Groups:

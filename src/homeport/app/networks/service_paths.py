@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from homeport.app.balancers.classic_targets import is_classic
 from homeport.app.balancers.network import REQUESTER, description
-from homeport.app.networks.instances import PRIMARY
+from homeport.app.networks.connect_paths import connect_obstacles
+from homeport.app.networks.ends import end_of, guard_of, primaries
 from homeport.services.ec2 import manifest as ec2
+from homeport.services.ecs import manifest as ecs
 from homeport.services.ecs.ports import Obstacle
 from homeport.services.elb import manifest as elb
 from homeport.services.elbv2 import manifest as elbv2
@@ -33,7 +34,7 @@ class ServicePaths:
             return ()
         shelf = ec2.Shelf(tx, account_id, region)
         interfaces = shelf.all(ec2.NetworkInterface)
-        guard = _guard(shelf, interfaces)
+        guard = guard_of(shelf, interfaces)
         ways = [way for group in groups.values() for way in _ways(tx, group, interfaces)]
         ways += [way for one in classic if one is not None for way in _classic_ways(one, interfaces)]
         found: dict[Obstacle, None] = {}
@@ -42,6 +43,10 @@ class ServicePaths:
                 blocked = ec2.why_blocked(guard, source, target, port=port)
                 found |= dict.fromkeys(Obstacle(text=one.text, command=one.command) for one in blocked)
         return tuple(found)
+
+    def connected(self, tx: Tx, service: ecs.Service) -> Sequence[Obstacle]:
+        """Why clients of Service Connect do not reach the service, and why it does not reach others."""
+        return connect_obstacles(tx, service)
 
 
 _Way = tuple[ec2.End, ec2.End, tuple[int, ...]]
@@ -58,29 +63,13 @@ def _ways(tx: Tx, group: TargetGroup, interfaces: Sequence[ec2.NetworkInterface]
 
 def _classic_ways(balancer: elb.LoadBalancer, interfaces: Sequence[ec2.NetworkInterface]) -> Iterator[_Way]:
     """To each registered instance, where the listeners lead and where health is checked."""
-    source, by_id = _balancer(balancer, interfaces), _primaries(interfaces)
+    source, by_id = _balancer(balancer, interfaces), primaries(interfaces)
     checked = balancer.health_check.target.partition(":")[2].partition("/")[0]
     ports = tuple(dict.fromkeys((*(one.instance_port for one in balancer.listeners), int(checked))))
     for held in balancer.registered if source is not None else ():
         interface = by_id.get(held.instance_id)
         if source is not None and interface is not None:
-            yield source, _end(interface, f"instance {held.instance_id}"), ports
-
-
-def _guard(shelf: ec2.Shelf, interfaces: Sequence[ec2.NetworkInterface]) -> ec2.Guard:
-    members: dict[str, set[str]] = defaultdict(set)
-    for one in interfaces:
-        for group in one.groups:
-            members[group].add(one.address)
-    return ec2.Guard(
-        rules=tuple(shelf.all(ec2.Rule)),
-        members=members,
-        names={one.resource_id: one.name for one in shelf.all(ec2.SecurityGroup)},
-    )
-
-
-def _end(one: ec2.NetworkInterface, name: str) -> ec2.End:
-    return ec2.End(name=name, address=one.address, vpc_id=one.vpc_id, groups=one.groups)
+            yield source, end_of(interface, f"instance {held.instance_id}"), ports
 
 
 def _balancer(
@@ -89,16 +78,7 @@ def _balancer(
     """A balancer, once for all its interfaces: they have the same groups."""
     mark = description(balancer.arn)
     mine = (one for one in interfaces if one.requester_id == REQUESTER and one.description == mark)
-    return next((_end(one, f"load balancer {balancer.name}") for one in mine), None)
-
-
-def _primaries(interfaces: Sequence[ec2.NetworkInterface]) -> dict[str, ec2.NetworkInterface]:
-    """The instances' own interfaces, by the instances' ids."""
-    return {
-        one.attachment.instance_id: one
-        for one in interfaces
-        if one.attachment and one.attachment.instance_id and one.attachment.device_index == PRIMARY
-    }
+    return next((end_of(one, f"load balancer {balancer.name}") for one in mine), None)
 
 
 def _targets(
@@ -107,7 +87,7 @@ def _targets(
     """A group's targets that have an interface here, with the ports at which they are asked."""
     by_id: Mapping[str, ec2.NetworkInterface]
     if group.target_type == INSTANCE:
-        by_id = _primaries(interfaces)
+        by_id = primaries(interfaces)
     else:
         by_id = {one.address: one for one in interfaces if one.vpc_id == group.vpc_id}
     checked = group.health_check.port
@@ -119,4 +99,4 @@ def _targets(
             + [target.port if checked == TRAFFIC_PORT else int(checked)]
         )
         what = "instance" if group.target_type == INSTANCE else "target"
-        yield _end(interface, f"{what} {target.target_id}"), tuple(ports)
+        yield end_of(interface, f"{what} {target.target_id}"), tuple(ports)

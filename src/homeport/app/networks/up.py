@@ -89,7 +89,13 @@ async def open_local_network(
     except CommandError as error:  # somebody else may have removed it meanwhile
         log.info("firewall.orphans_left", error=str(error))
     kernel = Firewall(nft_of(run_command), settings.installation_id)
-    firewall = VpcFirewall(plane.store, plane.clock, kernel, home_range=ground.home_range)
+    firewall = VpcFirewall(
+        plane.store,
+        plane.clock,
+        kernel,
+        home_range=ground.home_range,
+        gate=None if plane.connect is None else plane.connect.gate,
+    )
     if not addresses:
         firewall.know()
     home, installation = ground.home_range, settings.installation_id

@@ -209,9 +209,12 @@ def _case(look: _Look, cluster: Cluster, service: Service) -> ServiceCase:
 
 def _obstacles(look: _Look, service: Service) -> tuple[Obstacle, ...]:
     groups = {balancer.place.target_group for balancer in service.primary.load_balancers}
-    if not groups:
-        return ()
-    return tuple(look.paths.obstacles(look.tx, service.account_id, service.region, sorted(groups)))
+    found: list[Obstacle] = []
+    if groups:
+        found += look.paths.obstacles(look.tx, service.account_id, service.region, sorted(groups))
+    if service.primary.connect is not None:
+        found += look.paths.connected(look.tx, service)
+    return tuple(found)
 
 
 def _asked(

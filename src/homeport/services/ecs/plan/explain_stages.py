@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from homeport.services.ecs.model import Service, ServiceDeployment
+from homeport.services.ecs.model import Deployment, Service, ServiceDeployment
 from homeport.services.ecs.plan.explain import seconds_since
 
 SHIFT_TROUBLE = "was unable to shift traffic"
@@ -60,14 +60,18 @@ def traffic_told(service: Service) -> list[str]:
 def _shares_told(service: Service, what: str, percent: float) -> str:
     staging = service.primary.staging
     assert staging is not None, "only where there is traffic to shift"
-    used = {
-        one.id: ", ".join(b.place.target_group.rpartition(":")[2] for b in one.load_balancers)
-        for one in service.deployments
-    }
+    used = {one.id: ", ".join(_places(one)) for one in service.deployments}
     green = f"{percent:g} % of {what} goes to {staging.green} ({used.get(staging.green, 'gone')})"
     if not staging.blue:
         return green
     return f"{green}, {100 - percent:g} % to {staging.blue} ({used.get(staging.blue, 'gone')})"
+
+
+def _places(deployment: Deployment) -> list[str]:
+    """Where traffic comes to a deployment: target groups, and names of Service Connect."""
+    groups = [one.place.target_group.rpartition(":")[2] for one in deployment.load_balancers]
+    endpoints = () if deployment.connect is None else deployment.connect.endpoints
+    return [*groups, *(f"{one.alias}:{one.port}" for one in endpoints)]
 
 
 def _trouble(service: Service) -> list[str]:

@@ -1,4 +1,4 @@
-"""Interfaces in EC2's networks, and what keeps load balancers from targets."""
+"""Interfaces in EC2's networks, and what keeps load balancers and clients from tasks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from homeport.services.ecs.model import (
+    Service,
     Task,
     TaskInterface,
     TaskNetwork,
@@ -16,7 +17,7 @@ from homeport.store.tx import Tx
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Obstacle:
-    """What keeps a load balancer from a target, and the command that lets it in; empty: there is none."""
+    """What keeps somebody from a task, and the command that lets them in; empty: there is none."""
 
     text: str
     command: str = ""
@@ -34,6 +35,13 @@ class Paths(Protocol):
         """
         ...
 
+    def connected(self, tx: Tx, service: Service) -> Sequence[Obstacle]:
+        """Why clients of Service Connect do not reach the service, nor the service others; each once.
+
+        It works in its caller's transaction.
+        """
+        ...
+
 
 class OpenPaths:
     """Nothing is in the way."""
@@ -43,6 +51,11 @@ class OpenPaths:
     ) -> Sequence[Obstacle]:
         """None."""
         del tx, account_id, region, group_arns
+        return ()
+
+    def connected(self, tx: Tx, service: Service) -> Sequence[Obstacle]:
+        """None."""
+        del tx, service
         return ()
 
 
