@@ -401,6 +401,23 @@ async def test_rules_that_somebody_takes_away_come_back(here: Stage) -> None:
         watching.cancel()
 
 
+async def test_the_way_past_docker_comes_back(here: Stage) -> None:
+    """As after `iptables -F`, or another firewall's reload."""
+    before = here.foundations()
+    rules = [one for one in before if "DOCKER-USER" in one]
+    assert len(rules) == 2
+    async with asyncio.TaskGroup() as group:
+        watching = group.create_task(here.ground.watch())
+        for _ in range(5):
+            await asyncio.sleep(0)  # its own tasks begin, and listen from their first step on
+        for rule in rules:
+            await asyncio.to_thread(machine, "iptables", "-w", "-D", *rule.split()[1:])
+        async with asyncio.timeout(PATIENCE):
+            while sorted(here.foundations()) != sorted(before):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        watching.cancel()
+
+
 async def test_ports_that_were_lost_unseen_are_published_anew(here: Stage) -> None:
     """By a process that knows nothing of the one that published them."""
     made = await here.driver().ensure(web(here))

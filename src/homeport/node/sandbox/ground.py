@@ -7,7 +7,7 @@ finds it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -24,6 +24,8 @@ from homeport.node.sandbox.rules import Endpoints, Table, ruleset
 log = get_logger("node.sandbox")
 
 AGAIN_SECONDS = 1.0
+_FILTERS = "filter"
+"""The table that iptables keeps Docker's chains in."""
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 
@@ -111,25 +113,29 @@ class SandboxGround:
         await self._apply()
         await self.published.restore()
         await self._past_docker()
+        log.info("rules.restored")
 
     async def watch(self) -> None:
         """Restore them whenever somebody else touched them, until cancelled."""
         if not isinstance(self._nft, NftLibrary):
             return  # a program's changes cannot be told from those of others
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch(layout.table_name(self.homeport), self.restore))
+            group.create_task(self._watch(_FILTERS, self._past_docker))
+
+    async def _watch(self, table: str, restore: Callable[[], Awaitable[None]]) -> None:
         touched = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            group.create_task(watch(layout.table_name(self.homeport), touched.set))
+            group.create_task(watch(table, touched.set))
             while True:
                 await touched.wait()
                 touched.clear()
                 try:
-                    await self.restore()
+                    await restore()
                 except CommandError as error:
-                    log.warning("rules.not_restored", error=str(error))
+                    log.warning("rules.not_restored", table=table, error=str(error))
                     await asyncio.sleep(AGAIN_SECONDS)
                     touched.set()
-                else:
-                    log.info("rules.restored")
 
     async def down(self) -> None:
         """Remove everything. Call it when no holder is left. Raise `CommandError`, `OSError`."""
