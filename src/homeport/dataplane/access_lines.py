@@ -16,8 +16,10 @@ import msgspec
 from homeport.dataplane.clusters import group_of
 
 NOTHING = "-"
+_QUOTED_NOTHING = '"-"'
 _VERSIONS = {"HTTP/2": "HTTP/2.0"}
 _UNSAFE = re.compile(r'["\\]|[^ -~]')
+_PORT = re.compile(r":\d+$")
 _ALERTS_FROM = 1000
 """Codes from here on are alerts of the other end. Source: BoringSSL, SSL_AD_REASON_OFFSET."""
 _TLS_ERROR = re.compile(r"\|(\d+):SSL routines")
@@ -137,8 +139,9 @@ def line_of(source: Source, record: Record) -> str:
 
 def _quoted(text: str | None) -> str:
     """In double quotes; what would end them, and what is no ASCII text, as `\\xNN` [ours]."""
-    safe = _UNSAFE.sub(_escaped, text or NOTHING)
-    return f'"{safe}"'
+    if not text:
+        return _QUOTED_NOTHING
+    return f'"{_UNSAFE.sub(_escaped, text) if _UNSAFE.search(text) else text}"'
 
 
 def _escaped(found: re.Match[str]) -> str:
@@ -146,7 +149,7 @@ def _escaped(found: re.Match[str]) -> str:
 
 
 def _instant(at: datetime) -> str:
-    return f"{at:%Y-%m-%dT%H:%M:%S.%fZ}"
+    return at.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 # What requests and connections have in common
@@ -254,7 +257,7 @@ def _request(source: Source, record: Record) -> str:
     """Method, URL with its port, version. Of what was no HTTP only the balancer's name is known."""
     scheme = "https" if record.is_secure else "http"
     host = record.host_sent or record.host or source.dns_name or source.address
-    if not re.search(r":\d+$", host):
+    if not _PORT.search(host):
         host = f"{host}:{record.port}"
     if record.method is None:
         return f"- {scheme}://{host}- -"
