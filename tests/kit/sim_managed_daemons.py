@@ -16,7 +16,8 @@ from homeport.services.ecs.repo.hosts import load_managed
 from homeport.services.ecs.repo.instances import InstanceRepo
 from homeport.services.ecs.repo.tasks import TaskRepo
 from homeport.store import Tx
-from tests.kit.sim_services import ACCOUNT, CHARACTERS, PEACE_SECONDS, REGION, TROUBLE_SECONDS, World
+from tests.kit.sim_services import CHARACTERS, PEACE_SECONDS, TROUBLE_SECONDS, World
+from tests.kit.sim_stage import ACCOUNT, REGION
 from tests.kit.sim_store import Watch
 
 GROUP = "homeport.auto-scaling-group"

@@ -19,7 +19,8 @@ from homeport.services.ecs.model import Task
 from homeport.services.ecs.repo.tables import tasks as rows
 from homeport.store import Tx
 from homeport.store.vault import Vault
-from tests.kit.sim_services import ACCOUNT, REGION, World
+from tests.kit.sim_services import World
+from tests.kit.sim_stage import ACCOUNT, REGION
 from tests.kit.sim_store import MoodyStore
 from tests.sim import seeds
 
