@@ -18,8 +18,8 @@ from homeport.services.iam.api import absent
 from homeport.services.iam.errors import InvalidInputException, ValidationError
 from homeport.services.iam.manifest import operations
 from homeport.wire.model import service_api
-from tests.api.test_nothing_is_ignored import Watched, filled, held, leaves
 from tests.kit.iam import AWS_POLICY, allows, arn, fresh, trusts
+from tests.kit.members import Watched, filled, held, leaves
 from tests.kit.server import ACCOUNT, REGION, Live
 
 API = service_api("iam")
