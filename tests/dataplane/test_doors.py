@@ -13,9 +13,19 @@ import pytest
 from homeport.app.balancers.envoy import DataPlane
 from homeport.dataplane.doors import LOOPBACK, door_name
 from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, Certificate, Listener, Protocol
-from homeport.dataplane.rules import FixedResponse, Forward, Rule, WeightedGroup
+from homeport.dataplane.rules import FixedResponse, Rule
 from tests.kit.certificates import self_signed
-from tests.kit.dataplane import BACK, FRONT, Client, Upstream, balancer, data_plane, free_port, group
+from tests.kit.dataplane import (
+    BACK,
+    FRONT,
+    Client,
+    Upstream,
+    balancer,
+    data_plane,
+    free_port,
+    group,
+    network_balancer,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -149,18 +159,7 @@ async def test_datagrams_come_from_the_balancers_address(plane: DataPlane) -> No
     upstream = Upstream(name="x", port=transport.get_extra_info("sockname")[1])
     front = free_port()
     one = group("g", upstream, protocol=Protocol.UDP, health_check=None)
-    rule = Rule(id="d", action=Forward(groups=(WeightedGroup(group_id=one.id),)))
-    plane.serve(
-        [
-            Balancer(
-                id="net/x/1",
-                kind=BalancerKind.NETWORK,
-                addresses=(BindAddress(address=FRONT),),
-                listeners=(Listener(id="u", protocol=Protocol.UDP, port=front, rules=(rule,)),),
-                groups=(one,),
-            )
-        ]
-    )
+    plane.serve([network_balancer(front, one, Protocol.UDP)])
     assert await plane.until_live() == ()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.sendto(b"x", (FRONT, front))

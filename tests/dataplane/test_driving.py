@@ -18,9 +18,6 @@ from homeport.app.balancers.envoy_process import Files, end_leftover, find_runni
 from homeport.dataplane.health import HealthState
 from homeport.dataplane.model import (
     Balancer,
-    BalancerKind,
-    BindAddress,
-    Listener,
     Protocol,
     Stickiness,
     StickinessKind,
@@ -38,6 +35,7 @@ from tests.kit.dataplane import (
     data_plane,
     free_port,
     group,
+    network_balancer,
 )
 
 pytestmark = pytest.mark.slow
@@ -303,15 +301,7 @@ def network(protocol: Protocol, port: int, *ups: Upstream, **settings: object) -
     check = replace(CHECK, protocol=Protocol.TCP)
     spoken = Protocol.TCP if protocol is Protocol.TLS else protocol
     one = group("g", *ups, **{"protocol": spoken, "health_check": check} | settings)
-    rule = Rule(id="d", action=Forward(groups=(WeightedGroup(group_id=one.id),)))
-    listener = Listener(id="l", protocol=protocol, port=port, rules=(rule,))
-    return Balancer(
-        id="net/n/1",
-        kind=BalancerKind.NETWORK,
-        addresses=(BindAddress(address=FRONT),),
-        listeners=(listener,),
-        groups=(one,),
-    )
+    return network_balancer(port, one, protocol)
 
 
 async def test_a_network_balancer_passes_connections_on() -> None:

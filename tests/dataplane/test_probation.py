@@ -16,12 +16,10 @@ import pytest
 from homeport.app.balancers.envoy import DataPlane
 from homeport.app.balancers.envoy_process import end_leftover
 from homeport.dataplane.health import HealthState
-from homeport.dataplane.model import Balancer, BalancerKind, BindAddress, Listener, Protocol, Target
-from homeport.dataplane.rules import Forward, Rule, WeightedGroup
+from homeport.dataplane.model import BalancerKind, Protocol, Target
 from tests.kit.dataplane import (
     BACK,
     CHECK,
-    FRONT,
     Client,
     News,
     Upstream,
@@ -29,6 +27,7 @@ from tests.kit.dataplane import (
     data_plane,
     free_port,
     group,
+    network_balancer,
 )
 
 pytestmark = pytest.mark.slow
@@ -102,18 +101,7 @@ async def test_connections_of_a_network_balancer_outlive_that_a_target_is_asked_
     async with Upstream(name="a").serving() as a, data_plane(news=news) as plane:
         check = replace(PATIENT, protocol=Protocol.TCP, port=checked_at)
         one = group("g", a, protocol=Protocol.TCP, health_check=check)
-        rule = Rule(id="d", action=Forward(groups=(WeightedGroup(group_id=one.id),)))
-        plane.serve(
-            [
-                Balancer(
-                    id="net/n/1",
-                    kind=BalancerKind.NETWORK,
-                    addresses=(BindAddress(address=FRONT),),
-                    listeners=(Listener(id="l", protocol=Protocol.TCP, port=port, rules=(rule,)),),
-                    groups=(one,),
-                )
-            ]
-        )
+        plane.serve([network_balancer(port, one)])
         assert await plane.until_live() == ()
         client = Client(port)
         assert (await client.ask()).body == b"a"

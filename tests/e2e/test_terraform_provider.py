@@ -75,6 +75,7 @@ def terraform(up: Up, tmp_path: Path, request: pytest.FixtureRequest) -> Iterato
     }  # fmt: skip
     folder = tmp_path / "configuration"
     shutil.copytree(FILES / request.param, folder)
+    shutil.copy(FILES / "provider.tf", folder)
     found = Terraform(folder, environment)
     found("init", f"-plugin-dir={PLUGINS}")
     yield found

@@ -270,3 +270,15 @@ def balancer(
         groups=groups,
         traffic=traffic or Traffic(),
     )
+
+
+def network_balancer(port: int, one: TargetGroup, protocol: Protocol = Protocol.TCP) -> Balancer:
+    """A network balancer with one listener, whose rule is the group."""
+    rule = Rule(id="d", action=Forward(groups=(WeightedGroup(group_id=one.id),)))
+    return Balancer(
+        id="net/n/1",
+        kind=BalancerKind.NETWORK,
+        addresses=(BindAddress(address=FRONT),),
+        listeners=(Listener(id="l", protocol=protocol, port=port, rules=(rule,)),),
+        groups=(one,),
+    )

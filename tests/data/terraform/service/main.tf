@@ -1,19 +1,3 @@
-terraform {
-  required_providers {
-    aws = { source = "hashicorp/aws" }
-  }
-}
-variable "endpoint" {}
-provider "aws" {
-  region = "us-east-1"
-  endpoints {
-    ec2   = var.endpoint
-    sts   = var.endpoint
-    iam   = var.endpoint
-    ecs   = var.endpoint
-    elbv2 = var.endpoint
-  }
-}
 data "aws_vpc" "default" { default = true }
 data "aws_subnets" "default" {
   filter {
