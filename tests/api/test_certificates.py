@@ -45,6 +45,13 @@ def imported(acm: Any, *hosts: str, **request: Any) -> str:
     return str(acm.import_certificate(**given)["CertificateArn"])
 
 
+def test_a_certificate_without_a_chain_is_its_own(acm: Any) -> None:
+    certificate, key = ROOT.leaf("alone.test", serves=True)
+    made = acm.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"]
+    held = acm.get_certificate(CertificateArn=made)
+    assert held["CertificateChain"] == held["Certificate"] == certificate.decode()
+
+
 def test_an_imported_certificate_is_described_and_had_without_its_key(acm: Any) -> None:
     certificate, key = ROOT.leaf("www.example.com", "*.example.org", serves=True)
     made = acm.import_certificate(

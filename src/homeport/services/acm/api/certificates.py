@@ -93,9 +93,12 @@ async def describe_certificate(call: Call, acm: Acm, req: Request) -> Answer:
 
 @ops.operation("GetCertificate", resources=certificate_resource)
 async def get_certificate(call: Call, acm: Acm, req: Request) -> Answer:
-    """A certificate and its chain."""
+    """A certificate and its chain: one that was imported without a chain is its own.
+
+    Clients rely on that member (seen in Ansible's `acm_certificate`, which says so of AWS).
+    """
     one = await acm.store.read(lambda tx: find(tx, call, req["CertificateArn"]))
-    return {"Certificate": one.leaf, **({"CertificateChain": one.chain} if one.chain else {})}
+    return {"Certificate": one.leaf, "CertificateChain": one.chain or one.leaf}
 
 
 @ops.operation("ListCertificates")
