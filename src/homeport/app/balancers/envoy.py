@@ -18,6 +18,7 @@ from homeport.app.balancers.envoy_admin import EnvoyAdmin
 from homeport.app.balancers.envoy_memory import HealthMemory
 from homeport.app.balancers.envoy_probe import Probe
 from homeport.app.balancers.envoy_process import EnvoyProcess, Files
+from homeport.app.balancers.leaving import Leaving
 from homeport.app.balancers.roots import trusted_roots
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.log import get_logger
@@ -92,6 +93,7 @@ class DataPlane:
         self._unexplained: asyncio.Queue[HealthChange] = asyncio.Queue()
         self._probe = Probe()
         self._xds = XdsServer(self._files.xds, gate)
+        self._leaving = Leaving(self._files.leaving, self._xds.until_settled)
         self.process = EnvoyProcess(
             self._files, node_id=node_id, workers=workers or os.cpu_count() or 1, outlives=outlives
         )
@@ -101,6 +103,7 @@ class DataPlane:
         self._files.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         async with AsyncExitStack() as begun:
             self._book = HealthBook(self._memory.read(self.process.adoptable()))
+            self._leaving.remember()
             if not self._files.health.exists():
                 os.mkfifo(self._files.health, 0o600)
             news = os.open(self._files.health, os.O_RDWR | os.O_NONBLOCK)
@@ -118,6 +121,7 @@ class DataPlane:
             loops.start("proxy.probation", self._follow)
             loops.start("proxy.resync", self._resync)
             loops.start("proxy.retry", self._retry)
+            loops.start("proxy.leaving", self._leaving.run)
             self._stack = begun.pop_all()
         return self
 
@@ -145,6 +149,7 @@ class DataPlane:
             snapshot = self._translate()
         self._snapshot = snapshot
         self._xds.want(self._snapshot)
+        self._leaving.serve(b for b in self._balancers if b.id not in snapshot.refused)
         self._moved.set()
         return self._snapshot
 

@@ -81,6 +81,11 @@ class Files:
         return self.folder / "targets.json"
 
     @property
+    def leaving(self) -> Path:
+        """Which targets are about to be gone."""
+        return self.folder / "leaving.json"
+
+    @property
     def config(self) -> Path:
         """What the proxy is started with."""
         return self.folder / "envoy.json"

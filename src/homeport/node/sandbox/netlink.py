@@ -217,6 +217,10 @@ class Netlink:
                 found.append((str(IPv4Address(local)), prefix))
         return found
 
+    def dump(self, kind: int, body: bytes) -> list[bytes]:
+        """All answers to a question, of whatever subsystem the socket is."""
+        return list(self._ask(kind, _DUMP, body))
+
     def _packed(self, message: Message, flags: int) -> bytes:
         self._sequence += 1
         length = _HEADER.size + len(message.body)
