@@ -8,27 +8,18 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import pytest_asyncio
 
 from homeport.node.ports import Publication, SandboxDriver, SandboxSpec, TaskInterface
-from tests.kit.docker import Engine
-from tests.kit.sandbox_stage import Stage, stage
+from tests.kit.sandbox_stage import Stage
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow]
 
 MANY, AT_ONCE = 200, 8
 KILLS = 12
 WORKING = Path(__file__).parent.parent / "kit" / "sandbox_worker.py"
-
-
-@pytest_asyncio.fixture
-async def here(docker: Engine) -> AsyncIterator[Stage]:
-    async with stage(docker) as made:
-        yield made
 
 
 def spec_of(here: Stage, number: int) -> SandboxSpec:
