@@ -229,7 +229,8 @@ def test_instances_behind_tcp_are_told_clients_addresses_where_a_policy_says_so(
     elb.create_load_balancer_listeners(
         **OLD, Listeners=[tcp, {**tcp, "LoadBalancerPort": 26, "InstancePort": 26}]
     )
-    make(elb, "told", {"ProxyProtocol": "true"}, PROXY)
+    make(elb, "told", {"ProxyProtocol": "True"}, PROXY)
+    assert spoken(elb, "told") == {"ProxyProtocol": "true"}
     make(elb, "SESSION", {"CookieName": "SESSION"}, "AppCookieStickinessPolicyType")
     assert refused(lambda: make(elb, "odd", {"ProxyProtocol": "maybe"}, PROXY)) == "ValidationError"
     assert refused(lambda: put(elb, 25, "told")) == "InvalidConfigurationRequest"

@@ -417,6 +417,24 @@ def test_security_policies_are_listed_with_their_ciphers(elb: Any) -> None:
     assert refused(lambda: elb.describe_ssl_policies(Names=["no"])) == "SSLPolicyNotFound"
 
 
+def test_a_policy_that_is_asked_for_twice_is_shown_once(elb: Any) -> None:
+    names = ["ELBSecurityPolicy-2016-08", "ELBSecurityPolicy-TLS-1-2-2017-01", "ELBSecurityPolicy-2016-08"]
+    found = elb.describe_ssl_policies(Names=names)["SslPolicies"]
+    assert [one["Name"] for one in found] == names[:2]
+
+
+def test_what_a_certificate_is_for_is_looked_for_first(elb: Any) -> None:
+    balancer = application(elb)["LoadBalancerArn"]
+    missing = f"{balancer.replace(':loadbalancer/', ':listener/')}/0123456789abcdef"
+    unknown = [{"CertificateArn": CERTIFICATE.format("bad")}]
+    add = {"ListenerArn": missing, "Certificates": unknown}
+    assert refused(lambda: elb.add_listener_certificates(**add)) == "ListenerNotFound"
+    assert refused(lambda: elb.modify_listener(**add)) == "ListenerNotFound"
+    elb.delete_load_balancer(LoadBalancerArn=balancer)
+    secure = {"Protocol": "HTTPS", "Port": 443, "Certificates": unknown, "DefaultActions": FIXED}
+    assert refused(lambda: elb.create_listener(LoadBalancerArn=balancer, **secure)) == "LoadBalancerNotFound"
+
+
 def test_limits_are_told(elb: Any) -> None:
     """Source: quotas pages of the guides."""
     found = {one["Name"]: one["Max"] for one in elb.describe_account_limits()["Limits"]}

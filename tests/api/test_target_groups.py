@@ -150,6 +150,30 @@ def test_the_health_check_is_changed_member_by_member(elb: Any) -> None:
     assert refused(slow) == "ValidationError"
 
 
+@pytest.mark.parametrize("protocol", ["TCP", "TLS", "UDP", "TCP_UDP"])
+def test_a_check_of_a_network_balancers_group_may_take_the_whole_interval(elb: Any, protocol: str) -> None:
+    made = group(elb, Protocol=protocol, HealthCheckIntervalSeconds=10)
+    assert (made["HealthCheckIntervalSeconds"], made["HealthCheckTimeoutSeconds"]) == (10, 10)
+    arn = made["TargetGroupArn"]
+    assert refused(lambda: elb.modify_target_group(TargetGroupArn=arn, HealthCheckTimeoutSeconds=11)) == (
+        "ValidationError"
+    )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "wanted"), [("HTTP", "source_ip"), ("TCP", "lb_cookie"), ("TLS", "app_cookie")]
+)
+def test_stickiness_of_another_kind_of_balancer_is_told_apart(elb: Any, protocol: str, wanted: str) -> None:
+    arn = group(elb, Protocol=protocol)["TargetGroupArn"]
+    with pytest.raises(ClientError) as caught:
+        change(elb, arn, stickiness__type=wanted)
+    error = caught.value.response["Error"]
+    # Observed: terraform-provider-aws issue 9093.
+    text = f"Stickiness type '{wanted}' is not supported for target groups with the {protocol} protocol"
+    assert (error["Code"], error["Message"]) == ("InvalidConfigurationRequest", text)
+    assert refused(lambda: change(elb, arn, stickiness__type="none")) == "ValidationError"
+
+
 def test_attributes_go_together_or_are_refused(elb: Any) -> None:
     arn = group(elb)["TargetGroupArn"]
     found = attributes(elb.describe_target_group_attributes(TargetGroupArn=arn))

@@ -60,6 +60,8 @@ def policy_of(name: str, kind: str, attributes: Mapping[str, str]) -> Policy:
         raise PolicyTypeNotFound(f"There is no policy type '{kind}'")
     if unknown := sorted(attributes.keys() - {one.name for one in TYPES[kind].attributes}):
         raise InvalidConfigurationRequest(f"A policy of type {kind} has no attribute '{unknown[0]}'")
+    if kind in (SSL_NEGOTIATION, PROXY_PROTOCOL):
+        attributes = {name: _switch(value) for name, value in attributes.items()}
     if kind == SSL_NEGOTIATION:
         attributes = negotiated(attributes)
     if kind == PROXY_PROTOCOL and attributes.get(PROXY) not in ("true", "false"):
@@ -72,6 +74,11 @@ def policy_of(name: str, kind: str, attributes: Mapping[str, str]) -> Policy:
             raise ValidationError("CookieExpirationPeriod must be a number of seconds")
         attributes = {EXPIRATION: seconds} if int(seconds) else {}
     return Policy(name=name, type=kind, attributes=dict(attributes))
+
+
+def _switch(value: str) -> str:
+    """Some clients write `True`."""
+    return value.lower() if value.lower() in ("true", "false") else value
 
 
 def with_policy(balancer: LoadBalancer, policy: Policy) -> LoadBalancer:

@@ -44,7 +44,7 @@ def _policy_view(policy: Policy) -> Answer:
 @ops.operation("DescribeSSLPolicies")
 async def describe_ssl_policies(call: Call, elb: Elbv2, req: Request) -> Answer:
     """AWS's security policies, or these of them."""
-    names = req.get("Names") or list(POLICIES)
+    names = list(dict.fromkeys(req.get("Names") or POLICIES))
     if missing := [name for name in names if name not in POLICIES]:
         raise SSLPolicyNotFound(f"SSL policy '{missing[0]}' not found")
     found = [] if req.get("LoadBalancerType") == "gateway" else [POLICIES[name] for name in names]

@@ -158,7 +158,8 @@ async def modify_target_group_attributes(call: Call, elb: Elbv2, req: Request) -
     def work(tx: Tx) -> TargetGroup:
         found = find_group(tx, call, req["TargetGroupArn"])
         known = group_attributes(found.protocol)
-        after = changed(known, found.attributes, req["Attributes"], "Target group")
+        given = req["Attributes"]
+        after = changed(known, found.attributes, given, "Target group", protocol=found.protocol)
         check_group(effective(known, after))
         if not req["Attributes"]:
             raise InvalidConfigurationRequest("At least one attribute must be specified")

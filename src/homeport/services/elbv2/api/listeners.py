@@ -45,10 +45,17 @@ def default_rule(repo: BalancerRepo, listener: Listener) -> Rule:
     return next(rule for rule in repo.rules(listener) if rule.is_default)
 
 
+def _subject(tx: Tx, call: Call, req: Request) -> LoadBalancer | Listener:
+    if arn := req.get("ListenerArn"):
+        return find_listener(tx, call, arn)
+    return find_balancer(tx, call, req["LoadBalancerArn"])
+
+
 async def _check_known(call: Call, elb: Elbv2, req: Request) -> None:
-    """Raise unless the request's certificates are there."""
+    """Raise unless the request's certificates are there, and first unless its balancer or listener is."""
     arns = [one.get("CertificateArn", "") for one in req.get("Certificates") or ()]
     if arns:
+        await elb.store.read(lambda tx: _subject(tx, call, req))
         found = await elb.certificates.find(call.account_id, call.region, arns)
         check_certificates(arns, {arn: one.unusable for arn, one in found.items()})
 

@@ -140,6 +140,9 @@ _HEALTH: Mapping[str, Attribute] = {
         only_default="names are answered the same whatever the targets' health",
     ),
 }
+_STICKINESS_TYPES = frozenset(
+    {"lb_cookie", "app_cookie", "source_ip", "source_ip_dest_ip", "source_ip_dest_ip_proto"}
+)
 _CROSS_ZONE = _one_of(("true", "false", "use_load_balancer_configuration"), "use_load_balancer_configuration")
 
 _HTTP_GROUP: Mapping[str, Attribute] = {
@@ -252,8 +255,13 @@ def changed(
     held: Mapping[str, str],
     given: Sequence[Mapping[str, str]],
     noun: str,
+    *,
+    protocol: str = "",
 ) -> dict[str, str]:
-    """`held` with these attributes laid over it. Raise for one that is unknown or may not be so."""
+    """`held` with these attributes laid over it. Raise for one that is unknown or may not be so.
+
+    `protocol` is a target group's.
+    """
     after = dict(held)
     names = [one.get("Key", "") for one in given]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -263,6 +271,8 @@ def changed(
         attribute = known.get(name)
         if attribute is None:
             raise InvalidConfigurationRequest(f"{noun} attribute key '{name}' is not recognized")
+        if name == "stickiness.type":
+            _check_stickiness(value, attribute, protocol)
         if value != attribute.default and not attribute.check(value):
             raise ValidationError(f"{noun} attribute '{name}' must be {attribute.values}, not '{value}'")
         if attribute.only_default and value != attribute.default:
@@ -277,6 +287,14 @@ def check_attributes(values: Mapping[str, str]) -> None:
     """Raise for values of a balancer that do not go together. `values` are all of them."""
     if values[LOG_ENABLED] == "true" and not values[LOG_BUCKET]:
         raise InvalidConfigurationRequest(f"You must specify {LOG_BUCKET} when {LOG_ENABLED} is true")
+
+
+def _check_stickiness(value: str, attribute: Attribute, protocol: str) -> None:
+    """Source: the text as clients of AWS have met it, with a type of another kind of balancer."""
+    if value in _STICKINESS_TYPES and not attribute.check(value):
+        raise InvalidConfigurationRequest(
+            f"Stickiness type '{value}' is not supported for target groups with the {protocol} protocol"
+        )
 
 
 def check_group(values: Mapping[str, str]) -> None:

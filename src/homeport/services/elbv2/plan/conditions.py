@@ -73,6 +73,8 @@ def _condition(given: Given) -> Condition:
             f"{other} can only be specified when the condition field is its own, not '{field}'"
         )
     config = given.get(CONFIGS[field]) or {}
+    if field not in _LEGACY and given.get(CONFIGS[field]) is None and not given.get("Values"):
+        raise ValidationError(f"A '{CONFIGS[field]}' must be specified with '{field}'")
     values, regexes = _values(field, given, config), _regexes(field, given, config)
     if field == "query-string":
         pairs = tuple(_pair(one) for one in values)
@@ -100,9 +102,7 @@ def _values(field: str, given: Given, config: Given) -> Sequence[Any]:
     if modern and list(legacy) != list(modern):
         raise ValidationError(f"Values and {CONFIGS[field]} of a '{field}' condition differ")
     if len(legacy) > 1 and not modern:
-        raise ValidationError(
-            f"Values of a '{field}' condition holds one value: use {CONFIGS[field]} for more"
-        )
+        raise ValidationError(f"The '{field}' field contains too many values; the limit is '1'")
     return legacy
 
 
@@ -117,14 +117,16 @@ def _regexes(field: str, given: Given, config: Given) -> Sequence[str]:
 
 def _some(field: str, values: Sequence[Any]) -> None:
     if not values:
-        raise ValidationError(f"A '{field}' condition must have at least one value")
+        noun = "condition" if field in _LEGACY else f"'{field}'"
+        raise ValidationError(f"A {noun} value must be specified")
     if len(set(map(repr, values))) != len(values):
         raise ValidationError(f"Values of a '{field}' condition cannot be specified more than once")
 
 
 def _header(config: Given) -> str:
     name = str(config.get("HttpHeaderName", ""))
-    if not name or len(name) > HEADER_NAME_MAX or not _TOKEN.match(name):
+    _check_length("HttpHeaderName", name, HEADER_NAME_MAX)
+    if not _TOKEN.match(name):
         raise ValidationError(f"The HTTP header name '{name}' is not valid")
     if name.lower() == "host":
         raise ValidationError("The host header cannot be used in an http-header condition: use host-header")
@@ -133,27 +135,29 @@ def _header(config: Given) -> str:
 
 def _pair(given: Given) -> Pair:
     key, value = given.get("Key"), given.get("Value", "")
-    if not key and not value:
-        raise ValidationError("A query-string condition must have a value")
-    for text in (key or "", value):
-        _check_length("query-string", text)
+    if not value:
+        raise ValidationError("A 'Value' must be specified in 'QueryStringKeyValuePair'")
+    _check_length("Key", key or "")
+    _check_length("Value", value)
     return Pair(key=key or None, value=value)
 
 
-def _check_length(field: str, value: str) -> None:
-    if len(value) > VALUE_MAX:
-        raise ValidationError(f"Condition value of '{field}' cannot be longer than '{VALUE_MAX}' characters")
+def _check_length(field: str, value: str, most: int = VALUE_MAX) -> None:
+    if len(value) > most:
+        raise ValidationError(f"The '{field}' value is too long; the limit is '{most}'")
 
 
 def _check_value(field: str, value: str) -> None:
-    _check_length(field, value)
+    _check_length(field, value, METHOD_MAX if field == "http-request-method" else VALUE_MAX)
+    if field == "http-request-method" and not _METHOD.match(value):
+        raise ValidationError(
+            f"The '{field}' value is invalid; the allowed characters are A-Z, hyphen and underscore"
+        )
     match field:
         case "host-header":
             good = bool(_HOST.match(value)) and _is_host(value)
         case "path-pattern":
             good = bool(_PATH.match(value))
-        case "http-request-method":
-            good = len(value) <= METHOD_MAX and bool(_METHOD.match(value))
         case "source-ip":
             good = _is_cidr(value)
         case _:

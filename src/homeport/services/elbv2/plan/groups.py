@@ -142,11 +142,7 @@ def _check_health(check: HealthCheck, protocol: str, version: str) -> None:
         raise ValidationError(
             "Health check protocol 'TCP' is not supported for target groups of HTTP and HTTPS"
         )
-    if check.timeout_seconds >= check.interval_seconds:
-        raise ValidationError(
-            f"Health check timeout '{check.timeout_seconds}' must be smaller than the interval "
-            f"'{check.interval_seconds}'"
-        )
+    _check_times(check, protocol)
     if check.port != TRAFFIC_PORT and not (check.port.isdecimal() and 1 <= int(check.port) <= 65535):
         raise ValidationError(
             f"Health check port '{check.port}' must be '{TRAFFIC_PORT}' or in the range 1-65535"
@@ -165,6 +161,17 @@ def _check_health(check: HealthCheck, protocol: str, version: str) -> None:
     if check.grpc_codes:
         raise InvalidConfigurationRequest("GrpcCode is for target groups of the protocol version GRPC")
     _check_codes("HTTP", check.http_codes, 200, 499 if protocol in HTTP else 599)
+
+
+def _check_times(check: HealthCheck, protocol: str) -> None:
+    """Groups of application balancers need the longer interval; for others both may be the same.
+
+    Observed: a group of TCP, whose timeout is 10 seconds by default, can have an interval of 10.
+    """
+    timeout, interval = check.timeout_seconds, check.interval_seconds
+    if timeout > interval or (timeout == interval and protocol in HTTP):
+        words = "smaller than" if protocol in HTTP else "smaller than or equal to"
+        raise ValidationError(f"Health check timeout '{timeout}' must be {words} the interval '{interval}'")
 
 
 def _check_codes(noun: str, codes: str, low: int, high: int) -> None:

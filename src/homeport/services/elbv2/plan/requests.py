@@ -44,7 +44,7 @@ def check_name(name: str, noun: str) -> None:
         raise ValidationError(f"{noun} name '{name}' cannot be longer than '32' characters")
     if not _NAME.match(name):
         raise ValidationError(
-            f"{noun} name '{name}' can only contain characters that are alphanumeric or hyphens(-)"
+            f"{noun} name '{name}' can only contain characters that are alphanumeric characters or hyphens(-)"
         )
     if name.startswith("-") or name.endswith("-"):
         raise ValidationError(f"{noun} name '{name}' cannot begin or end with '-'")
