@@ -11,6 +11,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from homeport.app.networks.ground import NoGround
+from homeport.app.networks.names import NameKeeper
+from homeport.gateway.dns_names import NameBook
 from tests.kit.server import ACCOUNT, REGION, Live, live_server
 
 A = {"RoutingPolicy": "MULTIVALUE", "DnsRecords": [{"Type": "A", "TTL": 10}]}
@@ -79,6 +81,75 @@ def test_a_private_namespace_says_where_its_names_are(sd: Any, vpc: str) -> None
     assert sd.get_namespace(Id=found["Arn"])["Namespace"]["Id"] == made_id
 
 
+def test_an_http_namespace_has_no_hosted_zone(sd: Any) -> None:
+    # Source: AWS CLI reference, list-namespaces, example: the members are there all the same.
+    found = sd.get_namespace(Id=http(sd))["Namespace"]
+    assert found["Properties"] == {"DnsProperties": {"SOA": {}}, "HttpProperties": {"HttpName": "apps"}}
+    (listed,) = sd.list_namespaces()["Namespaces"]
+    assert listed["Properties"] == found["Properties"]
+
+
+def told(live: Live, scope: str, name: str) -> set[str]:
+    """What a VPC's DNS server would say of a name."""
+
+    async def look() -> set[str]:
+        book = NameBook()
+        keeper = NameKeeper(live.plane.store, book)
+        for key in await keeper.keys():
+            await keeper.reconcile(key)
+        found = book.find(scope, name)
+        assert found.zone is None, "others may be asked for other names of the domain"
+        return {value for one in found.records for value in one.values}
+
+    return live.run(look())
+
+
+def test_the_names_of_a_public_namespace_are_told_in_all_vpcs_of_its_account(
+    live: Live, sd: Any, vpc: str
+) -> None:
+    soa = {"DnsProperties": {"SOA": {"TTL": 60}}}
+    namespace = made(sd, sd.create_public_dns_namespace(Name="shop.example", Properties=soa))
+    found = sd.get_namespace(Id=namespace)["Namespace"]
+    assert (found["Type"], found["Properties"]["DnsProperties"]["SOA"]["TTL"]) == ("DNS_PUBLIC", 60)
+    filters = [{"Name": "TYPE", "Values": ["DNS_PUBLIC"], "Condition": "EQ"}]
+    assert [one["Id"] for one in sd.list_namespaces(Filters=filters)["Namespaces"]] == [namespace]
+    api = service(sd, namespace, DnsConfig=A)
+    sd.register_instance(ServiceId=api, InstanceId="one", Attributes={"AWS_INSTANCE_IPV4": "203.0.113.7"})
+    ec2 = live.client("ec2")
+    other = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    for scope in (vpc, other):
+        assert told(live, scope, "api.shop.example") == {"203.0.113.7"}
+        assert told(live, scope, "www.shop.example") == set()
+    assert told(live, "vpc-of-another-account", "api.shop.example") == set()
+    ec2.delete_vpc(VpcId=other)
+    change = {"Description": "new", "Properties": {"DnsProperties": {"SOA": {"TTL": 5}}}}
+    made(sd, sd.update_public_dns_namespace(Id=namespace, Namespace=change))
+    assert sd.get_namespace(Id=namespace)["Namespace"]["Description"] == "new"
+    wrong = {"Id": namespace, "Namespace": {"Description": "new"}}
+    assert refused(lambda: sd.update_http_namespace(**wrong))[0] == "InvalidInput"
+    with pytest.raises(ClientError) as caught:
+        sd.create_public_dns_namespace(Name="shop.example", CreatorRequestId="another")
+    assert caught.value.response["Error"]["Code"] == "NamespaceAlreadyExists"
+
+
+def test_a_new_vpc_is_told_the_public_names_that_are_there(live: Live, sd: Any) -> None:
+    namespace = made(sd, sd.create_public_dns_namespace(Name="shop.example"))
+    api = service(sd, namespace, DnsConfig=A)
+    sd.register_instance(ServiceId=api, InstanceId="one", Attributes={"AWS_INSTANCE_IPV4": "203.0.113.7"})
+    ec2, book = live.client("ec2"), NameBook()
+    keeper = NameKeeper(live.plane.store, book)
+
+    async def all_of_it() -> None:
+        for key in await keeper.keys():
+            await keeper.reconcile(key)
+
+    live.run(all_of_it())
+    made_vpc = ec2.create_vpc(CidrBlock="10.78.0.0/16")["Vpc"]["VpcId"]
+    live.run(keeper.reconcile(f"vpc/{made_vpc}"))
+    assert [one.values for one in book.find(made_vpc, "api.shop.example").records] == [("203.0.113.7",)]
+    ec2.delete_vpc(VpcId=made_vpc)
+
+
 def test_a_namespace_is_made_once_for_each_request(sd: Any) -> None:
     first = sd.create_http_namespace(Name="apps", CreatorRequestId="r1")
     again = sd.create_http_namespace(Name="apps", CreatorRequestId="r1")
@@ -99,9 +170,6 @@ def test_a_name_that_is_used_twice_has_two_http_names(sd: Any, vpc: str) -> None
 
 
 def test_what_cannot_be_is_refused_in_words(sd: Any, vpc: str) -> None:
-    code, text = refused(lambda: sd.create_public_dns_namespace(Name="example.com"))
-    assert code == "InvalidInput"
-    assert "Public DNS namespaces are not supported" in text
     code, text = refused(lambda: sd.create_private_dns_namespace(Name="a.b", Vpc="vpc-0123"))
     assert (code, "vpc-0123 does not exist" in text) == ("InvalidInput", True)
     assert refused(lambda: sd.create_private_dns_namespace(Name="a..b", Vpc=vpc))[0] == "InvalidInput"
@@ -119,6 +187,7 @@ def test_without_a_network_there_are_http_namespaces_only() -> None:
         sd = alone.client("servicediscovery")
         code, text = refused(lambda: sd.create_private_dns_namespace(Name="a.b", Vpc="vpc-1"))
         assert (code, "as root" in text) == ("InvalidInput", True)
+        assert refused(lambda: sd.create_public_dns_namespace(Name="a.b")) == (code, text)
         assert http(sd)
 
 

@@ -9,7 +9,7 @@ Names are lower case, without the last dot.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv4Network
 
@@ -111,13 +111,15 @@ class NameBook:
 
     # ---- what is said -------------------------------------------------------------------------
 
-    def put(self, owner: str, scope: str, records: Iterable[Records]) -> None:
-        """What this owner says now, instead of all that it said before."""
+    def put(self, owner: str, scopes: str | Collection[str], records: Iterable[Records]) -> None:
+        """What this owner says now in a scope or several, instead of all that it said before."""
         self.drop(owner)
         said: dict[tuple[str, str], list[Records]] = {}
+        told = (scopes,) if isinstance(scopes, str) else tuple(scopes)
         for one in records:
             if one.values:
-                said.setdefault((scope, one.name.lower().rstrip(".")), []).append(one)
+                for scope in told:
+                    said.setdefault((scope, one.name.lower().rstrip(".")), []).append(one)
         for key, ones in said.items():
             self._count(key, 1)
             self._nodes[key].owners[owner] = tuple(ones)

@@ -1,12 +1,13 @@
 """Keeps what a VPC's DNS server knows: interfaces' names, balancers' names and Cloud Map's.
 
 Level-triggered: a key names one thing (`eni/...`, `lb/...`, `svc/...`), which is read again and said again.
-Names of balancers are told everywhere, as AWS's are; all others to askers of their own VPC only.
+Names of balancers are told everywhere, as AWS's are; those of public namespaces in all VPCs of their account;
+all others to askers of their own VPC only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Network
 
 from homeport.app.balancers.classic import is_classic
@@ -115,7 +116,7 @@ class NameKeeper:
         await look(key, which)
         return Next()
 
-    def _say(self, key: str, scope: str, records: Iterable[Records]) -> None:
+    def _say(self, key: str, scope: str | Collection[str], records: Iterable[Records]) -> None:
         said = []
         for one in records:
             if is_sound(one):
@@ -135,6 +136,10 @@ class NameKeeper:
         private = ec2.private_name("127.0.0.1", vpc.region).partition(".")[2]
         apexes = (private, *reverse_zones(network))
         self.book.put_zones(key, vpc_id, [Zone(apex=apex, negative_ttl=TTL) for apex in apexes])
+        account_id = vpc.account_id
+        public = await self._store.read(lambda tx: cloud_map.public_services(tx, account_id))
+        for service_id in public:
+            await self._service(f"{SERVICE}/{service_id}", service_id)
 
     async def _interface(self, key: str, interface_id: str) -> None:
         one = await self._store.read(lambda tx: ec2.find_anywhere(tx, ec2.NetworkInterface, interface_id))
@@ -190,22 +195,26 @@ class NameKeeper:
             await self._service(f"{SERVICE}/{service_id}", service_id)
 
     async def _service(self, key: str, service_id: str) -> None:
-        def work(tx: Tx) -> tuple[str, tuple[cloud_map.NameRecords, ...]] | None:
+        def work(tx: Tx) -> tuple[list[str], tuple[cloud_map.NameRecords, ...]] | None:
             service = cloud_map.find_service(tx, service_id)
             namespace = None if service is None else cloud_map.find_namespace(tx, service.namespace_id)
-            if service is None or namespace is None or not namespace.vpc_id:
+            if service is None or namespace is None or not namespace.has_names:
                 return None
+            vpcs = [namespace.vpc_id]
+            if namespace.is_public:
+                owned = (one for one in ec2.vpcs_everywhere(tx) if one.account_id == namespace.account_id)
+                vpcs = [one.resource_id for one in owned]
             instances = cloud_map.find_instances(tx, service_id)
-            return namespace.vpc_id, cloud_map.name_records(namespace, service, instances)
+            return vpcs, cloud_map.name_records(namespace, service, instances)
 
         found = await self._store.read(work)
         if found is None:
             self.book.drop(key)
             return
-        vpc_id, records = found
+        vpcs, records = found
         self._say(
             key,
-            vpc_id,
+            vpcs,
             [
                 Records(
                     name=one.name,

@@ -24,6 +24,7 @@ from homeport.services.servicediscovery.repo.registry import (
     find_namespace,
     find_service,
     ids_of_all,
+    public_services,
     services_of,
     services_with_entrances,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "name",
     "name_records",
     "operations",
+    "public_services",
     "services_of",
     "services_with_entrances",
     "takes",

@@ -6,13 +6,16 @@ from datetime import datetime
 
 import msgspec
 
-PRIVATE, HTTP = "DNS_PRIVATE", "HTTP"
+PRIVATE, PUBLIC, HTTP = "DNS_PRIVATE", "DNS_PUBLIC", "HTTP"
 HEALTHY, UNHEALTHY, UNKNOWN = "HEALTHY", "UNHEALTHY", "UNKNOWN"
 MULTIVALUE, WEIGHTED = "MULTIVALUE", "WEIGHTED"
 
 
 class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A domain of names: of one VPC, or for API calls only. DiscoverInstances asks for its `http_name`."""
+    """A domain of names: of one VPC, of all VPCs of its account (public), or for API calls only.
+
+    DiscoverInstances asks for its `http_name`.
+    """
 
     id: int = 0
     version: int = 1
@@ -36,6 +39,16 @@ class Namespace(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def arn(self) -> str:
         """Its ARN."""
         return f"arn:aws:servicediscovery:{self.region}:{self.account_id}:namespace/{self.namespace_id}"
+
+    @property
+    def is_public(self) -> bool:
+        """Whether its names are not one VPC's."""
+        return self.type == PUBLIC
+
+    @property
+    def has_names(self) -> bool:
+        """Whether DNS servers know it."""
+        return self.type != HTTP
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

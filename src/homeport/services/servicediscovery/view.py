@@ -15,8 +15,6 @@ def namespace_view(namespace: Namespace, service_count: int, *, summary: bool = 
     if namespace.type != HTTP:
         soa = {"TTL": namespace.soa_ttl}
         properties["DnsProperties"] = {"HostedZoneId": namespace.hosted_zone_id, "SOA": soa}
-    else:
-        del properties["DnsProperties"]
     view: View = {
         "Id": namespace.namespace_id,
         "Arn": namespace.arn,

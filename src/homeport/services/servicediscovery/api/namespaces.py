@@ -25,7 +25,7 @@ from homeport.services.servicediscovery.errors import (
     ResourceInUse,
     ResourceLimitExceeded,
 )
-from homeport.services.servicediscovery.model import HTTP, PRIVATE, Namespace
+from homeport.services.servicediscovery.model import HTTP, PRIVATE, PUBLIC, Namespace
 from homeport.services.servicediscovery.plan.filters import namespace_test
 from homeport.services.servicediscovery.plan.requests import (
     NAMESPACES_MOST,
@@ -37,9 +37,9 @@ from homeport.services.servicediscovery.plan.requests import (
 from homeport.services.servicediscovery.view import namespace_view
 from homeport.store.tx import Tx
 
-_NO_PUBLIC = (
-    "Public DNS namespaces are not supported by Homeport: nobody in the internet would ask it for names. "
-    "Use a private DNS namespace, or an HTTP namespace."
+_NO_SERVER = (
+    "There is no VPC on this machine whose DNS server could answer: DNS namespaces need `homeport up` as "
+    "root. HTTP namespaces work without."
 )
 
 
@@ -54,26 +54,33 @@ async def create_private_dns_namespace(call: Call, sd: ServiceDiscovery, req: Re
     """A namespace that one VPC's DNS server knows as well."""
     check_dns_name(req["Name"])
     if sd.vpcs is None:
-        raise InvalidInput(
-            "There is no VPC on this machine whose DNS server could answer: private DNS namespaces need "
-            "`homeport up` as root. HTTP namespaces work without."
-        )
+        raise InvalidInput(_NO_SERVER)
     if not await sd.vpcs.exists(call, req["Vpc"]):
         raise InvalidInput(f"The VPC {req['Vpc']} does not exist.")
-    ttl = soa_ttl(req.get("Properties"))
-    more = {
-        "vpc_id": req["Vpc"],
-        "hosted_zone_id": "Z" + fresh(sd.ids, 20).upper(),
-        "soa_ttl": SOA_TTL if ttl is None else ttl,
-    }
+    more = {"vpc_id": req["Vpc"], **_hosted_zone(sd, req)}
     return await sd.store.write(lambda tx: _create(tx, call, sd, req, type=PRIVATE, **more))
 
 
 @ops.operation("CreatePublicDnsNamespace", tagging="servicediscovery:TagResource")
 async def create_public_dns_namespace(call: Call, sd: ServiceDiscovery, req: Request) -> Answer:
-    """Refused."""
-    del call, sd, req
-    raise InvalidInput(_NO_PUBLIC)
+    """A namespace that the DNS servers of all of the account's VPCs know [our choice].
+
+    Names in the same domain that are not in it are asked of others: no domain is delegated to this machine.
+    """
+    check_dns_name(req["Name"])
+    if sd.vpcs is None:
+        raise InvalidInput(_NO_SERVER)
+    more = _hosted_zone(sd, req)
+    return await sd.store.write(lambda tx: _create(tx, call, sd, req, type=PUBLIC, **more))
+
+
+def _hosted_zone(sd: ServiceDiscovery, req: Request) -> dict[str, Any]:
+    """What stands for Route 53's hosted zone."""
+    ttl = soa_ttl(req.get("Properties"))
+    return {
+        "hosted_zone_id": "Z" + fresh(sd.ids, 20).upper(),
+        "soa_ttl": SOA_TTL if ttl is None else ttl,
+    }
 
 
 def _create(tx: Tx, call: Call, sd: ServiceDiscovery, req: Request, **facts: Any) -> Answer:
@@ -155,8 +162,8 @@ async def update_private_dns_namespace(call: Call, sd: ServiceDiscovery, req: Re
 
 @ops.operation("UpdatePublicDnsNamespace", resources=namespace_resource)
 async def update_public_dns_namespace(call: Call, sd: ServiceDiscovery, req: Request) -> Answer:
-    """Refused: there is none."""
-    return await _update(call, sd, req, "DNS_PUBLIC")
+    """Another description, or another time for which missing names are remembered."""
+    return await _update(call, sd, req, PUBLIC)
 
 
 async def _update(call: Call, sd: ServiceDiscovery, req: Request, kind: str) -> Answer:

@@ -154,6 +154,12 @@ def find_namespace(tx: Tx, namespace_id: str) -> Namespace | None:
     return first_noun(tx, nouns(namespaces).where(_N.namespace_id == namespace_id))
 
 
+def public_services(tx: Tx, account_id: str) -> list[str]:
+    """The ids of the services in an account's public namespaces, of all regions."""
+    held: list[Namespace] = all_nouns(tx, nouns(namespaces).where(_N.account_id == account_id))
+    return [one for each in held if each.is_public for one in services_of(tx, each.namespace_id)]
+
+
 def find_service(tx: Tx, service_id: str) -> Service | None:
     """The service of that id, whoever's it is."""
     return first_noun(tx, nouns(services).where(_S.service_id == service_id))
