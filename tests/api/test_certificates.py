@@ -46,7 +46,7 @@ def imported(acm: Any, *hosts: str, **request: Any) -> str:
 
 
 def test_a_certificate_without_a_chain_is_its_own(acm: Any) -> None:
-    certificate, key = ROOT.leaf("alone.test", serves=True)
+    certificate, key = alone("alone.test")
     made = acm.import_certificate(Certificate=certificate, PrivateKey=key)["CertificateArn"]
     held = acm.get_certificate(CertificateArn=made)
     assert held["CertificateChain"] == held["Certificate"] == certificate.decode()
