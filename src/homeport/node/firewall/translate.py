@@ -199,12 +199,15 @@ def _verdicts(state: State) -> dict[str, Held]:
 def _members(state: State, rules: dict[Groups, Rules]) -> dict[str, Held]:
     """The addresses in each group that a rule names."""
     named = {one.group for each in rules.values() for one in (*each.ingress, *each.egress) if one.group}
+    members: dict[str, list[Interface]] = {group: [] for group in sorted(named)}
+    for one in state.interfaces:
+        for group in members.keys() & set(one.groups):
+            members[group].append(one)
     found: dict[str, Held] = {}
-    for group in sorted(named):
-        members = [one for one in state.interfaces if group in one.groups]
-        found[_members_of(group)] = Held(kind=ADDRESSES, elements={one.address: "" for one in members})
+    for group, ones in members.items():
+        found[_members_of(group)] = Held(kind=ADDRESSES, elements={one.address: "" for one in ones})
         found[_inner_of(group)] = Held(
-            kind=RANGES, elements={block: "" for one in members for block in one.inner}
+            kind=RANGES, elements={block: "" for one in ones for block in one.inner}
         )
     return found
 
