@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
@@ -32,6 +33,8 @@ IDLE_SECONDS = 10.0
 WAITING_MOST = 512
 """Queries that wait for the machine's resolvers at once; what comes beyond is dropped, and asked again."""
 CONNECTIONS_MOST = 256
+OF_ONE_MOST = 64
+"""Of either, for one address that asks: nobody keeps the others from asking."""
 
 Place = tuple[str, int]
 
@@ -167,8 +170,8 @@ class DnsServer:
         self._book, self._upstream, self._ids = book, upstream, ids
         self._group: asyncio.TaskGroup | None = None
         self._ends: dict[Place, tuple[asyncio.DatagramTransport, asyncio.Server]] = {}
-        self._waiting = 0
-        self._connections = 0
+        self._waiting: Counter[str] = Counter()
+        self._connections: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Answer until cancelled; nothing listens before `listen`, which waits for nothing here."""
@@ -222,25 +225,27 @@ class DnsServer:
         step = self._step(data, source[0], over_udp=True)
         if isinstance(step, Answer):
             transport.sendto(step.wire, source)
-        elif step is not None and self._group is not None and self._waiting < WAITING_MOST:
+            return
+        has_room = _has_room(self._waiting, source[0], WAITING_MOST)
+        if step is not None and self._group is not None and has_room:
             self._group.create_task(self._later(transport, step, data, source))
 
     async def _later(
         self, transport: asyncio.DatagramTransport, step: Forward | Follow, data: bytes, source: Place
     ) -> None:
-        answer = await self._asked(step, data, over_udp=True)
+        answer = await self._asked(step, data, source[0], over_udp=True)
         if answer is not None and not transport.is_closing():
             transport.sendto(answer, source)
 
     # ---- TCP ----------------------------------------------------------------------------------
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._connections >= CONNECTIONS_MOST:
+        source = (writer.get_extra_info("peername") or ("",))[0]
+        if not _has_room(self._connections, source, CONNECTIONS_MOST):
             writer.close()
             return
-        self._connections += 1
+        self._connections[source] += 1
         try:
-            source = writer.get_extra_info("peername")[0]
             while (query := await _next_query(reader)) is not None:
                 answer = await self._answer(query, source)
                 if answer is None:
@@ -251,14 +256,14 @@ class DnsServer:
         except (OSError, TimeoutError):
             return
         finally:
-            self._connections -= 1
+            _give_back(self._connections, source)
             writer.close()
 
     async def _answer(self, query: bytes, source: str) -> bytes | None:
         step = self._step(query, source, over_udp=False)
         if isinstance(step, Answer):
             return step.wire
-        return None if step is None else await self._asked(step, query, over_udp=False)
+        return None if step is None else await self._asked(step, query, source, over_udp=False)
 
     # ---- both ---------------------------------------------------------------------------------
 
@@ -268,15 +273,27 @@ class DnsServer:
     def _below(self, most: int) -> int:
         return int.from_bytes(self._ids.token(8), "big") % most
 
-    async def _asked(self, step: Forward | Follow, query: bytes, *, over_udp: bool) -> bytes | None:
-        self._waiting += 1
+    async def _asked(
+        self, step: Forward | Follow, query: bytes, source: str, *, over_udp: bool
+    ) -> bytes | None:
+        self._waiting[source] += 1
         try:
             if isinstance(step, Follow):
                 found = await self._upstream.ask(step.question(), over_udp=over_udp)
                 return step.completed(found, most=udp_most(query) if over_udp else 65535).wire
             return await self._upstream.ask(step.query, over_udp=over_udp) or failed(query)
         finally:
-            self._waiting -= 1
+            _give_back(self._waiting, source)
+
+
+def _has_room(held: Counter[str], source: str, most: int) -> bool:
+    return held[source] < OF_ONE_MOST and held.total() < most
+
+
+def _give_back(held: Counter[str], source: str) -> None:
+    held[source] -= 1
+    if not held[source]:
+        del held[source]
 
 
 async def _next_query(reader: asyncio.StreamReader) -> bytes | None:

@@ -16,6 +16,7 @@ import pytest
 import structlog
 
 from homeport.core.ids import SystemIds
+from homeport.gateway import dns as dns_server
 from homeport.gateway.dns import DnsServer, Upstream, resolvers
 from homeport.gateway.dns_names import EVERYWHERE, NameBook, Records
 
@@ -191,3 +192,39 @@ async def test_garbage_on_a_connection_ends_that_connection_only() -> None:
 )
 def test_resolvers_are_read_as_the_system_does(text: str, places: list[str]) -> None:
     assert [place[0] for place in resolvers(text)] == places
+
+
+OTHER = "127.0.0.2"
+
+
+async def test_who_asks_for_much_keeps_nobody_from_asking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While the machine's resolver says nothing to one, another is answered."""
+    monkeypatch.setattr(dns_server, "WAITING_MOST", 8)
+    monkeypatch.setattr(dns_server, "OF_ONE_MOST", 4)
+    loop = asyncio.get_running_loop()
+
+    def answer(query: dns.message.Message) -> dns.message.Message | None:
+        return None if "silence" in query.question[0].name.to_text() else found(query)
+
+    async with resolver(answer) as (machine, port), serving(book(), asking(port)) as at:
+        transport, _ = await loop.create_datagram_endpoint(
+            asyncio.DatagramProtocol, local_addr=(OTHER, 0), remote_addr=(HOST, at)
+        )
+        for number in range(20):
+            transport.sendto(dns.message.make_query(f"silence-{number}.test", "A").to_wire())
+        async with asyncio.timeout(PATIENCE):
+            while len(machine.asked) < 4:  # noqa: ASYNC110 - the test plays it
+                await asyncio.sleep(0)
+            assert values(await ask("example.com", at)) == ["192.0.2.1"]
+        assert len([one for one in machine.asked if "silence" in str(one.question[0].name)]) == 4
+        transport.close()
+
+
+async def test_who_holds_connections_keeps_nobody_from_connecting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_server, "CONNECTIONS_MOST", 6)
+    monkeypatch.setattr(dns_server, "OF_ONE_MOST", 3)
+    async with resolver(found) as (_, port), serving(book(), asking(port)) as at:
+        held = [await asyncio.open_connection(HOST, at, local_addr=(OTHER, 0)) for _ in range(8)]
+        assert values(await ask("web.elb.amazonaws.com", at, tcp=True)) == ["172.31.0.5"]
+        for _, writer in held:
+            writer.close()
