@@ -6,6 +6,7 @@ Source: botocore's ServiceConnectConfiguration, ClusterServiceConnectDefaultsReq
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -156,6 +157,11 @@ def test_running_tasks_are_behind_a_name_and_what_is_shown_says_where(
     until(live, lambda: len(ends(live)) == 1)
     (task,) = ecs.describe_tasks(tasks=ecs.list_tasks(serviceName="web")["taskArns"])["tasks"]
     address = task["containers"][0]["networkInterfaces"][0]["privateIpv4Address"]
+    (attached,) = [one for one in task["attachments"] if one["type"] == "Service Connect"]
+    details = {one["name"]: one["value"] for one in attached["details"]}
+    assert attached["status"] == "ATTACHED"
+    assert json.loads(details.pop("clientAliases")) == WEB["clientAliases"]
+    assert details == {"portName": "web", "discoveryName": "web"}
     (door,) = doors(live)
     assert [(one.port, one.endpoints) for one in door.ports] == [(8080, ((address, 80),))]
     assert names(live, "web.shop") == {door.address}
@@ -190,6 +196,21 @@ def test_a_task_is_behind_a_name_once_its_health_checks_pass(live: Live, ecs: An
 
 def running(ecs: Any, name: str) -> int:
     return int(ecs.describe_services(services=[name])["services"][0]["runningCount"])
+
+
+def test_a_task_is_reached_at_its_ingress_port(live: Live, ecs: Any, sd: Any, network: Any) -> None:
+    one = {**WEB, "ingressPortOverride": 9000}
+    code, text = refused(create, ecs, "web", "own", {**one, "ingressPortOverride": 81}, **network)
+    assert (code, "containerPort" in text) == ("InvalidParameterException", True)
+    create(ecs, "web", "own", one, **network)
+    until(live, lambda: len(ends(live)) == 1)
+    ((address, port),) = ends(live)
+    assert port == 9000
+    (cloud,) = sd.list_services()["Services"]
+    (instance,) = sd.list_instances(ServiceId=cloud["Id"])["Instances"]
+    assert instance["Attributes"]["AWS_INSTANCE_PORT"] == "9000"
+    state = live.run(live.plane.store.read(lambda tx: read_state(tx, NOTHING_INNER, "172.31.0.0/16")))
+    assert state.redirects == ((address, 9000, 80),)
 
 
 def test_what_others_register_leads_no_further_than_the_vpc(live: Live, ecs: Any, sd: Any) -> None:
@@ -263,7 +284,10 @@ ONE = {"enabled": True, "services": [WEB]}
         ({**ONE, "services": [{"portName": "db", "clientAliases": [{"port": 1}],
                                "timeout": {"perRequestTimeoutSeconds": 1}}]},
          "InvalidParameterException", "perRequestTimeoutSeconds"),
-        ({**ONE, "services": [{**WEB, "ingressPortOverride": 9}]}, "ClientException", "ingressPortOverride"),
+        ({**ONE, "services": [{**WEB, "ingressPortOverride": 9}]},
+         "ClientException", "ingressPortOverride in the"),
+        ({**ONE, "services": [{**WEB, "ingressPortOverride": 65536}]},
+         "InvalidParameterException", "ingressPortOverride"),
         ({**ONE, "services": [{**WEB, "tls": {"issuerCertificateAuthority": {"awsPcaAuthorityArn": "a"}}}]},
          "ClientException", "tls"),
         ({**ONE, "logConfiguration": {"logDriver": "json-file"}}, "ClientException", "logConfiguration"),

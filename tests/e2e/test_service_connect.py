@@ -36,7 +36,7 @@ def place(up: Up) -> dict[str, Any]:
     ec2, ecs = up.client("ec2"), up.client()
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     found: dict[str, Any] = {"subnets": [one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]]}
-    for name in ("clients", "servers"):
+    for name in ("clients", "servers", "ingress"):
         made = ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)
         found[name] = made["GroupId"]
     ecs.update_cluster(cluster="default", serviceConnectDefaults={"namespace": "shop"})
@@ -48,12 +48,14 @@ def network(place: dict[str, Any], mode: str, group: str) -> dict[str, Any]:
     return {"networkConfiguration": {"awsvpcConfiguration": own}} if mode == "awsvpc" else {}
 
 
-def rule(place: dict[str, Any], **members: Any) -> dict[str, Any]:
+def rule(place: dict[str, Any], port: int = PORT) -> dict[str, Any]:
     peer = {"UserIdGroupPairs": [{"GroupId": place["clients"]}]}
-    return {"IpPermissions": [{"IpProtocol": "tcp", "FromPort": PORT, "ToPort": PORT, **peer, **members}]}
+    return {"IpPermissions": [{"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **peer}]}
 
 
-def serve(up: Up, place: dict[str, Any], mode: str, port: int, protocol: str) -> str:
+def serve(
+    up: Up, place: dict[str, Any], mode: str, port: int, protocol: str, group: str = "servers", **members: Any
+) -> str:
     """A server that says its mode; the name that its clients ask."""
     ecs, name = up.client(), f"{mode}-{port}"
     definition = web_definition(name, mode, networkMode=mode)
@@ -63,10 +65,12 @@ def serve(up: Up, place: dict[str, Any], mode: str, port: int, protocol: str) ->
     ]
     ecs.register_task_definition(**definition)
     ecs.create_service(
-        serviceName=name, taskDefinition=name, desiredCount=2, **network(place, mode, "servers"),
+        serviceName=name, taskDefinition=name, desiredCount=2, **network(place, mode, group),
         serviceConnectConfiguration={
             "enabled": True,
-            "services": [{"portName": "web", "discoveryName": name, "clientAliases": [{"port": port}]}],
+            "services": [
+                {"portName": "web", "discoveryName": name, "clientAliases": [{"port": port}], **members}
+            ],
         },
     )  # fmt: skip
     return f"{name}.shop"
@@ -75,6 +79,9 @@ def serve(up: Up, place: dict[str, Any], mode: str, port: int, protocol: str) ->
 def client(up: Up, place: dict[str, Any], mode: str) -> str:
     """The container of a client service that only waits."""
     ecs, name = up.client(), f"client-{mode}"
+    if name in str(ecs.list_services()["serviceArns"]):
+        ecs.delete_service(service=name, force=True)
+        ecs.get_waiter("services_inactive").wait(services=[name])
     ecs.register_task_definition(**web_definition(name, "client", networkMode=mode))
     ecs.create_service(
         serviceName=name, taskDefinition=name, desiredCount=1, **network(place, mode, "clients"),
@@ -144,6 +151,24 @@ def test_clients_reach_a_service_by_its_name_where_its_groups_let_them(up: Up, p
         ecs.delete_service(service=service, force=True)
     until(lambda: not doors(ec2) and not sd.list_services()["Services"], why=lambda: doors(ec2))
     until(lambda: "Name or service not known" in asked(clients["bridge"], "bridge-8082.shop", 8082)[1])
+
+
+def test_groups_decide_about_the_port_that_tasks_say_instead_of_their_containers(
+    up: Up, place: dict[str, Any]
+) -> None:
+    ec2, ecs, sd = up.client("ec2"), up.client(), up.client("servicediscovery", inject_host_prefix=False)
+    asks = client(up, place, "awsvpc")
+    name = serve(up, place, "awsvpc", 8085, "http", "ingress", ingressPortOverride=9000)
+    until(lambda: len(instances(sd)) == 2, why=lambda: told(ecs))
+    own = instances(sd)[0]["Attributes"]["AWS_INSTANCE_IPV4"]
+    ec2.authorize_security_group_ingress(GroupId=place["ingress"], **rule(place))
+    gets(asks, own, PORT, "awsvpc")
+    assert asked(asks, name, 8085)[0] != 0, "the group lets nobody in at 9000"
+    ec2.revoke_security_group_ingress(GroupId=place["ingress"], **rule(place))
+    ec2.authorize_security_group_ingress(GroupId=place["ingress"], **rule(place, 9000))
+    gets(asks, name, 8085, "awsvpc")
+    gets(asks, own, 9000, "awsvpc")
+    until(lambda: asked(asks, own, PORT)[0] != 0)
 
 
 def assert_docker_is_left(container: str) -> None:

@@ -32,6 +32,8 @@ REQUESTER = "amazon-ecs-service-connect"
 """Whose the interfaces are [our choice: AWS has none]."""
 DEPLOYMENT = "ECS_DEPLOYMENT_ID"
 """The attribute that says of which deployment an instance is [our choice]."""
+CONTAINER_PORT = "ECS_CONTAINER_PORT"
+"""The attribute that says which port of a container listens for an instance, if another [our choice]."""
 _MARK = "ECS Service Connect "
 _MULTIPLEXED = ("http2", "grpc")
 
@@ -49,6 +51,7 @@ class DoorPort:
 
     `owner`: the ARN of the ECS service. Of `endpoints` those in `fresh` get `percent` of the traffic, the
     others the rest; requests with the header `test` (any value where it is "") go to the fresh ones.
+    `redirects`: where containers' ports are others than those that are asked, as address, port, container's.
     """
 
     port: int
@@ -56,6 +59,7 @@ class DoorPort:
     idle_seconds: int
     request_seconds: int
     endpoints: tuple[End, ...]
+    redirects: tuple[tuple[str, int, int], ...] = ()
     owner: str = ""
     fresh: tuple[End, ...] = ()
     percent: float | None = None
@@ -103,7 +107,7 @@ def read_doors(tx: Tx, interfaces: Iterable[ec2.NetworkInterface]) -> tuple[Door
         reached = [
             one
             for one in map(_reached, cloud_map.find_instances(tx, service.service_id))
-            if (service.account_id, entrance.vpc_id, one[0][0]) in places and one[0][1]
+            if (service.account_id, entrance.vpc_id, one.end[0]) in places and one.end[1]
         ]
         behind[mark][entrance.port] = _joined(behind[mark].get(entrance.port), entrance, reached)
     return tuple(
@@ -116,13 +120,12 @@ def read_doors(tx: Tx, interfaces: Iterable[ec2.NetworkInterface]) -> tuple[Door
     )
 
 
-def _joined(
-    earlier: DoorPort | None, entrance: cloud_map.Entrance, reached: Sequence[tuple[End, str]]
-) -> DoorPort:
+def _joined(earlier: DoorPort | None, entrance: cloud_map.Entrance, reached: Sequence[_Reached]) -> DoorPort:
     """A port with what an entrance leads to; another service's of the same owner may lead there as well."""
-    endpoints = {end for end, _ in reached}
+    endpoints = {one.end for one in reached}
+    redirects = {(*one.end, one.container_port) for one in reached if one.container_port}
     shift = entrance.shift
-    fresh = {end for end, deployment in reached if shift is not None and deployment == shift.fresh}
+    fresh = {one.end for one in reached if shift is not None and one.deployment == shift.fresh}
     percent = None if shift is None else shift.percent
     test = None
     if shift is not None and shift.tests and entrance.test_header:
@@ -130,6 +133,7 @@ def _joined(
     if earlier is not None:
         endpoints |= set(earlier.endpoints)
         fresh |= set(earlier.fresh)
+        redirects |= set(earlier.redirects)
         percent = earlier.percent if percent is None else percent
         test = test or earlier.test
     return DoorPort(
@@ -138,6 +142,7 @@ def _joined(
         idle_seconds=entrance.idle_seconds,
         request_seconds=entrance.request_seconds,
         endpoints=tuple(sorted(endpoints)),
+        redirects=tuple(sorted(redirects)),
         owner=entrance.owner,
         fresh=tuple(sorted(fresh)),
         percent=percent,
@@ -145,12 +150,30 @@ def _joined(
     )
 
 
-def _reached(instance: cloud_map.Instance) -> tuple[End, str]:
-    """Where an instance is (port 0: nobody said it, or no port), and of which deployment."""
-    said = instance.attributes.get("AWS_INSTANCE_PORT", "")
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Reached:
+    """Where an instance is, and of which deployment. Port 0: nobody said it, or no port.
+
+    `container_port`: which port of its container listens there, where it is another.
+    """
+
+    end: End
+    deployment: str
+    container_port: int
+
+
+def _reached(instance: cloud_map.Instance) -> _Reached:
+    said = instance.attributes
+    return _Reached(
+        end=(said.get("AWS_INSTANCE_IPV4", ""), _port(said.get("AWS_INSTANCE_PORT", ""))),
+        deployment=said.get(DEPLOYMENT, ""),
+        container_port=_port(said.get(CONTAINER_PORT, "")),
+    )
+
+
+def _port(said: str) -> int:
     port = int(said) if said.isascii() and said.isdecimal() and len(said) <= 5 else 0
-    end = (instance.attributes.get("AWS_INSTANCE_IPV4", ""), port if port < 65536 else 0)
-    return end, instance.attributes.get(DEPLOYMENT, "")
+    return port if port < 65536 else 0
 
 
 def balancers_of(doors: Iterable[Door]) -> tuple[Balancer, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network
 
 from homeport.app.discovery.doors import read_doors
@@ -139,6 +139,8 @@ def read_all(
         open_addresses=tuple(sorted({*OPEN_ADDRESSES, *resolvers, *([inner.host] if inner.host else [])})),
     )
     doors = read_doors(tx, interfaces)
+    redirects = {one for door in doors for port in door.ports for one in port.redirects}
+    state = replace(state, redirects=tuple(sorted(redirects)))
     return with_doors(state, doors, used), ways_of(doors)
 
 

@@ -57,9 +57,11 @@ class State:
 
     `networks`: the VPCs' ranges; nothing passes from one to another. `rules`: by groups; of groups without
     any nothing may begin. `open_addresses`: what no group guards, as AWS's DNS and metadata are.
+    `redirects`: an interface's address, a port of TCP, and the port there that listens for it.
     """
 
     interfaces: tuple[Interface, ...] = ()
     rules: Mapping[Groups, Rules] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
     open_addresses: tuple[str, ...] = ()
+    redirects: tuple[tuple[str, int, int], ...] = ()

@@ -19,6 +19,8 @@ from homeport.node.firewall.model import ANY, Allow, Groups, Interface, Rules, S
 from homeport.node.firewall.table import (
     ADDRESSES,
     PAIRS,
+    PLACE_PLACES,
+    PLACES,
     RANGE_PAIRS,
     RANGE_VERDICTS,
     RANGES,
@@ -37,7 +39,10 @@ BASES = {
     "arriving": "type filter hook prerouting priority mangle; policy accept;",
     "sent": "type filter hook output priority mangle; policy accept;",
     "mapped": "type filter hook postrouting priority mangle; policy accept;",
+    "redirected": "type nat hook prerouting priority dstnat; policy accept;",
+    "redirected-own": "type nat hook output priority -100; policy accept;",
 }
+_REDIRECT = "dnat to ip daddr . tcp dport map @redirects"
 CHAINS = {
     # What a process of this machine sent to an address of this machine was judged when it was sent.
     # Who has an address of ours has a link of ours: from anywhere else it is forged. What no group guards is
@@ -78,10 +83,13 @@ CHAINS = {
     "mapped": (
         "ct state != new accept",
         "ct status & dnat == 0 accept",
+        "meta l4proto tcp ct original ip daddr . ct original proto-dst @redirected-from accept",
         "ip daddr @instances accept",
         "fib saddr type local ip daddr vmap @from-machine",
         "ip daddr vmap @entering",
     ),
+    "redirected": (_REDIRECT,),
+    "redirected-own": (_REDIRECT,),
 }
 
 
@@ -167,7 +175,10 @@ def _places(state: State) -> dict[str, Held]:
     within |= {f"{block} . {home[one.address]}": "" for one, block in inner if home[one.address]}
     inside = {f"{block} . {block}": "" for _, block in inner}
     inside |= {f"{block} . {one.address}": "" for one, block in inner}
+    redirects = {f"{one} . {port}": f"{one} . {to}" for one, port, to in state.redirects}
     return {
+        "redirects": Held(kind=PLACE_PLACES, elements=redirects),
+        "redirected-from": Held(kind=PLACES, elements=dict.fromkeys(redirects, "")),
         "open": Held(kind=ADDRESSES, elements=dict.fromkeys(state.open_addresses, "")),
         "networks": Held(kind=RANGES, elements=dict.fromkeys(state.networks, "")),
         "inner": Held(kind=RANGES, elements={block: "" for _, block in inner}),

@@ -13,6 +13,7 @@ class ConnectEndpoint(Noun, frozen=True, kw_only=True):
     """A port of a service's tasks, and the name and port that clients use. No timeout is 0.
 
     `protocol`: http, http2, grpc or tcp. `arn`: the Cloud Map service in which the tasks are registered.
+    `ingress_port`: of the tasks' interfaces, where others reach the container's port; 0: the same port.
     `test_header`: what requests are known by that test a deployment, with any value or with `test_value`.
     """
 
@@ -26,6 +27,7 @@ class ConnectEndpoint(Noun, frozen=True, kw_only=True):
     port: int
     idle_seconds: int = 0
     request_seconds: int = 0
+    ingress_port: int = 0
     test_header: str = ""
     test_value: str = ""
 

@@ -9,7 +9,8 @@ class Registry(Noun, frozen=True, kw_only=True):
     """A Cloud Map service, as its ECS service asked for it. `given` is what it asked for, shown again.
 
     `container` and `container_port` lead to a task's port, or `port` is it; without any it has none that
-    anybody is told. `custom_health`: the registry is told how tasks are.
+    anybody is told. Of Service Connect's with a container `port` is where others reach it on an interface.
+    `custom_health`: the registry is told how tasks are.
     """
 
     arn: str

@@ -40,7 +40,7 @@ def check_connect(given: Mapping[str, Any] | None) -> None:
         return
     refuse(given, MEMBER, ("logConfiguration", "accessLogConfiguration", "containerConfigurations"))
     for one in given.get("services") or ():
-        refuse(one, f"{MEMBER}.services", ("ingressPortOverride", "tls"))
+        refuse(one, f"{MEMBER}.services", ("tls",))
 
 
 def check_namespace_name(name: str) -> None:
@@ -71,6 +71,8 @@ def endpoints_of(
     found = [_endpoint(one, ports, namespace) for one in services]
     _check_unique("discoveryName", [one.discovery_name for one in found])
     _check_unique("client alias", [f"{one.alias}:{one.port}" for one in found])
+    _check_unique("ingressPortOverride", [str(one.ingress_port) for one in found if one.ingress_port])
+    _check_ingress(found, definition, mode)
     return tuple(found)
 
 
@@ -78,6 +80,26 @@ def _check_unique(what: str, names: Sequence[str]) -> None:
     for name in names:
         if names.count(name) > 1:
             raise InvalidParameterException(f"The {what} {name} is given more than once.")
+
+
+def _check_ingress(found: Sequence[ConnectEndpoint], definition: TaskDefinition, mode: str) -> None:
+    """Raise for ports at which nobody could listen for others."""
+    asked = [one for one in found if one.ingress_port]
+    if asked and mode != "awsvpc":
+        raise ClientException(
+            f"{MEMBER}.services.ingressPortOverride in the network mode {mode} is not supported by Homeport: "
+            "give the portMapping a hostPort, or use awsvpc."
+        )
+    used = {
+        mapping.get("containerPort")
+        for container in definition.body["containerDefinitions"]
+        for mapping in container.get("portMappings") or ()
+    }
+    for one in asked:
+        if one.ingress_port in used:
+            raise InvalidParameterException(
+                f"ingressPortOverride {one.ingress_port} is a containerPort of the task definition."
+            )
 
 
 def _endpoint(
@@ -110,6 +132,9 @@ def _endpoint(
         raise InvalidParameterException(f"The port of the client alias {alias} is between 1 and 65535.")
     protocol = mapping.get("appProtocol") or "tcp"
     header, value = _test_traffic(aliases[0], protocol)
+    ingress = one.get("ingressPortOverride") or 0
+    if not 0 <= ingress <= 65535:
+        raise InvalidParameterException("ingressPortOverride is between 0 and 65535.")
     idle, request = _timeouts(one.get("timeout") or {}, protocol)
     return ConnectEndpoint(
         port_name=port_name,
@@ -121,6 +146,7 @@ def _endpoint(
         port=aliases[0]["port"],
         idle_seconds=idle,
         request_seconds=request,
+        ingress_port=ingress,
         test_header=header,
         test_value=value,
     )
@@ -164,13 +190,16 @@ def _timeouts(given: Mapping[str, Any], protocol: str) -> tuple[int, int]:
 def registries_for(connect: Connect | None) -> tuple[Registry, ...]:
     """Where tasks are registered for Service Connect; no request names them, and none is shown them."""
     endpoints = () if connect is None else connect.endpoints
+    services = () if connect is None else connect.given.get("services") or ()
+    asked = {one.get("discoveryName") or one["portName"]: dict(one) for one in services}
     return tuple(
         Registry(
             arn=one.arn,
             container=one.container,
             container_port=one.container_port,
+            port=one.ingress_port or None,
             for_connect=True,
-            given={},
+            given=asked.get(one.discovery_name, {}) | {"discoveryName": one.discovery_name},
         )
         for one in endpoints
     )

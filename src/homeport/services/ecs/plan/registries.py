@@ -322,6 +322,8 @@ def attributes_of(task: Task, registry: Registry, snapshot: RegistrySnapshot) ->
         found["AVAILABILITY_ZONE"] = task.availability_zone
     if host is not None and task.launch_type == "EC2":
         found["EC2_INSTANCE_ID"] = host.ec2_instance_id
+    if registry.for_connect and port not in (None, registry.container_port) and task.interface is not None:
+        found["ECS_CONTAINER_PORT"] = str(registry.container_port)
     if registry.for_connect and task.started_by:
         found["ECS_DEPLOYMENT_ID"] = task.started_by
     if registry.custom_health:
@@ -332,7 +334,8 @@ def attributes_of(task: Task, registry: Registry, snapshot: RegistrySnapshot) ->
 def place_of(task: Task, registry: Registry, hosts: Mapping[int, Host]) -> tuple[str, int | None] | None:
     """A task's address, and its port if anybody is to know it; `None`: they are not known yet."""
     if task.interface is not None:
-        return task.interface.address, registry.container_port or registry.port
+        ingress = registry.port if registry.for_connect else None
+        return task.interface.address, ingress or registry.container_port or registry.port
     host = None if task.instance_id is None else hosts.get(task.instance_id)
     container = next((c for c in task.containers if c.name == registry.container), None)
     if host is None or not host.address or container is None:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from homeport.services.ecs.model import Task, TaskNetwork
+import json
+from hashlib import sha256
+
+from homeport.services.ecs.model import Registry, Task, TaskNetwork
 from homeport.services.ecs.model.networks import ELASTIC_NETWORK_INTERFACE
 from homeport.services.ecs.view.wire import Wire
+
+CONNECT_DETAILS = ("portName", "discoveryName", "clientAliases", "ingressPortOverride")
 
 
 def network_view(network: TaskNetwork | None) -> Wire:
@@ -24,6 +29,33 @@ def network_view(network: TaskNetwork | None) -> Wire:
 
 def attachments_view(task: Task, *, kind: str = ELASTIC_NETWORK_INTERFACE) -> list[Wire]:
     """`attachments` of a task. Source: ECS API Reference, Attachment; its details as the guide lists them."""
+    return [
+        *_interface_view(task, kind),
+        *(_connect_view(task, one) for one in task.registries if one.for_connect),
+    ]
+
+
+def _connect_view(task: Task, registry: Registry) -> Wire:
+    """A name of Service Connect that leads to a task. Source: ECS API Reference, Attachment, `details`.
+
+    Its id, and when it is in which status, are our choice.
+    """
+    digest = sha256(f"{task.uid} {registry.arn}".encode()).hexdigest()
+    given = {name: registry.given.get(name) for name in CONNECT_DETAILS}
+    status = "ATTACHED" if task.last_status in ("RUNNING", "DEACTIVATING") else "PRECREATED"
+    return {
+        "id": "-".join(digest[start:end] for start, end in ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))),
+        "type": "Service Connect",
+        "status": "DELETED" if task.desired_status == "STOPPED" and status == "PRECREATED" else status,
+        "details": [
+            {"name": name, "value": value if isinstance(value, str) else json.dumps(value)}
+            for name, value in given.items()
+            if value is not None
+        ],
+    }
+
+
+def _interface_view(task: Task, kind: str) -> list[Wire]:
     held = task.interface
     if held is None:
         return []
