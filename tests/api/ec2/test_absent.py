@@ -85,6 +85,12 @@ def test_what_is_missing_is_named(ec2: Any) -> None:
         "MissingParameter",
         "The request must contain the parameter resources",
     )
+    of_nothing = [{"Tags": [{"Key": "a", "Value": "b"}]}]
+    tagged = {"CidrBlock": "10.67.0.0/16", "TagSpecifications": of_nothing}
+    assert refused(lambda: ec2.create_vpc(**tagged)) == (
+        "InvalidParameter",
+        "Tag specification resource type must have a value",
+    )
     assert code(lambda: ec2.describe_vpc_attribute(VpcId="vpc-0", Attribute="x")) == "InvalidParameterValue"
 
 
@@ -115,5 +121,10 @@ def test_an_instance_says_which_attributes_it_has_not(ec2: Any) -> None:
     assert found["BlockDeviceMappings"] == []
     optimised = ec2.describe_instance_attribute(**one, Attribute="ebsOptimized")
     assert optimised["EbsOptimized"] == {"Value": False}
+    ec2.modify_instance_attribute(**one, SourceDestCheck={"Value": True})
+    protected = {**one, "DisableApiTermination": {"Value": True}}
+    assert code(lambda: ec2.modify_instance_attribute(**protected)) == "UnsupportedOperation"
+    both = {**protected, "SourceDestCheck": {"Value": True}}
+    assert code(lambda: ec2.modify_instance_attribute(**both)) == "InvalidParameterCombination"
     ena = {**one, "Attribute": "enaSupport"}
     assert code(lambda: ec2.describe_instance_attribute(**ena)) == "UnsupportedOperation"

@@ -98,6 +98,6 @@ def test_a_listing_that_is_empty_takes_every_member(name: str) -> None:
 def test_a_member_that_an_operation_says_it_reads_is_the_models_and_read(name: str) -> None:
     known = set(API.operation(name).input.members)
     assert READS[name] - {"DryRun"} <= known
-    varied = {"ModifySubnetAttribute", "ModifyVpcAttribute"}
+    varied = {"ModifyInstanceAttribute", "ModifySubnetAttribute", "ModifyVpcAttribute"}
     if name not in varied | ABSENT.keys():
         assert READS[name] - SET_ASIDE - {"DryRun"} <= _words()[name]

@@ -23,7 +23,7 @@ from homeport.services.ec2.api.context import (
     serve,
 )
 from homeport.services.ec2.api.instance_fields import INSTANCE, STATUS, reservation_id
-from homeport.services.ec2.errors import Ec2Error, malformed, missing, not_found, unsupported
+from homeport.services.ec2.errors import Ec2Error, clashing, malformed, missing, not_found, unsupported
 from homeport.services.ec2.model import InstanceTags, NetworkInterface, Resource, SecurityGroup, zone_id
 from homeport.services.ec2.plan.filters import always, predicate
 from homeport.services.ec2.ports import LocalInstance
@@ -43,6 +43,13 @@ _NOTHING = {
     "productCodes": "ProductCodes",
 }
 """The attributes that no local instance has, by the members that say so."""
+_STAYS = {
+    "DisableApiStop": False,
+    "DisableApiTermination": False,
+    "EbsOptimized": False,
+    "SourceDestCheck": True,
+}
+"""What local instances are, and stay."""
 
 
 def _tags(one: Answer) -> dict[str, str]:
@@ -224,14 +231,24 @@ async def describe_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Ans
     "ModifyInstanceAttribute",
     "InstanceId",
     "Groups",
+    *_STAYS,
     resources=nothing,
     needs=guarded("InstanceId", "Groups"),
 )
 async def modify_instance_attribute(call: Call, ec2: Ec2, req: Request) -> Answer:
-    """The security groups of a local instance, which are its interface's."""
+    """The security groups of a local instance, which are its interface's.
+
+    The other attributes can only stay as they are.
+    """
     (one,) = _by_id(await ec2.instances.all(call.account_id, call.region), [req["InstanceId"]])
-    if not req.get("Groups"):
-        raise missing("groups")
+    given = [name for name in ("Groups", *_STAYS) if req.get(name)]
+    if len(given) != 1:
+        raise missing("groups") if not given else clashing("Only one attribute can be modified at a time.")
+    if given[0] != "Groups":
+        if req[given[0]].get("Value") is not _STAYS[given[0]]:
+            raise unsupported(f"Another {given[0]}")
+        check_dry_run(req)
+        return {}
 
     def work(shelf: Shelf) -> None:
         interface = shelf.find(NetworkInterface, one.interface_id) if one.interface_id else None

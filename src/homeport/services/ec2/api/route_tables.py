@@ -1,7 +1,8 @@
 """Route tables. Source: EC2 API Reference; VPC user guide, "Route tables".
 
-Two kinds of routes mean something here and are obeyed: the VPC's own range, which is always there, and those
-to the VPC's internet gateway. Every other target has nothing behind it and is refused.
+Two kinds of routes mean something here: the VPC's own range, which is always there, and those to the VPC's
+internet gateway. Every other target has nothing behind it and is refused. Packets do not ask them: they pass
+within a VPC and out of the machine as security groups let them, also from subnets without a way out.
 """
 
 from __future__ import annotations

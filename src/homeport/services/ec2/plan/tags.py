@@ -40,9 +40,11 @@ def specified(request: Mapping[str, Any], kind: str) -> dict[str, str]:
     """The tags that a creation gives to what it makes. Raise for tags of anything else."""
     found: list[Mapping[str, Any]] = []
     for one in request.get("TagSpecifications") or ():
-        if one.get("ResourceType") != kind:
+        if not one.get("ResourceType"):
+            raise Ec2Error("InvalidParameter", "Tag specification resource type must have a value")
+        if one["ResourceType"] != kind:
             raise invalid(
-                f"'{one.get('ResourceType')}' is not a valid taggable resource type for this operation."
+                f"'{one['ResourceType']}' is not a valid taggable resource type for this operation."
             )
         found += one.get("Tags") or ()
     return tags_of(found)
