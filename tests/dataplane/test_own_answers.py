@@ -132,6 +132,17 @@ async def test_thirty_addresses_are_not_too_many(plane: DataPlane, port: int) ->
         client.close()
 
 
+async def test_many_small_headers_are_not_too_large(plane: DataPlane, port: int) -> None:
+    many = tuple(f"X-{number}: v" for number in range(500))
+    async with Upstream(name="a", headers=many).serving() as a:
+        plane.serve([balancer(port, group("g", a))])
+        await plane.until_live()
+        client = Client(port)
+        answer = await client.ask(headers=many)
+        assert (answer.status, answer.header("x-499"), a.asked[-1].header("x-499")) == (200, "v", "v")
+        client.close()
+
+
 async def test_a_client_that_goes_before_the_answer_is_460(plane: DataPlane, port: int) -> None:
     never = asyncio.Event()
 

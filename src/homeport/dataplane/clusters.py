@@ -29,6 +29,8 @@ CONNECT_SECONDS = 10
 UNLIMITED = 1_000_000_000
 ENCRYPTED = frozenset({Protocol.HTTPS, Protocol.TLS})
 RESPONSE_HEADERS_KIB = 32
+HEADERS_MAX = 16_384
+"""No limit: more than fit into 64 KiB. The proxy's own is 100, the guide has limits of their size only."""
 ADS: Body = {"ads": {}, "resource_api_version": "V3"}
 HEALTH_EVENTS = "homeport.health"
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
@@ -211,6 +213,7 @@ def _http(balancer: Balancer, group: TargetGroup) -> Body:
         common_http_protocol_options={
             "idle_timeout": seconds(balancer.traffic.idle_timeout_seconds),
             "max_response_headers_kb": RESPONSE_HEADERS_KIB,
+            "max_headers_count": HEADERS_MAX,
         },
     )
     return {kind: options}

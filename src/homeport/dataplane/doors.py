@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from homeport.dataplane.clusters import ADS, UNLIMITED
+from homeport.dataplane.clusters import ADS, HEADERS_MAX, UNLIMITED
 from homeport.dataplane.model import Balancer, Protocol
 from homeport.dataplane.types import Body, seconds, typed
 
@@ -79,7 +79,11 @@ def door_clusters(door: Door) -> Iterator[tuple[Body, Body]]:
         limit = {"priority": "DEFAULT"} | dict.fromkeys(
             ("max_connections", "max_pending_requests", "max_requests", "max_retries"), UNLIMITED
         )
-        options = typed(_HTTP, explicit_http_config={"http_protocol_options": {"header_key_format": _CASE}})
+        options = typed(
+            _HTTP,
+            explicit_http_config={"http_protocol_options": {"header_key_format": _CASE}},
+            common_http_protocol_options={"max_headers_count": HEADERS_MAX},
+        )
         cluster: Body = {
             "name": name,
             "type": "EDS",
@@ -165,6 +169,7 @@ def _manager(door: Door) -> Body:
         server_header_transformation="PASS_THROUGH",
         generate_request_id=False,
         stream_idle_timeout="0s",
+        common_http_protocol_options={"max_headers_count": HEADERS_MAX},
         http_protocol_options={
             "accept_http_10": True,
             "allow_custom_methods": True,

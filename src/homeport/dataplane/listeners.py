@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from homeport.dataplane import access_logs, answers, logins, scripts, tokens, versions
-from homeport.dataplane.clusters import ADS, cluster_name, zone_of
+from homeport.dataplane.clusters import ADS, HEADERS_MAX, cluster_name, zone_of
 from homeport.dataplane.counters import request_counters
 from homeport.dataplane.errors import UntranslatableError
 from homeport.dataplane.matches import CLIENT_ADDRESS, needs_client_address
@@ -186,6 +186,7 @@ def _manager(balancer: Balancer, listener: Listener, address: BindAddress) -> Bo
         common_http_protocol_options={
             "idle_timeout": idle,
             "max_connection_duration": seconds(traffic.client_keep_alive_seconds),
+            "max_headers_count": HEADERS_MAX,
             "headers_with_underscores_action": "DROP_HEADER" if traffic.drop_invalid_headers else "ALLOW",
         },
         http_protocol_options=_http1(address),
