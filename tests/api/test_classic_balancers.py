@@ -270,6 +270,8 @@ def test_attributes_are_set(elb: Any) -> None:
         again = {**often, **wrong}
         assert refused(lambda again=again: set_to(AccessLog=again)) == "InvalidConfigurationRequest"
     assert set_to(CrossZoneLoadBalancing={"Enabled": True})["AccessLog"] == often
+    resting = {**often, "Enabled": False}  # as Terraform sends it
+    assert set_to(AccessLog=resting)["AccessLog"] == resting
     assert set_to(AccessLog={"Enabled": False})["AccessLog"] == {"Enabled": False}
     assert refused(lambda: set_to(ConnectionSettings={"IdleTimeout": 3601})) == "ValidationError"
     draining = {"Enabled": True, "Timeout": 3601}

@@ -204,6 +204,24 @@ async def test_a_client_that_leaves_before_its_answer_is_460() -> None:
     assert (gone[0], gone[4], gone[8], gone[9]) == ("http", f"{BACK}:{a.port}", "460", "-")
 
 
+async def test_whatever_bytes_a_client_sends_its_line_is_one() -> None:
+    port = free_port()
+    async with logging() as logged, Upstream(name="a").serving() as a:
+        await logged.serve(replace(balancer(port, group("g", a)), access_log=LOG))
+        agents = (b"\xff\xfe", "caf\u00e9 \u2713".encode(), b'a"b\\c', b"tab\there", b"x" * 20_000)
+        for agent in agents:
+            client = Client(port)
+            await client.raw(b"GET /?%22=a%0Ab HTTP/1.1\r\nHost: x\r\nUser-Agent: " + agent + b"\r\n\r\n")
+            client.close()
+        await logged.until_written(len(agents))
+        found = await logged.lines()
+    assert len(found) == len(agents)
+    assert {one[12] for one in found} == {f"GET http://x:{port}/?%22=a%0Ab HTTP/1.1"}
+    said = [one[13] for one in found]
+    assert said[1:4] == [r"caf\xC3\xA9 \xE2\x9C\x93", r"a\x22b\x5Cc", r"tab\x09here"]
+    assert said[4] == "x" * 8192
+
+
 async def test_a_web_socket_is_a_line_once_it_is_closed() -> None:
     async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gzip
 import io
 import os
@@ -350,6 +351,28 @@ async def test_a_bucket_that_cannot_be_written_keeps_the_records_and_says_so(
     assert (warning["event"], warning["log_level"]) == ("access_log.undelivered", "warning")
     assert "make room" in warning["remedy"]
     wall.unlink()
+    await keeper.round()
+    assert machine.lines() == ["/1"]
+
+
+async def test_a_full_disk_keeps_the_records_and_no_half_object(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keeper = machine.keeper()
+    keeper.ready([WEB])
+    machine.writes()
+    machine.clock.instant = START + timedelta(minutes=4)
+    with monkeypatch.context() as patch:
+        real = os.fsync
+
+        def no_room(descriptor: int) -> None:
+            if "part" in os.readlink(f"/proc/self/fd/{descriptor}"):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            real(descriptor)
+
+        patch.setattr(access_log_files.os, "fsync", no_room)
+        assert await keeper.round() == RETRY_SECONDS
+        assert not list(machine.folder.rglob("*.part"))
     await keeper.round()
     assert machine.lines() == ["/1"]
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import IO, cast
 
 import msgspec
 
@@ -131,19 +131,16 @@ class LogFiles:
         self.buckets.mkdir(mode=0o700, parents=True, exist_ok=True)
         place.parent.mkdir(parents=True, exist_ok=True)
         part = _part(place)
-        counts = [0, 0]
-        with part.open("wb") as file:
-            if is_gzipped(order.source):
-                with gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0) as packed:
-                    _write(raw, order.source, cast("BinaryIO", packed), counts)
-            else:
-                _write(raw, order.source, file, counts)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            lines, unreadable = _write(raw, order.source, part)
+        except OSError:
+            with contextlib.suppress(OSError):
+                part.unlink()  # half an object only takes room
+            raise
         os.replace(part, place)
         raw.unlink()
         raw.with_suffix(_ORDER).unlink()
-        return Delivered(path=place, lines=counts[0], unreadable=counts[1])
+        return Delivered(path=place, lines=lines, unreadable=unreadable)
 
     def trim(self) -> Iterator[tuple[Path, int]]:
         """Give up the oldest records where there are too many: which, and how many bytes."""
@@ -186,12 +183,24 @@ def _part(place: Path) -> Path:
     return place.with_name(f".{place.name}.part")
 
 
-def _write(raw: Path, source: Source, to: BinaryIO, counts: list[int]) -> None:
-    with raw.open("rb") as records:
+def _write(raw: Path, source: Source, part: Path) -> tuple[int, int]:
+    """Write the object, durably: how many lines it has, and how many records were no whole ones."""
+    lines = unreadable = 0
+    with contextlib.ExitStack() as opened:
+        records, file = opened.enter_context(raw.open("rb")), opened.enter_context(part.open("wb"))
+        to: IO[bytes] = file
+        if is_gzipped(source):
+            to = cast("IO[bytes]", gzip.GzipFile("", "wb", _GZIP_LEVEL, file, mtime=0))
+            opened.callback(to.close)
         for line in records:
             record = read_record(line)
             if record is None:
-                counts[1] += 1
+                unreadable += 1
             else:
-                counts[0] += 1
+                lines += 1
                 to.write(line_of(source, record).encode() + b"\n")
+        if to is not file:
+            to.close()
+        file.flush()
+        os.fsync(file.fileno())
+    return lines, unreadable

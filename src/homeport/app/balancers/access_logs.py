@@ -184,7 +184,7 @@ class AccessLogKeeper:
             try:
                 done = await self._offload(self._files.deliver, raw)
             except OSError as error:
-                self._complain(raw.parent, str(error.filename or raw), error)
+                self._complain(raw.parent, self._where(raw), error)
                 troubled = True
                 continue
             self._said.pop(raw.parent, None)
@@ -192,6 +192,11 @@ class AccessLogKeeper:
             if done.unreadable:
                 log.warning("access_log.torn", object=str(done.path), records=done.unreadable)
         return troubled
+
+    def _where(self, raw: Path) -> str:
+        with contextlib.suppress(OSError):
+            return str(self._files.place(raw))
+        return str(raw)
 
     async def _let_go(self, waiting: Collection[Path]) -> frozenset[Path]:
         """Those that the proxy still writes to, although it was asked to begin anew."""

@@ -51,10 +51,11 @@ class HealthCheck(msgspec.Struct, frozen=True, kw_only=True):
     healthy_threshold: int = 10
 
 
-class AccessLog(msgspec.Struct, frozen=True, kw_only=True):
+class AccessLog(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The bucket that requests are logged to, and how much time an object is about."""
 
-    bucket: str
+    enabled: bool = False
+    bucket: str = ""
     prefix: str = ""
     minutes: int = 60
 
@@ -67,7 +68,7 @@ class Attributes(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     draining_seconds: int = 300
     idle_seconds: int = 60
     desync: str = "defensive"
-    access_log: AccessLog | None = None
+    access_log: AccessLog = AccessLog()
 
 
 class Registered(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

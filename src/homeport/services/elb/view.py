@@ -102,10 +102,10 @@ def attributes_view(attributes: Attributes) -> Answer:
 
 def _log_view(attributes: Attributes) -> Answer:
     log = attributes.access_log
-    if log is None:
-        return {"Enabled": False}
-    place = {"S3BucketName": log.bucket, "S3BucketPrefix": log.prefix}
-    return {"Enabled": True, "EmitInterval": log.minutes, **place}
+    view: Answer = {"Enabled": log.enabled}
+    if log.bucket:
+        view |= {"S3BucketName": log.bucket, "EmitInterval": log.minutes, "S3BucketPrefix": log.prefix}
+    return view
 
 
 def tags_view(tags: Mapping[str, str]) -> list[dict[str, str]]:

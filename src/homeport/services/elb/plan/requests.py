@@ -177,24 +177,24 @@ def changed_attributes(held: Attributes, given: Given) -> Attributes:
     return found
 
 
-def _log_of(given: Given) -> AccessLog | None:
+def _log_of(given: Given) -> AccessLog:
     """The access log that a request describes. Source: API Reference, AccessLog: 5 or 60 minutes."""
-    if not given["Enabled"]:
-        return None
-    bucket, prefix = given.get("S3BucketName") or "", given.get("S3BucketPrefix") or ""
-    if not bucket:
-        raise InvalidConfigurationRequest("AccessLog.S3BucketName must be given when the log is enabled")
-    for member, value, fault in (
-        ("S3BucketName", bucket, bucket_fault(bucket)),
-        ("S3BucketPrefix", prefix, prefix_fault(prefix)),
-    ):
-        if fault:
-            raise InvalidConfigurationRequest(f"AccessLog.{member} cannot be '{value}': {fault}")
     minutes = given.get("EmitInterval")
-    minutes = 60 if minutes is None else minutes
-    if minutes not in (5, 60):
+    found = AccessLog(
+        enabled=given["Enabled"],
+        bucket=given.get("S3BucketName") or "",
+        prefix=given.get("S3BucketPrefix") or "",
+        minutes=60 if minutes is None else minutes,
+    )
+    if found.enabled and not found.bucket:
+        raise InvalidConfigurationRequest("AccessLog.S3BucketName must be given when the log is enabled")
+    if found.bucket and (fault := bucket_fault(found.bucket)):
+        raise InvalidConfigurationRequest(f"AccessLog.S3BucketName cannot be '{found.bucket}': {fault}")
+    if fault := prefix_fault(found.prefix):
+        raise InvalidConfigurationRequest(f"AccessLog.S3BucketPrefix cannot be '{found.prefix}': {fault}")
+    if found.minutes not in (5, 60):
         raise InvalidConfigurationRequest("AccessLog.EmitInterval must be 5 or 60")
-    return AccessLog(bucket=bucket, prefix=prefix, minutes=minutes)
+    return found
 
 
 def zones_of(subnets: Iterable[Subnet]) -> tuple[Zone, ...]:

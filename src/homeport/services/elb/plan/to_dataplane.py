@@ -63,7 +63,7 @@ def to_dataplane(balancer: LoadBalancer, places: Places) -> dp.Balancer:
 
 def _access_log(balancer: LoadBalancer) -> dp.AccessLog | None:
     log = balancer.attributes.access_log
-    if log is None:
+    if not log.enabled:
         return None
     return dp.AccessLog(
         bucket=log.bucket,
