@@ -24,6 +24,8 @@ from homeport.node.sandbox.rules import Endpoints, Table, ruleset
 log = get_logger("node.sandbox")
 
 AGAIN_SECONDS = 1.0
+PAUSE_SECONDS = 0.5
+"""Between two looks at Docker's tables: Docker changes them with each container of its own networks."""
 _FILTERS = "filter"
 """The table that iptables keeps Docker's chains in."""
 _FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
@@ -121,9 +123,11 @@ class SandboxGround:
             return  # a program's changes cannot be told from those of others
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch(layout.table_name(self.homeport), self.restore))
-            group.create_task(self._watch(_FILTERS, self._past_docker))
+            group.create_task(self._watch(_FILTERS, self._past_docker, seconds=PAUSE_SECONDS))
 
-    async def _watch(self, table: str, restore: Callable[[], Awaitable[None]]) -> None:
+    async def _watch(
+        self, table: str, restore: Callable[[], Awaitable[None]], *, seconds: float = 0.0
+    ) -> None:
         touched = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(watch(table, touched.set))
@@ -136,6 +140,8 @@ class SandboxGround:
                     log.warning("rules.not_restored", table=table, error=str(error))
                     await asyncio.sleep(AGAIN_SECONDS)
                     touched.set()
+                else:
+                    await asyncio.sleep(seconds)
 
     async def down(self) -> None:
         """Remove everything. Call it when no holder is left. Raise `CommandError`, `OSError`."""
