@@ -116,12 +116,6 @@ def serving_pid(data_dir: Path) -> int | None:
     return None
 
 
-def wait_until_free(data_dir: Path) -> None:
-    """Return once nobody serves `data_dir`."""
-    with contextlib.suppress(FileNotFoundError), (data_dir / LOCK_FILE).open("r") as lock:
-        fcntl.flock(lock, fcntl.LOCK_SH)
-
-
 def _pid_in(data_dir: Path) -> int | None:
     with contextlib.suppress(FileNotFoundError, ValueError):
         return int((data_dir / LOCK_FILE).read_text())

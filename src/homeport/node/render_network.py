@@ -13,7 +13,7 @@ from typing import Any
 
 from homeport.agentproto.messages import Container, Task
 from homeport.node.names import container_name
-from homeport.node.networks import interface_of, is_awsvpc, links_of
+from homeport.node.networks import interface_of, is_awsvpc
 from homeport.node.ports import DriverError, Publication, SandboxSpec
 
 _NOT_LINKED = frozenset({"HOME", "PATH"})
@@ -127,11 +127,6 @@ def ports_of(container: Container, exposed: Iterable[str]) -> tuple[Port, ...]:
         if number.isdigit():
             ports[int(number), protocol or "tcp"] = None
     return tuple(ports)
-
-
-def is_linked(task: Task, name: str) -> bool:
-    """Whether another container of the task links to it."""
-    return any(other == name for each in task.containers for other, _ in links_of(each))
 
 
 def _bodies(container: Container) -> tuple[Mapping[str, Any], Mapping[str, Any]]:

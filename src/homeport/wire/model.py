@@ -217,11 +217,6 @@ class ServiceApi:
         """Every operation of the model."""
         return frozenset(self._model["operations"])
 
-    @property
-    def route_table(self) -> Mapping[str, Mapping[str, Any]]:
-        """The `http` trait of every operation by name."""
-        return {name: op.get("http", {}) for name, op in self._model["operations"].items()}
-
     def operation(self, name: str) -> OperationApi:
         """Raise `UnknownOperationError` when the model has none of that name."""
         if (found := self._operations.get(name)) is None:

@@ -20,10 +20,6 @@ class ServerException(AwsError):
     fault = "Receiver"
 
 
-class AccessDeniedException(AwsError):
-    """The caller may not."""
-
-
 class ClusterNotFoundException(AwsError):
     """No such cluster, or it was deleted."""
 

@@ -63,10 +63,6 @@ class ListenerNotFound(AwsError):
     """There is no such listener."""
 
 
-class LoadBalancerAttributeNotFound(AwsError):
-    """There is no such attribute."""
-
-
 class PolicyNotFound(AwsError):
     """There is no such policy."""
 

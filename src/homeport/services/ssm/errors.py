@@ -45,10 +45,6 @@ class HierarchyTypeMismatchException(AwsError):
     """A parameter keeps its type."""
 
 
-class UnsupportedParameterType(AwsError):
-    """No such type."""
-
-
 class InvalidKeyId(AwsError):
     """The KMS key cannot be used."""
 

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from homeport.services.ecs.repo.events import EventPage, EventPosition, EventRepo
 from homeport.store.base import Store
@@ -27,12 +27,6 @@ class Delivery:
 
     documents: tuple[dict[str, Any], ...]
     gap: bool = False
-
-
-class EventSource(Protocol):
-    """What a consumer of events needs of ECS."""
-
-    async def deliver(self, consumer: str, take: Callable[[Delivery], Awaitable[None]]) -> None: ...
 
 
 class EventBus:

@@ -96,11 +96,6 @@ class DaemonDeployment(Noun, frozen=True, kw_only=True):
         """Whether it may still change."""
         return self.status in OPEN_DAEMON_DEPLOYMENTS
 
-    @property
-    def brings(self) -> str | None:
-        """The revision that it is bringing now: what it rolls back to, once it does."""
-        return self.target if self.rollback is None else self.rollback.revision
-
 
 class Daemon(Noun, frozen=True, kw_only=True):
     """A daemon. It is DELETED once its last task is gone; nobody sees it then.
