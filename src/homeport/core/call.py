@@ -73,3 +73,15 @@ class Call:
     access_key_id: str = ""
     base_url: str = field(default="http://127.0.0.1:4566")
     """Scheme and authority under which the caller reached us."""
+
+
+def inner_call(service: str, operation: str, account_id: str, region: str) -> Call:
+    """A call that Homeport itself makes in an account, for nobody in particular: nothing asks who may."""
+    return Call(
+        request_id="",
+        service=service,
+        operation=operation,
+        account_id=account_id,
+        region=region,
+        principal=NOBODY,
+    )

@@ -13,7 +13,7 @@ from homeport.services.ecs.plan.failures import (
     ContainerReport,
     Stop,
     StopCode,
-    scheduler_stop,
+    scaling_reason,
     stop_of,
     user_stop,
 )
@@ -142,7 +142,7 @@ def test_stops_by_users_and_services_are_worded_as_aws_words_them() -> None:
     """Source: StopTaskRequest.reason; developer guide, "Stopped tasks error codes"."""
     assert user_stop(None) == Stop(code=StopCode.USER_INITIATED, reason="Task stopped by user")
     assert user_stop("bored").reason == "bored"
-    assert scheduler_stop("ecs-svc/1").reason == "Scaling activity initiated by (deployment ecs-svc/1)"
+    assert scaling_reason("deployment ecs-svc/1") == "Scaling activity initiated by (deployment ecs-svc/1)"
 
 
 reports = st.lists(

@@ -8,7 +8,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import aiohttp
@@ -125,12 +124,7 @@ class DataPlane:
             self._stack = begun.pop_all()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._stack.aclose()
 
     def serve(self, balancers: Iterable[Balancer], materials: Iterable[TlsMaterial] = ()) -> Snapshot:

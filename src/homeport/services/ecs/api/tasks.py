@@ -37,6 +37,7 @@ from homeport.services.ecs.errors import (
 from homeport.services.ecs.model import Cluster, Protection, Task, TaskDefinition, TaskNetwork
 from homeport.services.ecs.plan.capacity_strategy import to_start
 from homeport.services.ecs.plan.compute import Compute, compute_of
+from homeport.services.ecs.plan.failures import REASON_MOST, user_stop
 from homeport.services.ecs.plan.fargate_room import SPOT_SHORT, UNAVAILABLE
 from homeport.services.ecs.plan.identifiers import (
     instance_uid,
@@ -214,9 +215,9 @@ async def start_task(call: Call, ecs: Ecs, req: Request) -> Answer:
 @ops.operation("StopTask", resources=tasks_resource)
 async def stop_task(call: Call, ecs: Ecs, req: Request) -> Answer:
     """Ask a task to stop; a stopped one is returned as it is."""
-    reason = req.get("reason") or "Task stopped by user"
-    if len(reason) > 1024:
-        raise InvalidParameterException("reason has at most 1024 characters.")
+    if len(req.get("reason") or "") > REASON_MOST:
+        raise InvalidParameterException(f"reason has at most {REASON_MOST} characters.")
+    stop = user_stop(req.get("reason"))
 
     def work(tx: Tx) -> Task:
         cluster = find_cluster(tx, call, req.get("cluster"))
@@ -231,8 +232,8 @@ async def stop_task(call: Call, ecs: Ecs, req: Request) -> Answer:
             msgspec.structs.replace(
                 task,
                 desired_status="STOPPED",
-                stop_code="UserInitiated",
-                stopped_reason=reason,
+                stop_code=stop.code.value,
+                stopped_reason=stop.reason,
                 stopping_at=ecs.clock.now(),
             )
         )

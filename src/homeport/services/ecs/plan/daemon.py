@@ -15,6 +15,7 @@ import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Task
 from homeport.services.ecs.plan.daemon_hosts import Host
+from homeport.services.ecs.plan.failures import scaling_reason
 from homeport.services.ecs.plan.rebalancing import plan_with_zones
 from homeport.services.ecs.plan.rollout import (
     STEADY_TOLD_EVERY,
@@ -156,7 +157,7 @@ class _Step:
 
     @property
     def _scaling_reason(self) -> str:
-        return f"Scaling activity initiated by (deployment {self._primary.id})"
+        return scaling_reason(f"deployment {self._primary.id}")
 
     def _stop(self, task: Task, reason: str) -> None:
         self._stops.append(TaskStop(task=task, reason=reason))

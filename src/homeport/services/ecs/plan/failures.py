@@ -70,12 +70,9 @@ def user_stop(reason: str | None) -> Stop:
     return Stop(code=StopCode.USER_INITIATED, reason=(reason or STOPPED_BY_USER)[:REASON_MOST])
 
 
-def scheduler_stop(deployment_id: str) -> Stop:
-    """A service's deployment no longer wants the task."""
-    return Stop(
-        code=StopCode.SERVICE_SCHEDULER_INITIATED,
-        reason=f"Scaling activity initiated by (deployment {deployment_id})",
-    )
+def scaling_reason(who: str) -> str:
+    """Why a task stops that `who` (`deployment ecs-svc/1`) no longer wants."""
+    return f"Scaling activity initiated by ({who})"
 
 
 def stop_of(*, initiated: Stop | None, task_reason: str, containers: Sequence[ContainerReport]) -> Stop:

@@ -14,6 +14,7 @@ import msgspec
 
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import CLASSIC, LoadBalancer, TargetPlace, TaskDefinition, classic_name
+from homeport.services.ecs.plan.container_ports import check_container_port
 from homeport.services.ecs.ports import TargetGroup
 
 SERVICE_MOST, TASK_SET_MOST = 5, 1
@@ -180,17 +181,7 @@ def _check_place(place: TargetPlace, definition: TaskDefinition) -> None:
             f"The provided target group {place.target_group} has target type {place.target_type}, which "
             f"is incompatible with the {mode} network mode specified in the task definition."
         )
-    containers = {one["name"]: one for one in definition.body["containerDefinitions"]}
-    container = containers.get(place.container)
-    if container is None:
-        raise InvalidParameterException(
-            f"The container {place.container} does not exist in the task definition."
-        )
-    ports = {mapping.get("containerPort") for mapping in container.get("portMappings") or ()}
-    if place.port not in ports:
-        raise InvalidParameterException(
-            f"The container {place.container} did not have a container port {place.port} defined."
-        )
+    check_container_port(definition, place.container, place.port)
     if place.target_type == CLASSIC and not host_port(definition, place):
         raise InvalidParameterException(
             f"The Classic Load Balancer {classic_name(place.target_group)} needs a host port that is always "

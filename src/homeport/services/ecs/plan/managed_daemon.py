@@ -18,6 +18,7 @@ from homeport.services.ecs.model import Breaker, Daemon, DaemonDeployment, Task
 from homeport.services.ecs.model.daemon_snapshot import DaemonHost, ManagedSnapshot
 from homeport.services.ecs.plan.daemon import ENDED_BADLY
 from homeport.services.ecs.plan.daemon_endings import completed, stopped_by_breaker
+from homeport.services.ecs.plan.failures import scaling_reason
 from homeport.services.ecs.plan.rollout import TaskStop
 from homeport.services.ecs.plan.rollout_failures import THROTTLE_MAX_SECONDS, threshold
 
@@ -107,7 +108,7 @@ def _plan_end(snapshot: ManagedSnapshot, now: datetime) -> ManagedPlan:
 
 
 def _scaling_reason(deployment: DaemonDeployment) -> str:
-    return f"Scaling activity initiated by (daemon-deployment {deployment.uid})"
+    return scaling_reason(f"daemon-deployment {deployment.uid}")
 
 
 def _moved_on(deployment: DaemonDeployment, now: datetime) -> DaemonDeployment:

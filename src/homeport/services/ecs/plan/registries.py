@@ -15,6 +15,7 @@ import msgspec
 
 from homeport.services.ecs.errors import InvalidParameterException
 from homeport.services.ecs.model import Registry, Service, Task, TaskDefinition
+from homeport.services.ecs.plan.container_ports import check_container_port
 from homeport.services.ecs.ports import RegistryFacts, RegistryInstance
 
 MOST = 1
@@ -99,23 +100,8 @@ def check_registries(
             raise InvalidParameterException(
                 "A service registry with SRV records needs a containerName and a containerPort, or a port."
             )
-        _check_container(one, definition)
-
-
-def _check_container(one: Registry, definition: TaskDefinition) -> None:
-    if not one.container:
-        return
-    containers = {each["name"]: each for each in definition.body["containerDefinitions"]}
-    container = containers.get(one.container)
-    if container is None:
-        raise InvalidParameterException(
-            f"The container {one.container} does not exist in the task definition."
-        )
-    ports = {mapping.get("containerPort") for mapping in container.get("portMappings") or ()}
-    if one.container_port not in ports:
-        raise InvalidParameterException(
-            f"The container {one.container} did not have a container port {one.container_port} defined."
-        )
+        if one.container:
+            check_container_port(definition, one.container, one.container_port)
 
 
 def check_room(registries: Sequence[Registry], desired_count: int) -> None:

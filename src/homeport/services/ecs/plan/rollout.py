@@ -18,6 +18,7 @@ import msgspec
 from homeport.services.ecs.model import Deployment, Service, Task
 from homeport.services.ecs.plan.alarms import ALARM, is_alarmed
 from homeport.services.ecs.plan.capacity_strategy import by_provider, surplus, to_start
+from homeport.services.ecs.plan.failures import scaling_reason
 from homeport.services.ecs.plan.rollout_closing import STUCK_TOLD, Closing, closing
 from homeport.services.ecs.plan.rollout_endings import (
     BREAKER,
@@ -91,7 +92,7 @@ def plan_end(snapshot: ServiceSnapshot) -> ServicePlan:
     service = snapshot.service
     if not running and service.status == "DRAINING":
         service = msgspec.structs.replace(service, status="INACTIVE")
-    reason = f"Scaling activity initiated by (deployment {service.primary.id})"
+    reason = scaling_reason(f"deployment {service.primary.id}")
     return ServicePlan(service=service, stop=tuple(TaskStop(task=task, reason=reason) for task in running))
 
 
@@ -299,7 +300,7 @@ class _Step:
 
     @property
     def _scaling_reason(self) -> str:
-        return f"Scaling activity initiated by (deployment {self._primary.id})"
+        return scaling_reason(f"deployment {self._primary.id}")
 
     def _stop(self, tasks: Sequence[Task], reason: str) -> None:
         self._stops += [TaskStop(task=task, reason=reason) for task in tasks]

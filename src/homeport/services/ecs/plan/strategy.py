@@ -15,6 +15,7 @@ from datetime import datetime
 import msgspec
 
 from homeport.services.ecs.model import Deployment, Service, Staging, Task
+from homeport.services.ecs.plan.failures import scaling_reason
 from homeport.services.ecs.plan.rollout import (
     Kept,
     ScaleIn,
@@ -212,7 +213,7 @@ class _Hands:
         self._waits += kept.waits
 
     def _end(self, mine: Sequence[Task]) -> None:
-        reason = f"Scaling activity initiated by (deployment {self._service.primary.id})"
+        reason = scaling_reason(f"deployment {self._service.primary.id}")
         for task in mine:
             if task.desired_status != "RUNNING":
                 continue

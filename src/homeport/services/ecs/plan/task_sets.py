@@ -17,6 +17,7 @@ from decimal import Decimal
 import msgspec
 
 from homeport.services.ecs.model import Breaker, Service, Task, TaskSet
+from homeport.services.ecs.plan.failures import scaling_reason
 from homeport.services.ecs.plan.rollout import (
     STEADY_TOLD_EVERY,
     ScaleIn,
@@ -134,7 +135,7 @@ def _standing(
 def _stops(tasks: Iterable[Task], task_set: TaskSet | None) -> tuple[TaskStop, ...]:
     """All of the tasks that should still run."""
     of = "task set that is gone" if task_set is None else f"deployment {task_set.uid}"
-    reason = f"Scaling activity initiated by ({of})"
+    reason = scaling_reason(of)
     return tuple(TaskStop(task=task, reason=reason) for task in tasks if task.desired_status == "RUNNING")
 
 

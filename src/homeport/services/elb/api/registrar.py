@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import inner_call
 from homeport.services.elb.api.context import Elb
 from homeport.services.elb.api.instances import (
     deregister_instances,
@@ -30,17 +30,6 @@ class BalancerFacts:
     arn: str
     instance_ports: frozenset[int]
     draining_seconds: float
-
-
-def _call(operation: str, account_id: str, region: str) -> Call:
-    return Call(
-        request_id="",
-        service="elb",
-        operation=operation,
-        account_id=account_id,
-        region=region,
-        principal=NOBODY,
-    )
 
 
 class Registrar:
@@ -84,19 +73,19 @@ class Registrar:
         From `before` on none is: raise `TooLateError`.
         """
         if ids:
-            call = _call("RegisterInstancesWithLoadBalancer", account_id, region)
+            call = inner_call("elb", "RegisterInstancesWithLoadBalancer", account_id, region)
             await register(call, self._elb, _request(name, ids), before=before)
 
     async def deregister(self, account_id: str, region: str, name: str, ids: Collection[str]) -> None:
         """Let instances drain; those that are not registered do not matter."""
         there = await self.health(account_id, region, name)
         if known := [one for one in ids if one in there and there[one] != DRAINING]:
-            call = _call("DeregisterInstancesFromLoadBalancer", account_id, region)
+            call = inner_call("elb", "DeregisterInstancesFromLoadBalancer", account_id, region)
             await deregister_instances(call, self._elb, _request(name, known))
 
     async def health(self, account_id: str, region: str, name: str) -> Mapping[str, Seen]:
         """All registered instances, draining ones included."""
-        call = _call("DescribeInstanceHealth", account_id, region)
+        call = inner_call("elb", "DescribeInstanceHealth", account_id, region)
         answer = await describe_instance_health(call, self._elb, {"LoadBalancerName": name})
         return {
             one["InstanceId"]: Seen(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import msgspec
 
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import Call, inner_call
 from homeport.services.elbv2.api.context import Elbv2, balancers
 from homeport.services.elbv2.api.rules import forwarding
 from homeport.services.elbv2.api.whole import check_can_be_done
@@ -44,17 +44,6 @@ Permit = Callable[[Tx, Change], None]
 """Raise unless the change may be made; asked in its transaction."""
 
 
-def _call(operation: str, account_id: str, region: str) -> Call:
-    return Call(
-        request_id="",
-        service="elbv2",
-        operation=operation,
-        account_id=account_id,
-        region=region,
-        principal=NOBODY,
-    )
-
-
 class Forwarding:
     """Reads and changes what rules forward to. Raises the API's errors."""
 
@@ -65,7 +54,7 @@ class Forwarding:
         self, account_id: str, region: str, arns: Collection[str]
     ) -> Mapping[str, tuple[str, ...]]:
         """The target groups of those of the rules that exist; none where one does not forward."""
-        call = _call("DescribeRules", account_id, region)
+        call = inner_call("elbv2", "DescribeRules", account_id, region)
 
         def work(tx: Tx) -> dict[str, tuple[str, ...]]:
             found = {arn: _find(tx, call, arn) for arn in arns}
@@ -80,7 +69,7 @@ class Forwarding:
 
         Other groups of a rule get nothing any more. What is so already is not written.
         """
-        call = _call("ModifyRule", account_id, region)
+        call = inner_call("elbv2", "ModifyRule", account_id, region)
 
         def work(tx: Tx) -> dict[str, None]:
             return {_set(tx, call, arn, weights, permit): None for arn, weights in wanted.items()}

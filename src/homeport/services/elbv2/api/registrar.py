@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import Call, inner_call
 from homeport.services.elbv2.api.context import Elbv2, balancers, groups
 from homeport.services.elbv2.api.targets import (
     DELAY,
@@ -34,14 +34,7 @@ class GroupFacts:
 
 def _call(operation: str, group_arn: str) -> Call:
     _, _, _, region, account_id, _ = group_arn.split(":", 5)
-    return Call(
-        request_id="",
-        service="elbv2",
-        operation=operation,
-        account_id=account_id,
-        region=region,
-        principal=NOBODY,
-    )
+    return inner_call("elbv2", operation, account_id, region)
 
 
 class Registrar:
@@ -52,14 +45,7 @@ class Registrar:
 
     async def find(self, account_id: str, region: str, arns: Collection[str]) -> Mapping[str, GroupFacts]:
         """Those of the groups that exist in the account and region."""
-        call = Call(
-            request_id="",
-            service="elbv2",
-            operation="DescribeTargetGroups",
-            account_id=account_id,
-            region=region,
-            principal=NOBODY,
-        )
+        call = inner_call("elbv2", "DescribeTargetGroups", account_id, region)
 
         def work(tx: Tx) -> dict[str, GroupFacts]:
             used = balancers(tx, call).users(arns)

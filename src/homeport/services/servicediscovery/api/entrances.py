@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import inner_call
 from homeport.services.servicediscovery.api.context import ServiceDiscovery, fresh, registry
 from homeport.services.servicediscovery.api.instances import drop_instance
 from homeport.services.servicediscovery.errors import ServiceAlreadyExists
@@ -15,17 +15,6 @@ from homeport.store.tx import Tx
 
 MANAGED = {"AmazonECSManaged": "true"}
 """The tag of what ECS makes [our choice of the value]."""
-
-
-def _call(operation: str, account_id: str, region: str) -> Call:
-    return Call(
-        request_id="",
-        service="servicediscovery",
-        operation=operation,
-        account_id=account_id,
-        region=region,
-        principal=NOBODY,
-    )
 
 
 class Entrances:
@@ -97,7 +86,7 @@ class Entrances:
 
     def remove(self, tx: Tx, service: Service) -> None:
         """Take one away with all that is registered in it."""
-        call = _call("DeleteService", service.account_id, service.region)
+        call = inner_call("servicediscovery", "DeleteService", service.account_id, service.region)
         held = registry(tx, call)
         for one in held.instances(service.service_id):
             current = held.service(service.service_id)

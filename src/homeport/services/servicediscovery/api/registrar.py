@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import Call, inner_call
 from homeport.services.servicediscovery.api.context import ServiceDiscovery, done, own_id, registry
 from homeport.services.servicediscovery.api.instances import drop_instance, put_instance, set_health
 from homeport.services.servicediscovery.errors import CustomHealthNotFound, InstanceNotFound
@@ -18,14 +18,7 @@ from homeport.store.tx import Tx
 
 def _call(operation: str, arn: str) -> Call:
     parts = (arn.split(":", 5) + [""] * 6)[:6]
-    return Call(
-        request_id="",
-        service="servicediscovery",
-        operation=operation,
-        account_id=parts[4],
-        region=parts[3],
-        principal=NOBODY,
-    )
+    return inner_call("servicediscovery", operation, parts[4], parts[3])
 
 
 class Registrar:
