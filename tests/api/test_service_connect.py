@@ -289,8 +289,10 @@ ONE = {"enabled": True, "services": [WEB]}
         ({**ONE, "services": [{**WEB, "ingressPortOverride": 65536}]},
          "InvalidParameterException", "ingressPortOverride"),
         ({**ONE, "services": [{**WEB, "tls": {"issuerCertificateAuthority": {"awsPcaAuthorityArn": "a"}}}]},
-         "ClientException", "tls"),
-        ({**ONE, "logConfiguration": {"logDriver": "json-file"}}, "ClientException", "logConfiguration"),
+         "ClientException", "AWS Private CA"),
+        ({**ONE, "logConfiguration": {"logDriver": "json-file"}},
+         "ClientException", "logConfiguration is not supported by Homeport: tasks have no proxy container"),
+        ({**ONE, "accessLogConfiguration": {"format": "TEXT"}}, "ClientException", "accessLogConfiguration"),
         ({"enabled": False, "namespace": "shop"}, "ClientException", "enabled"),
     ],
 )  # fmt: skip

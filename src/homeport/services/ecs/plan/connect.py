@@ -14,7 +14,6 @@ import msgspec
 
 from homeport.services.ecs.errors import ClientException, InvalidParameterException
 from homeport.services.ecs.model import Connect, ConnectEndpoint, Registry, TaskDefinition
-from homeport.services.ecs.plan.support import refuse
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]{0,63}")
 _ALIAS = re.compile(r"(?=.{1,127}$)[a-z0-9_][a-z0-9_-]{0,62}(\.[a-z0-9_][a-z0-9_-]{0,62})*")
@@ -25,6 +24,12 @@ MEMBER = "serviceConnectConfiguration"
 IDLE_SECONDS = {"tcp": 3600}
 HTTP_IDLE_SECONDS, HTTP_REQUEST_SECONDS = 300, 15
 """Defaults. Source: botocore's TimeoutConfiguration for idle ones; of one request as recalled, unproven."""
+_NO_CONTAINER = "tasks have no proxy container here, this machine's own proxy carries the requests"
+_REFUSED = {
+    "logConfiguration": f"{_NO_CONTAINER}, and what it logs is of all services",
+    "accessLogConfiguration": f"{_NO_CONTAINER}, and there is no log of one service's requests",
+    "containerConfigurations": _NO_CONTAINER,
+}
 TEST_HEADER = "x-amzn-ecs-blue-green-test"
 MOST_SECONDS = 2_147_483
 ALIASES = 1
@@ -38,9 +43,15 @@ def check_connect(given: Mapping[str, Any] | None) -> None:
         if len(given) > 1:
             raise ClientException(f"{MEMBER} has members that need enabled to be true.")
         return
-    refuse(given, MEMBER, ("logConfiguration", "accessLogConfiguration", "containerConfigurations"))
+    for member, why in _REFUSED.items():
+        if given.get(member):
+            raise ClientException(f"{MEMBER}.{member} is not supported by Homeport: {why}.")
     for one in given.get("services") or ():
-        refuse(one, f"{MEMBER}.services", ("tls",))
+        if one.get("tls"):
+            raise ClientException(
+                f"{MEMBER}.services.tls is not supported by Homeport: there is no AWS Private CA here that "
+                "issues the tasks' certificates."
+            )
 
 
 def check_namespace_name(name: str) -> None:
