@@ -182,6 +182,29 @@ def test_a_public_certificate_is_refused_with_what_works_instead(acm: Any) -> No
     assert OWN_AUTHORITY in message
 
 
+def test_what_only_public_certificates_have_is_refused_for_those_that_there_are(acm: Any) -> None:
+    for arn, export in ((imported(acm), "DISABLED"), (requested(acm), "ENABLED")):
+        mail = {"CertificateArn": arn, "Domain": "example.com", "ValidationDomain": "example.com"}
+        assert refused(lambda mail=mail: acm.resend_validation_email(**mail))[0] == (  # type: ignore[misc]
+            "InvalidStateException"
+        )
+        revoke = {"CertificateArn": arn, "RevocationReason": "SUPERSEDED"}
+        assert refused(lambda revoke=revoke: acm.revoke_certificate(**revoke))[0] == (  # type: ignore[misc]
+            "ValidationException"
+        )
+        options = {"CertificateTransparencyLoggingPreference": "DISABLED", "Export": export}
+        assert acm.describe_certificate(CertificateArn=arn)["Certificate"]["Options"] == options
+        acm.update_certificate_options(CertificateArn=arn, Options=options)
+        for other in (
+            {"CertificateTransparencyLoggingPreference": "ENABLED"},
+            {"Export": "ENABLED" if export == "DISABLED" else "DISABLED"},
+        ):
+            wanted = {"CertificateArn": arn, "Options": other}
+            assert refused(lambda wanted=wanted: acm.update_certificate_options(**wanted))[0] == (  # type: ignore[misc]
+                "InvalidStateException"
+            )
+
+
 def test_the_same_token_is_the_same_request(acm: Any) -> None:
     first = requested(acm, IdempotencyToken="one")
     assert requested(acm, IdempotencyToken="one") == first

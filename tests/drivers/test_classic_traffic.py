@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -198,3 +199,34 @@ async def test_connections_of_a_tcp_listener_are_passed_on_as_they_are(world: Wo
         await world.settle()
         with pytest.raises(OSError, match=r"Connect|refused|Multiple"):
             await asyncio.open_connection(FRONT, port)
+
+
+async def test_an_instance_is_told_its_client_in_a_line_where_a_policy_says_so(world: World) -> None:
+    # Source: User Guide for Classic Load Balancers, "Configure proxy protocol": version 1, in readable text.
+    lines: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def instance(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if line := await reader.readline():
+            lines.put_nowait(line + await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(instance, BACK, 0) as server:
+        one = Upstream(name="one", port=server.sockets[0].getsockname()[1])
+        port = await world.balancer("TCP", ("i-0", one))
+        policy = {"PolicyName": "told", "PolicyTypeName": "ProxyProtocolPolicyType"}
+        switch = [{"AttributeName": "ProxyProtocol", "AttributeValue": "true"}]
+        await world.ask("CreateLoadBalancerPolicy", **policy, PolicyAttributes=switch)
+        behind = {"InstancePort": one.port, "PolicyNames": ["told"]}
+        await world.ask("SetLoadBalancerPoliciesForBackendServer", **behind)
+        await world.settle()
+        await world.until(port, one)
+        assert await world.states() == {"i-0": "InService"}, "checks are without the line"
+        said = b""
+        while not said:
+            _, writer = await asyncio.open_connection(FRONT, port)
+            source = writer.get_extra_info("sockname")
+            writer.write(b"hello\n")
+            with contextlib.suppress(TimeoutError):
+                said = await asyncio.wait_for(lines.get(), 1)
+            writer.close()
+        assert said == f"PROXY TCP4 {source[0]} {FRONT} {source[1]} {port}\r\nhello\n".encode()

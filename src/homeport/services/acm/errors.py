@@ -33,6 +33,12 @@ class LimitExceededException(AwsError):
     """A quota."""
 
 
+class InvalidStateException(AwsError):
+    """This is not for a certificate like that."""
+
+    code = "InvalidStateException"
+
+
 class ResourceInUseException(AwsError):
     """Something shows the certificate to its clients."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from homeport.services.acm.api import authority, certificates, tags  # noqa: F401  register the handlers
+from homeport.services.acm.api import authority, certificates, options, tags  # noqa: F401  register the handlers
 from homeport.services.acm.api.context import Acm, ops
 from homeport.services.acm.api.facts import Facts
 from homeport.services.acm.api.material import Materials

@@ -30,6 +30,11 @@ def _common(one: Certificate, now: datetime) -> Answer:
     return view
 
 
+def options_view(one: Certificate) -> Answer:
+    """A certificate's options."""
+    return {"CertificateTransparencyLoggingPreference": "DISABLED", "Export": one.export_option}
+
+
 def detail(one: Certificate, used_by: Sequence[str], now: datetime) -> Answer:
     """A certificate, whole."""
     facts = one.facts
@@ -42,7 +47,7 @@ def detail(one: Certificate, used_by: Sequence[str], now: datetime) -> Answer:
         "InUseBy": list(used_by),
         "KeyUsages": [{"Name": name} for name in facts.key_usages],
         "ExtendedKeyUsages": [{"Name": usage.name, "OID": usage.oid} for usage in facts.extended_usages],
-        "Options": {"CertificateTransparencyLoggingPreference": "DISABLED", "Export": one.export_option},
+        "Options": options_view(one),
     }
     if one.type != IMPORTED:
         view["CertificateAuthorityArn"] = authority_arn(one.account_id, one.region)
