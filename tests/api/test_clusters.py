@@ -173,7 +173,7 @@ def test_a_family_prefix_is_exact_in_one_listing_and_a_prefix_in_the_other(ecs: 
          "Container Instances cannot be empty."),
         (("describe_tasks", {"tasks": []}), "InvalidParameterException", "Tasks cannot be empty."),
         (("put_account_setting", {"name": "awsvpcTrunking", "value": "enabled"}), "ClientException",
-         "not supported by Homeport yet"),
+         "holds as many awsvpc tasks as its subnets have addresses"),
         (("put_account_setting", {"name": "taskLongArnFormat", "value": "disabled"}),
          "InvalidParameterException", "Use one of: enabled"),
     ],

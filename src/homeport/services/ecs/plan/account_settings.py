@@ -14,18 +14,27 @@ from homeport.services.ecs.errors import ClientException, InvalidParameterExcept
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting: what AWS allows, what is in force when nobody set it, what Homeport honours."""
+    """One setting: what AWS allows, what is in force when nobody set it, what Homeport honours.
+
+    `why`: what is told with the refusal of the others.
+    """
 
     allowed: tuple[str, ...]
     default: str
     honoured: tuple[str, ...]
+    why: str = "."
 
 
 SETTINGS: dict[str, Setting] = {
     "serviceLongArnFormat": Setting(("enabled",), "enabled", ("enabled",)),
     "taskLongArnFormat": Setting(("enabled",), "enabled", ("enabled",)),
     "containerInstanceLongArnFormat": Setting(("enabled",), "enabled", ("enabled",)),
-    "awsvpcTrunking": Setting(("enabled", "disabled"), "disabled", ("disabled",)),
+    "awsvpcTrunking": Setting(
+        ("enabled", "disabled"),
+        "disabled",
+        ("disabled",),
+        why=": it is not needed. An instance here holds as many awsvpc tasks as its subnets have addresses.",
+    ),
     "containerInsights": Setting(
         ("enabled", "disabled", "enhanced"), "disabled", ("enabled", "disabled", "enhanced")
     ),
@@ -61,4 +70,4 @@ def check_value(name: str, value: str) -> None:
             f"Invalid value '{value}' for {name}. Use one of: {', '.join(setting.allowed)}."
         )
     if value not in setting.honoured:
-        raise ClientException(f"{name}={value} is not supported by Homeport yet.")
+        raise ClientException(f"{name}={value} is not supported by Homeport yet{setting.why}")
