@@ -100,6 +100,7 @@ class SimNode:
         self.arn = arn
         self.tasks: dict[str, SimTask] = {}
         self.gone = False
+        self.cluster, self.name = "default", ""
         self._jobs: list[asyncio.Task[None]] = []
 
     @property
@@ -130,7 +131,7 @@ class SimNode:
         hello = AgentHello(
             account_id=self._around.account_id,
             region=self._around.region,
-            cluster="default",
+            cluster=self.cluster,
             container_instance=self.arn,
         )
         socket = Socket()

@@ -20,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from homeport.core.log import configure
 from tests.kit.sim_capacity import capacity_drama
 from tests.kit.sim_daemons import daemon_drama
+from tests.kit.sim_fargate import fargate_drama
 from tests.kit.sim_managed_daemons import managed_drama
 from tests.kit.sim_services import drama
 from tests.kit.sim_strategies import staged_drama
@@ -32,6 +33,7 @@ WORLDS: dict[str, Callable[[int], Awaitable[list[str]]]] = {
     "services": drama,
     "capacity": capacity_drama,
     "daemons": daemon_drama,
+    "fargate": fargate_drama,
     "task-sets": task_set_drama,
     "managed-daemons": managed_drama,
     "targets": target_drama,
