@@ -148,7 +148,7 @@ def test_attributes_have_their_defaults_and_are_honoured_or_refused(elb: Any) ->
         attributes(change("idle_timeout.timeout_seconds", "4000"))["idle_timeout.timeout_seconds"] == "4000"
     )
     assert refused(lambda: change("idle_timeout.timeout_seconds", "4001")) == "ValidationError"
-    assert refused(lambda: change("connection_logs.s3.enabled", "true")) == "InvalidConfigurationRequest"
+    assert refused(lambda: change("health_check_logs.s3.enabled", "true")) == "InvalidConfigurationRequest"
     assert refused(lambda: change("no.such.attribute", "1")) == "InvalidConfigurationRequest"
     change("access_logs.s3.enabled", "false")  # as Terraform sends it
     assert attributes(elb.describe_load_balancer_attributes(LoadBalancerArn=arn)) == {
@@ -157,12 +157,13 @@ def test_attributes_have_their_defaults_and_are_honoured_or_refused(elb: Any) ->
     }
 
 
-def test_access_logs_go_to_a_bucket_that_is_named(elb: Any) -> None:
+@pytest.mark.parametrize("kind", ["access_logs", "connection_logs"])
+def test_logs_go_to_a_bucket_that_is_named(elb: Any, kind: str) -> None:
     """Sources: API Reference, LoadBalancerAttribute; guide, "Access log files": no AWSLogs in the prefix."""
     arn = application(elb)["LoadBalancerArn"]
 
     def change(**values: str) -> dict[str, str]:
-        wanted = [{"Key": f"access_logs.s3.{key}", "Value": value} for key, value in values.items()]
+        wanted = [{"Key": f"{kind}.s3.{key}", "Value": value} for key, value in values.items()]
         return attributes(elb.modify_load_balancer_attributes(LoadBalancerArn=arn, Attributes=wanted))
 
     assert refused(lambda: change(enabled="true")) == "InvalidConfigurationRequest"
@@ -172,13 +173,13 @@ def test_access_logs_go_to_a_bucket_that_is_named(elb: Any) -> None:
         assert refused(lambda prefix=prefix: change(prefix=prefix)) == "ValidationError"
     change(enabled="true", bucket="my.logs-1", prefix="team/web")
     found = attributes(elb.describe_load_balancer_attributes(LoadBalancerArn=arn))
-    assert {key: found[f"access_logs.s3.{key}"] for key in ("enabled", "bucket", "prefix")} == {
+    assert {key: found[f"{kind}.s3.{key}"] for key in ("enabled", "bucket", "prefix")} == {
         "enabled": "true",
         "bucket": "my.logs-1",
         "prefix": "team/web",
     }
     assert refused(lambda: change(bucket="")) == "InvalidConfigurationRequest"
-    assert change(enabled="false")["access_logs.s3.bucket"] == "my.logs-1"
+    assert change(enabled="false")[f"{kind}.s3.bucket"] == "my.logs-1"
 
 
 def test_an_internal_balancer_denies_the_internet_gateway(elb: Any) -> None:

@@ -310,6 +310,44 @@ async def test_names_and_certificates_are_told_of_encrypted_connections() -> Non
     assert len(found) == 6, "connections without TLS are not logged"
 
 
+async def test_connections_are_logged_by_themselves_even_without_a_request() -> None:
+    port, secure = free_port(), free_port()
+    async with logging() as logged, Upstream(name="a").serving() as a:
+        web = balancer(port, group("g", a))
+        (plain,) = web.listeners
+        both = (
+            plain,
+            replace(plain, id="s", protocol=Protocol.HTTPS, port=secure, certificates=CERTIFICATES),
+        )
+        await logged.serve(replace(web, listeners=both, access_log=LOG, connection_log=LOG))
+        client = Client(port)
+        await client.ask()
+        await client.ask()
+        client.close()
+        await logged.until_written(3)
+        _, writer = await asyncio.open_connection(
+            FRONT, secure, ssl=trusting(), server_hostname="b.example.com"
+        )
+        writer.close()
+        await logged.until_written(4)
+        _, writer = await asyncio.open_connection(FRONT, secure)
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        await writer.drain()
+        await logged.until_written(5)
+        writer.close()
+        found = await logged.lines()
+        names = [one.name for one in logged.files.buckets.rglob("*.gz")]
+    assert sorted(name.startswith("conn_log.123456789012_") for name in names) == [False, True]
+    requests = [one for one in found if one[0] == "http"]
+    first, second, third = (one for one in found if one[0] != "http")
+    assert {one[29] for one in requests} == {first[11]}
+    assert first[3:11] == [str(port), *["-"] * 7]
+    assert second[3:5] == [str(secure), "TLSv1.3"]
+    assert second[10] == "Success"
+    assert float(second[6]) < 10
+    assert third[10].startswith("Failed:")
+
+
 async def test_classic_balancers_log_requests_and_connections_in_plain_files() -> None:
     http, tcp = free_port(), free_port()
     async with logging() as logged, Upstream(name="a").serving() as a:

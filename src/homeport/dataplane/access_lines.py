@@ -45,6 +45,8 @@ class Source(msgspec.Struct, frozen=True, kw_only=True):
     bucket: str
     prefix: str = ""
     minutes: int = 5
+    connections: bool = False
+    """They are of connections, for an application balancer's connection log."""
 
 
 class Matched(msgspec.Struct, frozen=True):
@@ -97,6 +99,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     listener: str | None = None
     connect_us: int | None = None
     connected_us: int | None = None
+    secured_us: int | None = None
+    exchange: str | None = None
     failure: str | None = None
 
     @property
@@ -130,6 +134,8 @@ def read_record(line: bytes) -> Record | None:
 
 def line_of(source: Source, record: Record) -> str:
     """The line, without its end."""
+    if source.connections:
+        return _accepted(source, record)
     if source.balancer_id.startswith("net/"):
         return _network(source, record)
     if source.balancer_id.startswith("clb/"):
@@ -298,6 +304,29 @@ def _connection_id(source: Source, record: Record) -> str:
     """The same for all requests of a connection, and for no other's."""
     words = (source.balancer_id, source.address, record.client, record.connection)
     return "TID_" + hashlib.sha256(repr(words).encode()).hexdigest()[:32]
+
+
+def _accepted(source: Source, record: Record) -> str:
+    """Of a connection log. Clients show no certificates here. Source: guide, "Connection log entries"."""
+    address, _, port = (record.client or NOTHING).rpartition(":")
+    secured = timedelta(microseconds=record.secured_us or 0)
+    failed = record.failure is not None or record.secured_us is None
+    fields = (
+        _instant(record.began + secured),
+        address.strip("[]"),
+        port,
+        record.port,
+        record.tls or NOTHING,
+        record.cipher or NOTHING,
+        NOTHING if record.secured_us is None else f"{record.secured_us / 1_000_000:.3f}",
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        NOTHING if not record.is_secure else "Failed:UnmappedConnectionError" if failed else "Success",
+        _connection_id(source, record),
+        record.exchange or NOTHING,
+    )
+    return " ".join(fields)
 
 
 # Network balancers

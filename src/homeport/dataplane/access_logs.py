@@ -22,14 +22,20 @@ _AGENT_BYTES = 8192
 """Source: Application Load Balancer guide, "Access log entries": longer ones are truncated at 8 KB."""
 
 
-def folder_name(balancer_id: str, address: str) -> str:
-    """Where the records of one address of a balancer lie, below all records' folder."""
-    return f"{balancer_id.replace('/', '.')}_{address}"
+def folder_name(balancer_id: str, address: str, *, connections: bool = False) -> str:
+    """Where the records of one address of a balancer lie, below all records' folder.
+
+    `connections`: those for its connection log.
+    """
+    return f"{balancer_id.replace('/', '.')}_{address}" + ("_connections" if connections else "")
 
 
 def writes(balancer: Balancer) -> AccessLog | None:
-    """The balancer's log, if it has one that can be written."""
-    log = balancer.access_log
+    """The balancer's access log, if it has one that can be written."""
+    return _writable(balancer.access_log)
+
+
+def _writable(log: AccessLog | None) -> AccessLog | None:
     return log if log is not None and log.folder else None
 
 
@@ -63,7 +69,7 @@ def requests(balancer: Balancer, listener: Listener, address: BindAddress) -> li
     if _rewrites(listener):
         record["path_sent"] = f"%FILTER_STATE({PATH_SENT}:PLAIN)%"
         record["host_sent"] = f"%FILTER_STATE({HOST_SENT}:PLAIN)%"
-    return [_file(log, balancer, address, record)]
+    return [_file(log, folder_name(balancer.id, address.address), record)]
 
 
 def connections(balancer: Balancer, listener: Listener, address: BindAddress) -> Body:
@@ -83,7 +89,25 @@ def connections(balancer: Balancer, listener: Listener, address: BindAddress) ->
         "sent": "%BYTES_SENT%",
         "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
     }
-    return {"access_log": [_file(log, balancer, address, record)]}
+    return {"access_log": [_file(log, folder_name(balancer.id, address.address), record)]}
+
+
+def accepted(balancer: Balancer, listener: Listener, address: BindAddress) -> Body:
+    """What writes a record of each connection of a balancer's clients, for its connection log.
+
+    A listener writes it, because it knows of connections that never became a request.
+    """
+    log = _writable(balancer.connection_log)
+    if log is None:
+        return {}
+    record = _connection(listener)
+    if listener.certificates:
+        record |= {
+            "secured_us": "%COMMON_DURATION(DS_CX_BEG:DS_HS_END:us)%",
+            "exchange": "%DOWNSTREAM_TLS_GROUP%",
+            "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
+        }
+    return {"access_log": [_file(log, folder_name(balancer.id, address.address, connections=True), record)]}
 
 
 def _connection(listener: Listener) -> Body:
@@ -111,11 +135,10 @@ def _connection(listener: Listener) -> Body:
     return record
 
 
-def _file(log: AccessLog, balancer: Balancer, address: BindAddress, record: Body) -> Body:
-    place = f"{log.folder}/{folder_name(balancer.id, address.address)}/{LIVE}"
+def _file(log: AccessLog, folder: str, record: Body) -> Body:
     config = typed(
         "envoy.extensions.access_loggers.file.v3.FileAccessLog",
-        path=place,
+        path=f"{log.folder}/{folder}/{LIVE}",
         log_format={"json_format": record},
     )
     return {"name": "envoy.access_loggers.file", "typed_config": config}

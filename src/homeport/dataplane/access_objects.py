@@ -46,4 +46,5 @@ def object_key(source: Source, end: datetime, token: str) -> str:
         source.region,
         f"{end:%Y/%m/%d}",
     ]
-    return "/".join(folders) + "/" + "_".join(parts) + (".log.gz" if is_gzipped(source) else ".log")
+    kind = "conn_log." if source.connections else ""
+    return "/".join(folders) + f"/{kind}" + "_".join(parts) + (".log.gz" if is_gzipped(source) else ".log")

@@ -91,6 +91,7 @@ def _stream(balancer: Balancer, listener: Listener, address: BindAddress, filter
         "stat_prefix": f"{balancer.id}|{listener.port}",
         "address": {"socket_address": place},
         "filter_chains": [{"name": "all", "filters": filters}],
+        **access_logs.accepted(balancer, listener, address),
     }
     if listener.protocol in (Protocol.HTTPS, Protocol.TLS):
         inspector = typed("envoy.extensions.filters.listener.tls_inspector.v3.TlsInspector")

@@ -273,7 +273,7 @@ class Traffic:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessLog:
-    """A balancer's requests are logged: in which bucket, and what its objects' names tell.
+    """A balancer's requests (or connections) are logged: in which bucket, and what its objects' names tell.
 
     `folder` is where the proxy writes what it knows of them until then (see `access_logs`); without it
     nothing is written.
@@ -307,3 +307,4 @@ class Balancer:
     traffic: Traffic = field(default_factory=Traffic)
     hosts: tuple[str, ...] = ()
     access_log: AccessLog | None = None
+    connection_log: AccessLog | None = None

@@ -336,6 +336,32 @@ def test_half_a_record_is_none() -> None:
     assert read_record(whole) is not None
 
 
+# Connection logs
+
+
+def test_a_connection_of_an_application_balancer() -> None:
+    """Source: guide, "Connection log entries"; no client shows a certificate here."""
+    source = msgspec.structs.replace(WEB, connections=True)
+    secured = {**CONNECTION, "kind": "HTTPS", "secured_us": 4036, "exchange": "X25519"}
+    trace = written(secured, source).split(" ")[11]
+    assert written(secured, source) == (
+        "2018-12-20T02:59:30.104036Z 72.21.218.154 51341 443 TLSv1.2 ECDHE-RSA-AES128-SHA 0.004 - - - "
+        f"Success {trace} X25519"
+    )
+    same = {"client": secured["client"], "connection": secured["connection"]}
+    assert line(FORWARDED, **same)["connection"] == trace, "the access log's lines say the same"
+    plain = {"kind": "HTTP", "port": "80", "tls": None, "cipher": None, "client": "[::1]:99"}
+    assert written(CONNECTION, source, **plain).split(" ")[1:11] == ["::1", "99", "80", *["-"] * 7]
+    failed = {
+        **secured,
+        "secured_us": None,
+        "tls": None,
+        "cipher": None,
+        "failure": "TLS_error:|1:SSL routines",
+    }
+    assert written(failed, source).split(" ")[4:11] == [*["-"] * 6, "Failed:UnmappedConnectionError"]
+
+
 # Network balancers
 
 
@@ -388,6 +414,8 @@ def test_objects_are_called_as_the_guides_say() -> None:
     day += "123456789012_elasticloadbalancing_us-east-2_"
     named = "app.web.50dc6c495c0c9188_20140215T2340Z_172.31.0.9_20sg8hgm.log.gz"
     assert object_key(WEB, end, "20sg8hgm") == day + named
+    connections = msgspec.structs.replace(WEB, connections=True)
+    assert object_key(connections, end, "20sg8hgm").rpartition("/")[2].startswith("conn_log.123456789012_")
     assert object_key(NET, end, "20sg8hgm") == day + "net.n.c6e77e28c25b2234_20140215T2340Z_20sg8hgm.log.gz"
     assert object_key(OLD, end, "20sg8hgm") == f"a/b/{day}old_20140215T2340Z_172.31.0.9_20sg8hgm.log"
 

@@ -53,6 +53,11 @@ class Delivered:
     unreadable: int
 
 
+def folder_of(source: Source) -> str:
+    """The folder of a source's records."""
+    return folder_name(source.balancer_id, source.address, connections=source.connections)
+
+
 class LogFiles:
     """The records and the buckets of an installation; all methods may be repeated, none knows the time."""
 
@@ -62,7 +67,7 @@ class LogFiles:
 
     def prepare(self, source: Source) -> None:
         """Make it possible that the proxy writes records of this source. Raise `OSError`: it is not."""
-        folder = self.records / folder_name(source.balancer_id, source.address)
+        folder = self.records / folder_of(source)
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.about(folder) != source:
             _put(folder / _ABOUT, msgspec.json.encode(source))

@@ -17,16 +17,16 @@ from typing import Any, Protocol
 
 import aiohttp
 
-from homeport.app.balancers.access_log_files import LogFiles
+from homeport.app.balancers.access_log_files import LogFiles, folder_of
 from homeport.app.balancers.envoy_admin import EnvoyAdmin
 from homeport.app.balancers.envoy_process import Files, find_running
 from homeport.core.clock import Clock, SystemClock
 from homeport.core.ids import Ids, SystemIds, token
 from homeport.core.log import get_logger
 from homeport.dataplane.access_lines import Source
-from homeport.dataplane.access_logs import LIVE, folder_name
+from homeport.dataplane.access_logs import LIVE
 from homeport.dataplane.access_objects import period_end
-from homeport.dataplane.model import Balancer, BindAddress
+from homeport.dataplane.model import AccessLog, Balancer
 
 log = get_logger(__name__)
 
@@ -124,20 +124,24 @@ class AccessLogKeeper:
         return found
 
     def _ready(self, one: Balancer, before: dict[str, Source], unready: dict[str, str]) -> Balancer:
-        if one.access_log is None or self._wanted is None:
+        sources = [*_sources(one, one.access_log), *_sources(one, one.connection_log, connections=True)]
+        if not sources or self._wanted is None:
             return one
-        made: dict[str, Source] = {}
-        for address in one.addresses:
-            name, source = folder_name(one.id, address.address), _source(one, address)
-            try:
+        made = {folder_of(source): source for source in sources}
+        try:
+            for name, source in made.items():
                 if before.get(name) != source or one.id in self._unready:
                     self._files.prepare(source)
-            except OSError as error:
-                unready[one.id] = str(error)
-                return replace(one, access_log=None)
-            made[name] = source
+        except OSError as error:
+            unready[one.id] = str(error)
+            return replace(one, access_log=None, connection_log=None)
         self._wanted |= made
-        return replace(one, access_log=replace(one.access_log, folder=str(self._files.records)))
+        return replace(
+            one, access_log=self._placed(one.access_log), connection_log=self._placed(one.connection_log)
+        )
+
+    def _placed(self, log: AccessLog | None) -> AccessLog | None:
+        return None if log is None else replace(log, folder=str(self._files.records))
 
     async def run(self, again: Callable[[], None] = lambda: None) -> None:
         """Keep the logs. `again` is called when a balancer that could not be logged perhaps can."""
@@ -229,16 +233,20 @@ class AccessLogKeeper:
             log.warning("access_log.undelivered", object=what, error=str(error), remedy=_REMEDY)
 
 
-def _source(balancer: Balancer, address: BindAddress) -> Source:
-    assert balancer.access_log is not None
-    given = balancer.access_log
-    return Source(
-        balancer_id=balancer.id,
-        address=address.address,
-        account_id=given.account_id,
-        region=given.region,
-        dns_name=given.dns_name,
-        bucket=given.bucket,
-        prefix=given.prefix,
-        minutes=given.minutes,
-    )
+def _sources(balancer: Balancer, given: AccessLog | None, *, connections: bool = False) -> list[Source]:
+    if given is None:
+        return []
+    return [
+        Source(
+            balancer_id=balancer.id,
+            address=address.address,
+            account_id=given.account_id,
+            region=given.region,
+            dns_name=given.dns_name,
+            bucket=given.bucket,
+            prefix=given.prefix,
+            minutes=given.minutes,
+            connections=connections,
+        )
+        for address in balancer.addresses
+    ]

@@ -67,15 +67,23 @@ def _fault(fault: Callable[[str], str], values: str) -> Attribute:
     return Attribute(check=lambda value: not value or not fault(value), default="", values=values)
 
 
-_NO_LOGS = "of a load balancer's logs there are access logs only"
-LOG_ENABLED, LOG_BUCKET, LOG_PREFIX = (f"access_logs.s3.{one}" for one in ("enabled", "bucket", "prefix"))
+def _log(kind: str) -> dict[str, Attribute]:
+    return {
+        f"{kind}{ENABLED}": _flag(),
+        f"{kind}{BUCKET}": _fault(bucket_fault, "the name of a bucket"),
+        f"{kind}{PREFIX}": _fault(prefix_fault, "a prefix without a slash at its ends and without AWSLogs"),
+    }
+
+
+_NO_LOGS = "of a load balancer's logs there are access logs and connection logs only"
+ACCESS_LOGS, CONNECTION_LOGS = "access_logs.s3.", "connection_logs.s3."
+ENABLED, BUCKET, PREFIX = "enabled", "bucket", "prefix"
+"""What follows these two."""
 _NO_SHIFT = "there is no zonal shift"
 _NO_IPV6 = "there is no internet gateway that IPv6 traffic comes from"
 
 _ALL_BALANCERS: Mapping[str, Attribute] = {
-    LOG_ENABLED: _flag(),
-    LOG_BUCKET: _fault(bucket_fault, "the name of a bucket"),
-    LOG_PREFIX: _fault(prefix_fault, "a prefix without a slash at its ends and without AWSLogs"),
+    **_log(ACCESS_LOGS),
     "deletion_protection.enabled": _flag(),
     "ipv6.deny_all_igw_traffic": _flag(only=_NO_IPV6),
     "zonal_shift.config.enabled": _flag(only=_NO_SHIFT),
@@ -87,9 +95,7 @@ BALANCER: Mapping[str, Mapping[str, Attribute]] = {
         "load_balancing.cross_zone.enabled": _flag("true", "an application load balancer always has it"),
         "idle_timeout.timeout_seconds": _number(1, 4000, 60),
         "client_keep_alive.seconds": _number(60, 604800, 3600),
-        "connection_logs.s3.enabled": _flag(only=_NO_LOGS),
-        "connection_logs.s3.bucket": _text(only=_NO_LOGS),
-        "connection_logs.s3.prefix": _text(only=_NO_LOGS),
+        **_log(CONNECTION_LOGS),
         "health_check_logs.s3.enabled": _flag(only=_NO_LOGS),
         "health_check_logs.s3.bucket": _text(only=_NO_LOGS),
         "health_check_logs.s3.prefix": _text(only=_NO_LOGS),
@@ -285,8 +291,9 @@ def changed(
 
 def check_attributes(values: Mapping[str, str]) -> None:
     """Raise for values of a balancer that do not go together. `values` are all of them."""
-    if values[LOG_ENABLED] == "true" and not values[LOG_BUCKET]:
-        raise InvalidConfigurationRequest(f"You must specify {LOG_BUCKET} when {LOG_ENABLED} is true")
+    for kind in (ACCESS_LOGS, CONNECTION_LOGS):
+        if values.get(f"{kind}{ENABLED}") == "true" and not values[f"{kind}{BUCKET}"]:
+            raise InvalidConfigurationRequest(f"You must specify {kind}{BUCKET} when {kind}{ENABLED} is true")
 
 
 def _check_stickiness(value: str, attribute: Attribute, protocol: str) -> None:

@@ -26,10 +26,12 @@ from homeport.services.elbv2.model.rules import (
     Rule,
 )
 from homeport.services.elbv2.plan.attributes import (
+    ACCESS_LOGS,
     BALANCER,
-    LOG_BUCKET,
-    LOG_ENABLED,
-    LOG_PREFIX,
+    BUCKET,
+    CONNECTION_LOGS,
+    ENABLED,
+    PREFIX,
     RESPONSE_HEADERS,
     SERVER_HEADER,
     TCP_IDLE,
@@ -89,7 +91,8 @@ def to_dataplane(whole: Whole, places: Places, now: datetime) -> dp.Balancer:
         ),
         traffic=_traffic(balancer, values),
         hosts=(balancer.local_name, balancer.dns_name),
-        access_log=_access_log(balancer, values),
+        access_log=_log(balancer, values, ACCESS_LOGS),
+        connection_log=_log(balancer, values, CONNECTION_LOGS),
     )
 
 
@@ -106,12 +109,12 @@ def refusal(whole: Whole, now: datetime) -> str | None:
     return translate([made], health_events_path="/").refused.get(made.id)
 
 
-def _access_log(balancer: LoadBalancer, values: Mapping[str, str]) -> dp.AccessLog | None:
-    if values[LOG_ENABLED] != "true":
+def _log(balancer: LoadBalancer, values: Mapping[str, str], kind: str) -> dp.AccessLog | None:
+    if values.get(f"{kind}{ENABLED}") != "true":
         return None
     return dp.AccessLog(
-        bucket=values[LOG_BUCKET],
-        prefix=values[LOG_PREFIX],
+        bucket=values[f"{kind}{BUCKET}"],
+        prefix=values[f"{kind}{PREFIX}"],
         account_id=balancer.account_id,
         region=balancer.region,
         dns_name=balancer.dns_name,
