@@ -123,7 +123,9 @@ def _settings(balancer: Balancer, group: TargetGroup, zone: str) -> Body:
     body: Body = {
         "type": "EDS",
         "eds_cluster_config": {"eds_config": ADS},
-        "connect_timeout": seconds(CONNECT_SECONDS),
+        "connect_timeout": seconds(
+            CONNECT_SECONDS if group.resilience is None else group.resilience.connect_seconds
+        ),
         "circuit_breakers": {"thresholds": [limit]},
         "common_lb_config": {"healthy_panic_threshold": {"value": panic_percent(group, zone)}},
         "ignore_health_on_host_removal": True,

@@ -134,10 +134,12 @@ class Stickiness:
 class Resilience:
     """What is done about targets that cannot be connected to; what they answer does not count.
 
-    Up to `retries` others are tried. A target that failed `failures` times in a row is left out for
-    `eject_seconds`, longer each time, up to `eject_seconds_max`; where all fail, all are used.
+    `connect_seconds` are waited for one; up to `retries` others are tried. A target that failed `failures`
+    times in a row is left out for `eject_seconds`, longer each time, up to `eject_seconds_max`; where all
+    fail, all are used.
     """
 
+    connect_seconds: int
     retries: int
     failures: int
     eject_seconds: int

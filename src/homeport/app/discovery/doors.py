@@ -38,9 +38,10 @@ _MARK = "ECS Service Connect "
 _MULTIPLEXED = ("http2", "grpc")
 
 
-RESILIENCE = Resilience(retries=2, failures=5, eject_seconds=30, eject_seconds_max=300)
+RESILIENCE = Resilience(connect_seconds=3, retries=2, failures=5, eject_seconds=30, eject_seconds_max=300)
 """Nobody can set it. As recalled of the guide: two retries with other tasks; five failed connections
-of late, and none are made for 30 to 300 seconds."""
+of late, and none are made for 30 to 300 seconds. All attempts end before a request's time does
+[our choice]."""
 End = tuple[str, int]
 """An address and a port."""
 
