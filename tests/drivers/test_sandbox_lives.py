@@ -11,9 +11,11 @@ from dataclasses import replace
 
 import pytest
 
+from homeport.node.commands import run_command
 from homeport.node.drivers.pause_image import pause_layer, pause_program
 from homeport.node.ports import DriverError, SandboxSpec
 from homeport.node.sandbox import layout
+from homeport.node.sandbox.ground import left_behind
 from homeport.node.sandbox.holder import Holders
 from tests.kit.docker import LABEL, machine
 from tests.kit.sandbox_stage import Stage, ground_of
@@ -109,6 +111,13 @@ async def test_ports_that_were_lost_unseen_are_published_anew(here: Stage) -> No
     assert here.published() == []
     await driver.publish(web(here))
     assert here.published() == before
+
+
+async def test_the_next_process_knows_what_sandboxes_stand_on_before_it_asks_docker(here: Stage) -> None:
+    instances = {one.index: one.ip for one in here.addresses}
+    assert await left_behind(run_command, here.homeport, instances) == (here.ground.blocks, here.ground.host)
+    assert len(here.ground.blocks) == 2
+    assert await left_behind(run_command, "nobodys", instances) == ((), "")
 
 
 async def test_nothing_leads_to_an_instance_that_is_not_run_any_more(here: Stage) -> None:

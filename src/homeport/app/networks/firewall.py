@@ -67,9 +67,7 @@ class VpcFirewall:
         self._clock = clock
         self._firewall = firewall
         self._home_range = home_range
-        self._inner: Inner | None = None
-        self._is_ours = False
-        """Whether the table that is there is this process's."""
+        self._inner = NOTHING_INNER
         self._queue = WorkQueue[str]()
         self._gate = gate or DoorGate()
 
@@ -90,7 +88,7 @@ class VpcFirewall:
     def know(self, blocks: Iterable[Block] = (), host: str = "") -> None:
         """Which inner addresses are which instance's, and which this machine's own.
 
-        Until then the table of an earlier process stays: without them containers would be strangers.
+        Without them containers are strangers: those of an earlier process must be known before all else.
         """
         found: dict[str, tuple[str, ...]] = defaultdict(tuple)
         for block in blocks:
@@ -106,13 +104,10 @@ class VpcFirewall:
     async def reconcile(self, key: str) -> Next:
         """Read everything, and make the table be that."""
         del key
-        if self._inner is None and not self._is_ours and await self._firewall.is_there():
-            return Next()
-        inner = self._inner or NOTHING_INNER
+        inner = self._inner
         used = self._gate.used
         state, ways = await self._store.read(lambda tx: read_all(tx, inner, self._home_range, used))
         await self._firewall.apply(translate(state))
-        self._is_ours = True
         self._gate.opened(ways | used)
         return Next()
 

@@ -21,7 +21,7 @@ from homeport.node.firewall.kernel import Firewall
 from homeport.node.firewall.orphans import remove_orphans
 from homeport.node.instance_net import InstanceAddress
 from homeport.node.nft import nft_of
-from homeport.node.sandbox.ground import SandboxGround
+from homeport.node.sandbox.ground import SandboxGround, left_behind
 from homeport.runtime.supervisor import Supervisor
 from homeport.services.ec2 import manifest as ec2
 
@@ -96,8 +96,8 @@ async def open_local_network(
         home_range=ground.home_range,
         gate=None if plane.connect is None else plane.connect.gate,
     )
-    if not addresses:
-        firewall.know()
+    instances = {one.index: one.ip for one in addresses}
+    firewall.know(*await left_behind(run_command, settings.installation_id, instances))
     home, installation = ground.home_range, settings.installation_id
     dns = local_dns(plane.store, plane.clock, plane.ids, installation, home_range=home)
     resolvers = (dns_address(home),)

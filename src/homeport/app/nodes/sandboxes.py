@@ -112,9 +112,8 @@ async def open_sandboxes(
     ground = SandboxGround(
         run_command, nft_of(run_command), installation_id, links=[bridge_name(installation_id)]
     )
-    fitting = {index: address for index, address in instances.items() if index < layout.INSTANCES_MAX}
     try:
-        await ground.up(fitting, deaf=deaf, others=await DockerNetworks(client).links())
+        await ground.up(instances, deaf=deaf, others=await DockerNetworks(client).links())
     except (CommandError, EngineError, OSError, layout.NoFreeRangeError) as error:
         report("sandboxes.unavailable", {"error": str(error)})
         return None

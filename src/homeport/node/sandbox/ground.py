@@ -14,7 +14,7 @@ from pathlib import Path
 from homeport.core.log import get_logger
 from homeport.node.commands import CommandError, Run
 from homeport.node.firewall.watch import watch
-from homeport.node.instance_net import bridge_exists, claim_range
+from homeport.node.instance_net import bridge_exists, claim_range, range_of
 from homeport.node.nft import Nft, NftLibrary
 from homeport.node.sandbox import layout, wire
 from homeport.node.sandbox.layout import Block
@@ -35,6 +35,17 @@ def _forward_packets() -> None:
     if _FORWARDING.read_text().strip() == "0":
         _FORWARDING.write_text("1")
         log.info("forwarding.enabled")
+
+
+async def left_behind(run: Run, homeport: str, instances: Mapping[int, str]) -> tuple[tuple[Block, ...], str]:
+    """What sandboxes of an earlier process stand on: the instances' blocks, and the host's address.
+
+    Nothing, where there is no range: then there are no such sandboxes either. Raise `CommandError`.
+    """
+    network = await range_of(run, layout.link_name(homeport))
+    if network is None:
+        return (), ""
+    return layout.blocks_of(network, instances), layout.host_address(network)
 
 
 class SandboxGround:
@@ -63,10 +74,7 @@ class SandboxGround:
     @property
     def blocks(self) -> tuple[Block, ...]:
         """Which inner addresses are which instance's."""
-        return tuple(
-            Block(instance_address=address, network=layout.block_of(self.network, index))
-            for index, address in sorted(self._instances.items())
-        )
+        return layout.blocks_of(self.network, self._instances)
 
     def instance_address(self, index: int) -> str:
         """Where its ports are published; empty: it publishes none."""

@@ -7,7 +7,7 @@ its link says both: nothing needs to be remembered.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from ipaddress import IPv4Address, IPv4Network
@@ -92,6 +92,15 @@ def block_of(network: IPv4Network, instance: int) -> IPv4Network:
         raise ValueError(f"there are {BLOCKS} blocks of inner addresses, and no {instance}")
     size = 1 << (32 - BLOCK_BITS)
     return IPv4Network((int(network.network_address) + instance * size, BLOCK_BITS))
+
+
+def blocks_of(network: IPv4Network, instances: Mapping[int, str]) -> tuple[Block, ...]:
+    """Of instances, by number: their addresses. Those beyond have none."""
+    return tuple(
+        Block(instance_address=address, network=block_of(network, index))
+        for index, address in sorted(instances.items())
+        if index < INSTANCES_MAX
+    )
 
 
 def address_of(network: IPv4Network, instance: int, number: int) -> str:
