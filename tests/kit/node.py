@@ -29,11 +29,12 @@ from homeport.agentproto.messages import (
     decode_frame,
     encode_frame,
 )
+from homeport.core.backoff import dice_from
 from homeport.core.clock import Clock
 from homeport.core.ids import SeededIds
 from homeport.core.sigv4 import Credentials
 from homeport.node.agent import NodeAgent
-from homeport.node.api import ApiError, ApiUnreachableError, dice_of
+from homeport.node.api import ApiError, ApiUnreachableError
 from homeport.node.ports import Drivers
 from homeport.node.settings import ImageGcSettings, NodeSettings
 from homeport.node.sockets import AgentLink
@@ -378,7 +379,7 @@ def make_agent(
         drivers or machine.drivers,
         clock=machine.clock,
         ids=ids,
-        dice=dice_of(ids),
+        dice=dice_from(ids),
         starts=asyncio.Semaphore(starts),
         api=plane,
         connect=connect,

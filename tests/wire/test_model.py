@@ -99,6 +99,10 @@ def test_paging_is_named_by_the_model() -> None:
     assert pagination is not None
     assert (pagination.input_tokens, pagination.output_tokens) == (("Marker",), ("NextMarker",))
     assert (pagination.limit_key, pagination.minimum, pagination.maximum) == ("PageSize", 1, 400)
+    roles, tasks = service_api("iam").pagination("ListRoles"), service_api("ecs").pagination("ListTasks")
+    assert roles is not None
+    assert tasks is not None
+    assert (roles.maximum, tasks.maximum) == (1000, None)
     assert service_api("ecs").pagination("RunTask") is None
 
 

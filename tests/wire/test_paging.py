@@ -7,7 +7,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from homeport.wire.model import service_api
-from homeport.wire.paging import BadTokenError, open_, page_limit, seal
+from homeport.wire.paging import BadTokenError, open_, seal
 
 KEY = b"k" * 32
 POSITIONS = st.recursive(
@@ -59,10 +59,3 @@ def test_a_token_fits_iams_marker() -> None:
     """Source: botocore iam, shape markerType: at most 320 characters of U+0020 to U+00FF."""
     shape = service_api("iam").operation("ListRoles").input.members["Marker"]
     assert len(seal(KEY, "iam:ListRoles:000000000000:us-east-1", {"after": "r" * 64})) <= shape.traits["max"]
-
-
-def test_limits_come_from_the_model() -> None:
-    assert page_limit("iam", "ListRoles") == 1000
-    assert page_limit("elbv2", "DescribeLoadBalancers") == 400
-    assert page_limit("ecs", "ListTasks") is None
-    assert page_limit("ecs", "RunTask") is None

@@ -38,6 +38,7 @@ from homeport.agentproto.messages import (
     decode_frame,
 )
 from homeport.agentproto.urls import AcsQuery, TcsQuery
+from homeport.core.backoff import Backoff
 
 IDLE_SECONDS = 60.0
 """And as much again at random, from the last frame that counts."""
@@ -83,25 +84,8 @@ def refused_with(text: str) -> Ended:
     return Ended.INACTIVE if "InactiveInstanceException" in text else Ended.FAILED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """Growing delays, each with up to `jitter` of itself added."""
-
-    first_seconds: float
-    factor: float
-    max_seconds: float
-    jitter: float = 0.2
-
-    def delay(self, failures: int, die: float) -> float:
-        """Seconds to wait after the `failures`-th failure in a row (1 is the first)."""
-        base = self.max_seconds
-        if failures < 64:
-            base = min(self.first_seconds * self.factor ** (failures - 1), self.max_seconds)
-        return base * (1 + self.jitter * die)
-
-
-ACS_BACKOFF = Backoff(first_seconds=0.25, factor=1.5, max_seconds=120.0)
-TCS_BACKOFF = Backoff(first_seconds=1.0, factor=2.0, max_seconds=60.0)
+ACS_BACKOFF = Backoff(first_seconds=0.25, factor=1.5, ceiling_seconds=120.0)
+TCS_BACKOFF = Backoff(first_seconds=1.0, factor=2.0, ceiling_seconds=60.0)
 
 
 class AcsClient:
@@ -172,7 +156,7 @@ class AcsClient:
         if ended is Ended.INACTIVE:
             return INACTIVE_SECONDS
         self._failures += 1
-        return ACS_BACKOFF.delay(self._failures, self._dice())
+        return ACS_BACKOFF.delay_seconds(self._failures, self._dice)
 
     def received(self, text: str, now: float) -> tuple[ClientEffect, ...]:
         """A text frame arrived. What it delivers is acknowledged by `taken`, attachments at once."""
@@ -333,7 +317,7 @@ class TcsClient:
             self._failures = 0
             return 0.0
         self._failures += 1
-        return TCS_BACKOFF.delay(self._failures, self._dice())
+        return TCS_BACKOFF.delay_seconds(self._failures, self._dice)
 
 
 def _ack(frame: PayloadMessage | TaskManifestMessage | Attachment) -> AckRequest:

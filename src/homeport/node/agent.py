@@ -17,13 +17,14 @@ import msgspec
 
 from homeport.agentproto.client import AgentIdentity
 from homeport.agentproto.messages import Frame
+from homeport.core.backoff import Dice
 from homeport.core.clock import Clock
 from homeport.core.ids import Ids, uuid
 from homeport.core.log import get_logger
 from homeport.core.sigv4 import Credentials
 from homeport.node import attributes
 from homeport.node.admission import Admission
-from homeport.node.api import Api, ApiError, AwsApi, Dice, until_answered
+from homeport.node.api import Api, ApiError, AwsApi, until_answered
 from homeport.node.credentials import CredentialStore
 from homeport.node.engine import Engine
 from homeport.node.hostports import HostPorts, IsFree, free_on

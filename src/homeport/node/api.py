@@ -15,8 +15,8 @@ from urllib.parse import quote, urlsplit
 
 import aiohttp
 
+from homeport.core.backoff import Backoff, Dice
 from homeport.core.clock import Clock
-from homeport.core.ids import Ids
 from homeport.core.sigv4 import Credentials, sign_headers
 
 T = TypeVar("T")
@@ -76,33 +76,6 @@ class Api(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Backoff:
-    """Growing delays in seconds, the last one for ever; up to a fifth is added at random."""
-
-    first_seconds: float = 0.1
-    factor: float = 2.0
-    max_seconds: float = 30.0
-
-    def delay(self, failures: int, die: float) -> float:
-        """Seconds to wait after the `failures`-th failure in a row (1 is the first)."""
-        base = min(self.first_seconds * self.factor ** min(failures - 1, 64), self.max_seconds)
-        return base * (1 + 0.2 * die)
-
-
-Dice = Callable[[], float]
-"""Numbers in [0, 1)."""
-
-
-def dice_of(ids: Ids) -> Dice:
-    """Dice made of random bytes."""
-
-    def die() -> float:
-        return int.from_bytes(ids.token(4), "big") / 2**32
-
-    return die
-
-
 async def until_answered(
     call: Callable[[], Awaitable[T]],
     *,
@@ -121,7 +94,7 @@ async def until_answered(
         except ApiUnreachableError:
             pass
         failures += 1
-        await asyncio.sleep(backoff.delay(failures, dice()))
+        await asyncio.sleep(backoff.delay_seconds(failures, dice))
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from homeport.core.backoff import Backoff
 from homeport.core.log import get_logger
 from homeport.node import attributes
-from homeport.node.api import ApiError, Backoff
+from homeport.node.api import ApiError
 from homeport.node.ports import EngineInfo
 from homeport.node.settings import NodeSettings
 
 log = get_logger("node.agent")
 
-REGISTRATION = Backoff(first_seconds=0.25, factor=1.5, max_seconds=30.0)
+REGISTRATION = Backoff(first_seconds=0.25, factor=1.5, ceiling_seconds=30.0)
 JOURNAL_FILE = "agent.journal"
 
 

@@ -12,14 +12,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from homeport.agentproto.messages import Task
+from homeport.core.backoff import Backoff, Dice
 from homeport.core.log import get_logger
-from homeport.node.api import Api, ApiError, ApiUnreachableError, Backoff, Dice
+from homeport.node.api import Api, ApiError, ApiUnreachableError
 from homeport.node.report import TaskReport, request_of
 
 log = get_logger("node.reporter")
 
-TRANSIENT = Backoff(first_seconds=0.05, factor=2.0, max_seconds=30.0)
-REFUSED = Backoff(first_seconds=1.0, factor=1.3, max_seconds=30.0)
+TRANSIENT = Backoff(first_seconds=0.05, factor=2.0, ceiling_seconds=30.0)
+REFUSED = Backoff(first_seconds=1.0, factor=1.3, ceiling_seconds=30.0)
 DISCARDING = frozenset({"InvalidParameterException"})
 
 Settled = Callable[[TaskReport], None]
@@ -124,7 +125,7 @@ class Reporter:
                 log.info("report.accepted", task=report.task_arn, status=report.status)
                 return
             failures += 1
-            await self._pause(backoff.delay(failures, self._dice()))
+            await self._pause(backoff.delay_seconds(failures, self._dice))
 
     async def _pause(self, seconds: float) -> None:
         try:

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from homeport.core.backoff import Backoff, Dice
 from homeport.core.log import get_logger
-from homeport.node.api import Backoff, Dice
 from homeport.node.model import Step
 from homeport.node.ports import DriverError, DriverUnavailableError
 
 log = get_logger("node.task")
 
-AWAY = Backoff(first_seconds=0.2, factor=2.0, max_seconds=5.0)
+AWAY = Backoff(first_seconds=0.2, factor=2.0, ceiling_seconds=5.0)
 """Between looks for an engine that does not answer."""
 
 Work = Callable[[], Coroutine[Any, Any, None]]
@@ -67,7 +67,7 @@ class StepRunner:
                 failures += 1
                 if failures == 1:
                     log.warning("engine.away", task=self._label, error=str(error))
-            await asyncio.sleep(AWAY.delay(failures, self._dice()))
+            await asyncio.sleep(AWAY.delay_seconds(failures, self._dice))
 
     async def _run(self, name: str, step: Step, work: Work) -> None:
         me = asyncio.current_task()

@@ -19,7 +19,6 @@ from homeport.node.render_volumes import render_volumes
 
 log = get_logger("node.storage")
 
-WATCH_SECONDS = 10.0
 _THERE = frozenset({Phase.CREATED, Phase.RUNNING, Phase.STOPPED})
 
 

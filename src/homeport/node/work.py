@@ -241,10 +241,10 @@ class ContainerWork:
         log.warning("container.failed", task=self._record.task.arn, container=name, step=step, reason=reason)
         if step is Step.INSPECT:
             self.dirty.add(name)
-            await asyncio.sleep(AWAY.max_seconds)
+            await asyncio.sleep(AWAY.ceiling_seconds)
             return
         if step is Step.STOP:
-            await asyncio.sleep(AWAY.max_seconds)
+            await asyncio.sleep(AWAY.ceiling_seconds)
             return
         if step is Step.START and await self._runs_nevertheless(name):
             return

@@ -5,7 +5,7 @@ it, `LeaseKeeper` decides which replica runs it, `Supervisor` keeps it alive.
 Everything waits on the running event loop's time, so tests run in virtual time.
 """
 
-from homeport.runtime.backoff import Backoff, Dice, dice_from, no_dice
+from homeport.core.backoff import Backoff, Dice, dice_from, no_dice
 from homeport.runtime.changes import Batch, Change, Subscription
 from homeport.runtime.leases import Lease, LeaseKeeper, LeaseStore
 from homeport.runtime.pump import FeedPump, Route, same_key

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from homeport.core.backoff import Dice, no_dice
 from homeport.core.log import get_logger
-from homeport.runtime.backoff import Dice, no_dice
 
 log = get_logger(__name__)
 

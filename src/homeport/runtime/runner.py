@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, Protocol, TypeVar
 
+from homeport.core.backoff import Backoff, Dice, no_dice
 from homeport.core.clock import Clock
 from homeport.core.errors import StaleWriteError
 from homeport.core.log import get_logger
-from homeport.runtime.backoff import Backoff, Dice, no_dice
 from homeport.runtime.queue import WorkQueue
 
 log = get_logger(__name__)

@@ -9,8 +9,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Self
 
+from homeport.core.backoff import Backoff, Dice, no_dice
 from homeport.core.log import get_logger
-from homeport.runtime.backoff import Backoff, Dice, no_dice
 
 log = get_logger(__name__)
 

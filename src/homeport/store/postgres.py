@@ -17,9 +17,9 @@ import asyncpg
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from homeport.core.backoff import Backoff
 from homeport.core.errors import StaleWriteError
 from homeport.core.log import get_logger
-from homeport.runtime.backoff import Backoff
 from homeport.store import feed as feed_table
 from homeport.store.errors import StoreAwayError, StoreClosedError
 from homeport.store.feed import Feed, FeedSource, Page, Position

@@ -9,8 +9,6 @@ from typing import Any
 
 import orjson
 
-from homeport.wire.model import service_api
-
 _VERSION = b"\x01"
 _PROOF_BYTES = 16
 _MAX_TOKEN_CHARS = 8192
@@ -53,9 +51,3 @@ def _proof(key: bytes, scope: str, held: bytes) -> bytes:
     bound = scope.encode()
     text = _VERSION + len(bound).to_bytes(4, "big") + bound + held
     return hmac.digest(key, text, "sha256")[:_PROOF_BYTES]
-
-
-def page_limit(service: str, operation: str) -> int | None:
-    """The most items a page may have by the model; None where it says nothing, or nothing pages."""
-    pagination = service_api(service).pagination(operation)
-    return pagination.maximum if pagination is not None else None

@@ -20,10 +20,10 @@ from pathlib import Path
 
 import msgspec
 
+from homeport.core.backoff import Backoff
 from homeport.core.log import get_logger
 from homeport.dataplane.bootstrap import bootstrap
 from homeport.dataplane.types import digest
-from homeport.runtime.backoff import Backoff
 
 log = get_logger(__name__)
 

@@ -20,7 +20,6 @@ INSPECT = "CannotInspectContainerError"
 PULL = "CannotPullContainerError"
 PULL_LOGIN = "CannotPullContainerAuthError"
 TIMEOUT = "DockerTimeoutError"
-HOST_CONFIG = "HostConfigError"
 CONFIG = "DockerClientConfigError"
 
 

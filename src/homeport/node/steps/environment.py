@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from homeport.agentproto.messages import Container, Secret, Task
 from homeport.core.arn import MalformedArnError, parse_arn
+from homeport.core.backoff import Backoff
 from homeport.core.sigv4 import Credentials
-from homeport.node.api import ApiError, ApiUnreachableError, Backoff
+from homeport.node.api import ApiError, ApiUnreachableError
 from homeport.node.secret_values import (
     BadReferenceError,
     SecretReference,
@@ -251,7 +252,7 @@ async def _patiently(
 
     Raise `FetchError` with what `told` makes of the error's code and text, which is the AWS SDK's.
     """
-    backoff = Backoff(first_seconds=0.5, max_seconds=10.0)
+    backoff = Backoff(first_seconds=0.5, ceiling_seconds=10.0)
     now = asyncio.get_running_loop().time
     began, errors, failures = now(), 0, 0
     while True:
@@ -267,7 +268,7 @@ async def _patiently(
                 text = _sdk_text(operation, error, tried=failures + 1)
                 raise FetchError(told("", text)) from None
         failures += 1
-        await asyncio.sleep(backoff.delay(failures, tools.dice()))
+        await asyncio.sleep(backoff.delay_seconds(failures, tools.dice))
 
 
 def _sdk_text(operation: tuple[str, str], error: ApiError | ApiUnreachableError, *, tried: int) -> str:

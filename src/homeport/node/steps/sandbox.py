@@ -72,7 +72,7 @@ async def remove_patiently(tools: Tools, docker_name: str) -> None:
         except DriverError as error:
             failures += 1
             log.warning("sandbox.stays", sandbox=docker_name, attempt=failures, error=str(error))
-        await asyncio.sleep(BACKOFF.delay(min(failures, ASKED_TIMES), tools.dice()))
+        await asyncio.sleep(BACKOFF.delay_seconds(min(failures, ASKED_TIMES), tools.dice))
 
 
 def spec_of(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+from homeport.core.backoff import Backoff
 from homeport.core.log import get_logger
-from homeport.node.api import Backoff
 from homeport.node.ports import DriverError
 from homeport.node.steps.tools import Tools
 
@@ -13,7 +13,7 @@ log = get_logger("node.stop")
 
 ASKED_TIMES = 5
 """Source: amazon-ecs-agent, attempts to stop a container. After them it is killed."""
-BACKOFF = Backoff(first_seconds=1.0, max_seconds=30.0)
+BACKOFF = Backoff(first_seconds=1.0, ceiling_seconds=30.0)
 
 
 async def stop(tools: Tools, docker_name: str, grace_seconds: float) -> None:
@@ -28,6 +28,6 @@ async def stop(tools: Tools, docker_name: str, grace_seconds: float) -> None:
         except DriverError as error:
             failures += 1
             log.warning("container.stop_failed", container=docker_name, attempt=failures, error=str(error))
-            await asyncio.sleep(BACKOFF.delay(failures, tools.dice()))
+            await asyncio.sleep(BACKOFF.delay_seconds(failures, tools.dice))
         else:
             return

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from weakref import WeakValueDictionary
 
 from homeport.agentproto.messages import RoleCredentials, Task
+from homeport.core.backoff import Dice
 from homeport.core.clock import Clock
 from homeport.core.sigv4 import Credentials
-from homeport.node.api import Api, Dice
+from homeport.node.api import Api
 from homeport.node.credentials import EXECUTION, CredentialStore, signing
 from homeport.node.hostports import HostPorts
 from homeport.node.ports import Drivers

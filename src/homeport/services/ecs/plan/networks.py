@@ -15,7 +15,6 @@ import msgspec
 from homeport.services.ecs.model import FARGATE, Task, TaskDefinition, TaskNetwork
 from homeport.services.ecs.model.networks import TaskInterface
 
-CAPABILITY = "ecs.capability.task-eni"
 WAIT_FOR_ATTACHMENT_MS = 300_000
 _ORDER = ("ATTACHING", "ATTACHED", "DETACHING", "DELETED")
 

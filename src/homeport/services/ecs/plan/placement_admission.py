@@ -16,8 +16,6 @@ from homeport.services.ecs.plan.fleet_parts import Bools, Ints, Longs
 from homeport.services.ecs.plan.placement_types import AZ_ATTRIBUTE, Constraint, Demand
 from homeport.services.ecs.plan.query import Column, Query, compile_query
 
-EVERY_ROW = slice(None)
-
 
 class Conditions(NamedTuple):
     """Constraints, compiled. `fixed` ones depend on attributes only, so their masks are remembered."""

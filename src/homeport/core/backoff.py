@@ -27,18 +27,19 @@ def dice_from(ids: Ids) -> Dice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """`first_seconds`, doubled per further failure up to `ceiling_seconds`.
+    """`first_seconds`, times `factor` per further failure up to `ceiling_seconds`.
 
     Up to `jitter` of the delay is added on top by the dice, so that what
     failed together does not come back together.
     """
 
     first_seconds: float = 0.5
+    factor: float = 2.0
     ceiling_seconds: float = 60.0
     jitter: float = 0.2
 
     def delay_seconds(self, failures: int, dice: Dice = no_dice) -> float:
         """The wait after the `failures`th failure in a row, counted from 1."""
-        doublings = min(failures - 1, 64)  # beyond that a float gains nothing and may overflow
-        plain = min(self.first_seconds * 2.0**doublings, self.ceiling_seconds)
+        further = min(failures - 1, 64)  # beyond that a float gains nothing and may overflow
+        plain = min(self.first_seconds * self.factor**further, self.ceiling_seconds)
         return plain * (1.0 + self.jitter * dice())
