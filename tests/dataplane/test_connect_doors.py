@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
 
 from homeport.app.balancers.envoy import DataPlane
 from homeport.app.discovery.doors import Door, DoorPort, balancers_of
-from tests.kit.dataplane import BACK, FRONT, Client, Upstream, data_plane, free_port
+from tests.kit.dataplane import BACK, FRONT, Client, Upstream, free_port
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[DataPlane]:
-    async with data_plane() as made:
-        yield made
 
 
 def door(*ends: Upstream | int, protocol: str = "http") -> DoorPort:

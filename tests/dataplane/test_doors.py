@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -21,19 +20,12 @@ from tests.kit.dataplane import (
     Client,
     Upstream,
     balancer,
-    data_plane,
     free_port,
     group,
     network_balancer,
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[DataPlane]:
-    async with data_plane() as made:
-        yield made
 
 
 @pytest.fixture

@@ -26,7 +26,6 @@ from tests.kit.dataplane import (
     Request,
     Upstream,
     balancer,
-    data_plane,
     free_port,
     group,
     read_answer,
@@ -35,17 +34,6 @@ from tests.kit.dataplane import (
 pytestmark = pytest.mark.slow
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 ELB_400, ELB_500 = "HTTPCode_ELB_4XX_Count", "HTTPCode_ELB_5XX_Count"
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[DataPlane]:
-    async with data_plane() as made:
-        yield made
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def page(title: str) -> bytes:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -23,20 +22,9 @@ from homeport.dataplane.rules import (
     Rule,
     WeightedGroup,
 )
-from tests.kit.dataplane import BACK, Client, Upstream, balancer, data_plane, free_port, group
+from tests.kit.dataplane import BACK, Client, Upstream, balancer, group
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[DataPlane]:
-    async with data_plane() as made:
-        yield made
-
-
-@pytest.fixture
-def port() -> int:
-    return free_port()
 
 
 def to(path: str, action: Forward | Redirect | FixedResponse, priority: int = 1) -> Rule:

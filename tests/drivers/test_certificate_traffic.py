@@ -16,7 +16,7 @@ from homeport.app.balancers.certificates import BalancersUse, ShownCertificates
 from homeport.app.balancers.logins import build_gate
 from homeport.app.balancers.plane import LocalPlane
 from homeport.app.wiring import SealedPages
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import inner_call
 from homeport.core.clock import SystemClock
 from homeport.core.errors import AwsError
 from homeport.core.ids import SystemIds
@@ -25,9 +25,8 @@ from homeport.services.elbv2 import manifest as elbv2
 from homeport.services.elbv2.ports import BALANCERS_CHANGED, Subnet, Vpc
 from homeport.store.opening import open_memory_store
 from homeport.store.vault import Vault
-from tests.drivers.test_load_balancer_traffic import LoopbackAddress
 from tests.kit.certificates import alone, authority, rsa_key
-from tests.kit.dataplane import FRONT, free_port
+from tests.kit.dataplane import FRONT, LoopbackAddress, free_port
 from tests.kit.elbv2 import VPC, FakeNetwork
 
 pytestmark = pytest.mark.slow
@@ -73,14 +72,7 @@ class World:
 
     async def ask(self, service: Any, operation: str, **request: Any) -> Any:
         """One operation, as the gateway would dispatch it."""
-        call = Call(
-            request_id="1",
-            service=service.name,
-            operation=operation,
-            account_id="000000000000",
-            region="us-east-1",
-            principal=NOBODY,
-        )
+        call = inner_call(service.name, operation, "000000000000", "us-east-1")
         found = service.operations.find(operation)
         assert found is not None
         return await found.handler(call, self.acm if service is acm else self.elb, request)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,35 +13,29 @@ import pytest
 from homeport.app.balancers.classic import SharedPlane
 from homeport.app.balancers.plane import EnvoyPlane
 from homeport.app.wiring import SealedPages
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import inner_call
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds
 from homeport.dataplane.health import HealthState
 from homeport.services.elb import manifest as elb
 from homeport.services.elbv2.ports import Subnet
 from homeport.store.opening import open_memory_store
-from tests.kit.dataplane import BACK, FRONT, Answer, Client, News, Upstream, data_plane, free_port
+from tests.kit.dataplane import (
+    BACK,
+    FRONT,
+    Answer,
+    Client,
+    LoopbackAddress,
+    News,
+    Upstream,
+    data_plane,
+    free_port,
+)
 from tests.kit.elb import ClassicFakeNetwork
 from tests.kit.elbv2 import VPC, FakeCertificates
 
 pytestmark = pytest.mark.slow
 CHECK = {"Interval": 5, "Timeout": 4, "UnhealthyThreshold": 2, "HealthyThreshold": 2}
-
-
-class LoopbackAddress:
-    """The balancer listens on one address of loopback."""
-
-    async def of(self, balancer: elb.LoadBalancer) -> Mapping[str, str]:
-        """In its first subnet."""
-        return {balancer.zones[0].subnet_id: FRONT}
-
-    async def release(self, balancer_arn: str) -> None:
-        """Loopback stays."""
-        del balancer_arn
-
-    async def holders(self) -> tuple[str, ...]:
-        """Nobody that is gone."""
-        return ()
 
 
 class World:
@@ -52,14 +46,7 @@ class World:
 
     async def ask(self, operation: str, **request: Any) -> Any:
         """One operation on the balancer, as the gateway would dispatch it."""
-        call = Call(
-            request_id="1",
-            service="elb",
-            operation=operation,
-            account_id="000000000000",
-            region="us-east-1",
-            principal=NOBODY,
-        )
+        call = inner_call("elb", operation, "000000000000", "us-east-1")
         found = elb.operations.find(operation)
         assert found is not None
         return await found.handler(call, self.service, {"LoadBalancerName": "old", **request})

@@ -3,42 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from homeport.app.balancers.plane import EnvoyPlane
 from homeport.app.wiring import SealedPages
-from homeport.core.call import NOBODY, Call
+from homeport.core.call import inner_call
 from homeport.core.clock import SystemClock
 from homeport.core.ids import SystemIds
 from homeport.dataplane.health import HealthState
 from homeport.services.elbv2 import manifest as elbv2
-from homeport.services.elbv2.model.balancers import LoadBalancer
 from homeport.services.elbv2.ports import Subnet, Vpc
 from homeport.store.opening import open_memory_store
 from homeport.store.vault import Vault
-from tests.kit.dataplane import FRONT, Client, News, Upstream, data_plane, free_port
+from tests.kit.dataplane import Client, LoopbackAddress, News, Upstream, data_plane, free_port
 from tests.kit.elbv2 import VPC, FakeCertificates, FakeNetwork
 
 pytestmark = pytest.mark.slow
-
-
-class LoopbackAddress:
-    """The balancer listens on one address of loopback."""
-
-    async def of(self, balancer: LoadBalancer) -> Mapping[str, str]:
-        """In its first subnet."""
-        return {balancer.zones[0].subnet_id: FRONT}
-
-    async def release(self, balancer_arn: str) -> None:
-        """Loopback stays."""
-        del balancer_arn
-
-    async def holders(self) -> Collection[str]:
-        """Nobody that is gone."""
-        return ()
 
 
 class World:
@@ -51,14 +34,7 @@ class World:
 
     async def ask(self, operation: str, **request: Any) -> Any:
         """One operation, as the gateway would dispatch it."""
-        call = Call(
-            request_id="1",
-            service="elbv2",
-            operation=operation,
-            account_id="000000000000",
-            region="us-east-1",
-            principal=NOBODY,
-        )
+        call = inner_call("elbv2", operation, "000000000000", "us-east-1")
         found = elbv2.operations.find(operation)
         assert found is not None
         return await found.handler(call, self.elb, request)

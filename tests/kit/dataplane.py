@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from homeport.app.balancers.envoy import DataPlane
+from homeport.dataplane.doors import LOOPBACK
 from homeport.dataplane.health import HealthChange, HealthState
 from homeport.dataplane.model import (
     Balancer,
@@ -33,8 +35,12 @@ CHECK = HealthCheck(interval_seconds=1, timeout_seconds=10, healthy_threshold=2,
 
 
 def free_port(address: str = FRONT) -> int:
-    with socket.create_server((address, 0)) as listening:
-        return int(listening.getsockname()[1])
+    """A port that is free at the address, and on 127.0.0.1, where balancers have doors."""
+    while True:
+        with socket.create_server((address, 0)) as listening:
+            port = int(listening.getsockname()[1])
+            with suppress(OSError), socket.create_server((LOOPBACK, port)):
+                return port
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -282,3 +288,18 @@ def network_balancer(port: int, one: TargetGroup, protocol: Protocol = Protocol.
         listeners=(Listener(id="l", protocol=protocol, port=port, rules=(rule,)),),
         groups=(one,),
     )
+
+
+class LoopbackAddress:
+    """The addresses of a balancer that listens on one of loopback, in its first subnet."""
+
+    async def of(self, balancer: Any) -> Mapping[str, str]:
+        return {balancer.zones[0].subnet_id: FRONT}
+
+    async def release(self, balancer_arn: str) -> None:
+        """Loopback stays."""
+        del balancer_arn
+
+    async def holders(self) -> tuple[str, ...]:
+        """Nobody that is gone."""
+        return ()
