@@ -46,8 +46,8 @@ def default_rule(repo: BalancerRepo, listener: Listener) -> Rule:
 
 
 def _subject(tx: Tx, call: Call, req: Request) -> LoadBalancer | Listener:
-    if arn := req.get("ListenerArn"):
-        return find_listener(tx, call, arn)
+    if "ListenerArn" in req:
+        return find_listener(tx, call, req["ListenerArn"])
     return find_balancer(tx, call, req["LoadBalancerArn"])
 
 
