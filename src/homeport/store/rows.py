@@ -11,9 +11,12 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 import sqlalchemy as sa
+from sqlalchemy.schema import SchemaItem
 
 from homeport.core.errors import StaleWriteError
+from homeport.store.schema import metadata
 from homeport.store.tx import Tx
+from homeport.store.types import Document, RowId
 
 
 class Row(Protocol):
@@ -27,6 +30,26 @@ class Row(Protocol):
 
 
 N = TypeVar("N", bound=Row)
+
+
+def row_table(name: str, of: Any, *beside: SchemaItem, has_home: bool = True) -> sa.Table:
+    """A table of such rows: `of` is what `body` holds; `has_home`: with columns for an account and a region.
+
+    `beside` are its other columns, constraints and indexes.
+    """
+    home = (
+        sa.Column("account_id", sa.String(12), nullable=False),
+        sa.Column("region", sa.String(32), nullable=False),
+    )
+    return sa.Table(
+        name,
+        metadata,
+        sa.Column("id", RowId, primary_key=True, autoincrement=True),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        *(home if has_home else ()),
+        *beside,
+        sa.Column("body", Document(of), nullable=False),
+    )
 
 
 def nouns(table: sa.Table) -> sa.Select[Any]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from homeport.services.acm import model
+from homeport.store.rows import row_table
 from homeport.store.schema import metadata
-from homeport.store.types import Document, RowId
+from homeport.store.types import Document
 
-certificates = sa.Table(
+certificates = row_table(
     "acm_certificate",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("region", sa.String(32), nullable=False),
+    model.Certificate,
     sa.Column("uid", sa.String(36), nullable=False),
-    sa.Column("body", Document(model.Certificate), nullable=False),
     sa.UniqueConstraint("account_id", "region", "uid", name="uq_acm_certificate_uid"),
 )
 

@@ -5,21 +5,17 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from homeport.services.ec2 import model
+from homeport.store.rows import row_table
 from homeport.store.schema import metadata
-from homeport.store.types import Document, Instant, RowId
+from homeport.store.types import Instant
 
-resources = sa.Table(
+resources = row_table(
     "ec2_resource",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("region", sa.String(32), nullable=False),
+    model.AnyResource,
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("resource_id", sa.String(64), nullable=False),
     sa.Column("vpc_id", sa.String(64), nullable=False),
     sa.Column("parent_id", sa.String(64), nullable=False),
-    sa.Column("body", Document(model.AnyResource), nullable=False),
     sa.UniqueConstraint("account_id", "region", "resource_id", name="uq_ec2_resource_id"),
     sa.Index("ix_ec2_resource_kind", "account_id", "region", "kind", "vpc_id"),
     sa.Index("ix_ec2_resource_parent", "parent_id", "kind"),

@@ -6,44 +6,36 @@ import sqlalchemy as sa
 
 from homeport.services.elbv2.model import balancers, groups
 from homeport.services.elbv2.model import rules as rule_model
+from homeport.store.rows import row_table
 from homeport.store.schema import metadata
-from homeport.store.types import Document, RowId
+from homeport.store.types import Document
 
 _ARN_MAX = 256
 
-load_balancers = sa.Table(
+load_balancers = row_table(
     "elbv2_load_balancer",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("region", sa.String(32), nullable=False),
+    balancers.LoadBalancer,
     sa.Column("name", sa.String(32), nullable=False),
     sa.Column("arn", sa.String(_ARN_MAX), nullable=False, unique=True),
-    sa.Column("body", Document(balancers.LoadBalancer), nullable=False),
     sa.UniqueConstraint("account_id", "region", "name", name="uq_elbv2_load_balancer_name"),
 )
 
-listeners = sa.Table(
+listeners = row_table(
     "elbv2_listener",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
+    balancers.Listener,
     sa.Column("balancer_id", sa.BigInteger, nullable=False),
     sa.Column("port", sa.Integer, nullable=False),
     sa.Column("arn", sa.String(_ARN_MAX), nullable=False, unique=True),
-    sa.Column("body", Document(balancers.Listener), nullable=False),
     sa.UniqueConstraint("balancer_id", "port", name="uq_elbv2_listener_port"),
+    has_home=False,
 )
 
-rules = sa.Table(
+rules = row_table(
     "elbv2_rule",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
+    rule_model.Rule,
     sa.Column("listener_id", sa.BigInteger, nullable=False, index=True),
     sa.Column("arn", sa.String(_ARN_MAX), nullable=False, unique=True),
-    sa.Column("body", Document(rule_model.Rule), nullable=False),
+    has_home=False,
 )
 
 uses = sa.Table(
@@ -56,16 +48,11 @@ uses = sa.Table(
 )
 """Which rules forward to which target groups; written with the rules."""
 
-target_groups = sa.Table(
+target_groups = row_table(
     "elbv2_target_group",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("region", sa.String(32), nullable=False),
+    groups.TargetGroup,
     sa.Column("name", sa.String(32), nullable=False),
     sa.Column("arn", sa.String(_ARN_MAX), nullable=False, unique=True),
-    sa.Column("body", Document(groups.TargetGroup), nullable=False),
     sa.UniqueConstraint("account_id", "region", "name", name="uq_elbv2_target_group_name"),
 )
 

@@ -5,22 +5,21 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from homeport.services.iam import model
+from homeport.store.rows import row_table
 from homeport.store.schema import metadata
-from homeport.store.types import Document, Instant, RowId
+from homeport.store.types import Document, Instant
 
-entities = sa.Table(
+entities = row_table(
     "iam_entity",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
+    model.Entity,
     sa.Column("account_id", sa.String(12), nullable=False),
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("key", sa.String(255), nullable=False),
     sa.Column("path", sa.String(512), nullable=False),
     sa.Column("unique_id", sa.String(32), nullable=False),
-    sa.Column("body", Document(model.Entity), nullable=False),
     sa.UniqueConstraint("account_id", "kind", "key", name="uq_iam_entity_key"),
     sa.Index("ix_iam_entity_unique_id", "unique_id"),
+    has_home=False,
 )
 
 attachments = sa.Table(

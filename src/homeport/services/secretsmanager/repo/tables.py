@@ -5,18 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from homeport.services.secretsmanager import model
+from homeport.store.rows import row_table
 from homeport.store.schema import metadata
-from homeport.store.types import Document, RowId
+from homeport.store.types import Document
 
-secrets = sa.Table(
+secrets = row_table(
     "secretsmanager_secret",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("region", sa.String(32), nullable=False),
+    model.Secret,
     sa.Column("name", sa.String(512), nullable=False),
-    sa.Column("body", Document(model.Secret), nullable=False),
     sa.UniqueConstraint("account_id", "region", "name", name="uq_secretsmanager_secret_name"),
 )
 

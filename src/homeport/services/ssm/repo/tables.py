@@ -5,18 +5,14 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from homeport.services.ssm import model
+from homeport.store.rows import row_table
 from homeport.store.schema import metadata
-from homeport.store.types import Document, RowId
+from homeport.store.types import Document
 
-parameters = sa.Table(
+parameters = row_table(
     "ssm_parameter",
-    metadata,
-    sa.Column("id", RowId, primary_key=True, autoincrement=True),
-    sa.Column("version", sa.BigInteger, nullable=False),
-    sa.Column("account_id", sa.String(12), nullable=False),
-    sa.Column("region", sa.String(32), nullable=False),
+    model.Parameter,
     sa.Column("name", sa.String(2048), nullable=False),
-    sa.Column("body", Document(model.Parameter), nullable=False),
     sa.UniqueConstraint("account_id", "region", "name", name="uq_ssm_parameter_name"),
 )
 
