@@ -113,10 +113,10 @@ class Shop:
         arn = self.newest["serviceDeploymentArn"]
         self.ecs.continue_service_deployment(serviceDeploymentArn=arn, hookId=self.hook())
 
-    def load(self) -> Any:
-        """Constant requests of the client task for the alias, each of which takes a second."""
+    def load(self, name: str = "shop") -> Any:
+        """Constant requests of the client task, each of which takes a second."""
         inside = ("docker", "exec", "-i", self.client, *python_inside())
-        return constant_load("shop", 80, rate=RATE, path="/slow", inside=inside)
+        return constant_load(name, 80, rate=RATE, path="/slow", inside=inside)
 
     def asks(self, header: str = "X-None", value: str = "1") -> str:
         """Who answers the client's request with that header."""
@@ -125,6 +125,16 @@ class Shop:
             capture_output=True, text=True, check=False, timeout=60,
         )  # fmt: skip
         return done.stdout.strip() or done.stderr[-300:]
+
+    @property
+    def address(self) -> str:
+        """What its name leads to."""
+        found = self.up.client("ec2").describe_network_interfaces()["NetworkInterfaces"]
+        mark = "ECS Service Connect "
+        return str(next(one["PrivateIpAddress"] for one in found if one["Description"].startswith(mark)))
+
+    def tasks(self, status: str) -> int:
+        return len(self.ecs.list_tasks(serviceName=self.name, desiredStatus=status)["taskArns"])
 
     def end(self) -> None:
         for name in (self.name, f"client-{self.mode}"):
@@ -165,4 +175,25 @@ def test_a_service_is_deployed_anew_without_a_failed_request_of_its_clients(up: 
         shows(told, "four")
     assert told.failures == []
     assert told.answered == told.begun
+    shop.end()
+
+
+def test_homeport_may_be_killed_while_a_service_is_deployed_anew(up: Up) -> None:
+    """Names are not resolved meanwhile, as the DNS server is gone with it: the client keeps the address."""
+    shop = Shop(up, "awsvpc")
+    shop.until_deployed()
+    until(lambda: shop.asks() == "one", why=shop.asks)
+    with shop.load(shop.address) as told:
+        shows(told, "one")
+        for revision, status, least in (("two", "RUNNING", 3), ("three", "STOPPED", 3)):
+            shop.update(revision)
+            until(lambda status=status, least=least: shop.tasks(status) >= least)
+            up.kill()
+            before = told.answered
+            until(lambda before=before: told.answered > before + RATE, why=lambda: told.failures[:5])
+            up.start()
+            shop.ecs = up.client()
+            shop.until_deployed()
+            shows(told, revision)
+    assert told.failures == []
     shop.end()
