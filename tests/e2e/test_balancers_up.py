@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -17,11 +18,12 @@ from homeport.app.connection import read_connection
 from homeport.app.networks.dns import dns_address
 from homeport.cli.client import AwsClient
 from homeport.cli.url import find_doors, reaches
-from tests.kit.behind_balancer import until
+from tests.kit.behind_balancer import TRUST, until
 from tests.kit.docker import IMAGE
 from tests.kit.up import Up, explained, homeport_up
 
 pytestmark = [pytest.mark.docker, pytest.mark.root, pytest.mark.slow, pytest.mark.timeout(300)]
+SERVICE_ROLE = "arn:aws:iam::aws:policy/service-role/AmazonEC2ContainerServiceRole"
 AUTHORITY = "arn:aws:acm-pca:us-east-1:000000000000:certificate-authority/homeport"
 
 
@@ -284,6 +286,38 @@ def test_a_service_registers_the_instances_of_its_tasks_with_a_classic_balancer(
     until(lambda: states(up, "svc") == {}, 60, told)
     elb.delete_load_balancer(LoadBalancerName="svc")
     assert until(lambda: not addresses(up, "ELB svc"), 30)
+
+
+def test_a_service_may_with_its_role_what_the_role_may(up: Up, open_group: str) -> None:
+    ecs, elb, iam = up.client(), up.client("elb"), up.client("iam")
+    ecs.register_task_definition(family="roled", containerDefinitions=[web_definition(8082)])
+    classic(up, "roled", 8082, open_group)
+    role = iam.create_role(RoleName="roled", AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
+    looks = {"Effect": "Allow", "Action": "elasticloadbalancing:Describe*", "Resource": "*"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [looks]})
+    iam.put_role_policy(RoleName="roled", PolicyName="looks", PolicyDocument=document)
+    made = ecs.create_service(
+        serviceName="roled",
+        taskDefinition="roled",
+        desiredCount=1,
+        loadBalancers=[{"loadBalancerName": "roled", "containerName": "app", "containerPort": 80}],
+        role=role,
+    )["service"]
+    assert made["roleArn"] == role
+
+    def told() -> list[str]:
+        (shown,) = ecs.describe_services(services=["roled"])["services"]
+        return [one["message"] for one in shown["events"]]
+
+    denied = "(service roled) failed to register instances in (elb roled) with (error AccessDeniedException"
+    until(lambda: any(one.startswith(denied) for one in told()), 60, told)
+    assert states(up, "roled") == {}
+    iam.attach_role_policy(RoleName="roled", PolicyArn=SERVICE_ROLE)
+    until(lambda: states(up, "roled"), 90, told)
+    ecs.delete_service(service="roled", force=True)
+    until(lambda: states(up, "roled") == {}, 60, told)
+    elb.delete_load_balancer(LoadBalancerName="roled")
+    assert until(lambda: not addresses(up, "ELB roled"), 30)
 
 
 def test_nothing_of_the_balancers_is_left(up: Up) -> None:
