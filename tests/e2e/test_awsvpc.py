@@ -59,10 +59,10 @@ def container(name: str, script: str, **members: Any) -> dict[str, Any]:
     return {**made, **members}
 
 
-def fetched(host: str, port: int) -> str:
+def fetched(host: str, port: int, path: str = "/") -> str:
     with contextlib.closing(http.client.HTTPConnection(host, port, timeout=3)) as connection:
         try:
-            connection.request("GET", "/")
+            connection.request("GET", path)
             return connection.getresponse().read().decode()
         except OSError:
             return ""
@@ -143,6 +143,7 @@ def test_a_task_reads_where_its_network_is(up: Up, subnet: str, open_group: str)
     script = (  # who asks before its agent knows that it runs is told less, as by the official agent
         "mkdir -p /www; until wget -q -O /www/index.html $ECS_CONTAINER_METADATA_URI_V4/task && "
         "grep -q Networks /www/index.html; do sleep 0.2; done; "
+        "wget -q -O /www/v2 http://169.254.170.2/v2/metadata; "
         f"exec httpd -f -p {PORT} -h /www"
     )
     for mode in ("awsvpc", "bridge"):
@@ -170,6 +171,7 @@ def test_a_task_reads_where_its_network_is(up: Up, subnet: str, open_group: str)
         "DomainNameSearchList": [held["privateDnsName"].partition(".")[2]],
         "PrivateDNSName": held["privateDnsName"],
     }
+    assert json.loads(fetched(held["privateIPv4Address"], PORT, "/v2"))["TaskARN"] == arn, "by its address"
     ecs.stop_task(task=arn)
     arn = ecs.run_task(taskDefinition="told-bridge")["tasks"][0]["taskArn"]
     (binding,) = reaches(ecs, arn, "RUNNING")["containers"][0]["networkBindings"]

@@ -31,6 +31,7 @@ from homeport.node.metadata.source import (
     Usage,
 )
 from homeport.node.metadata.view import wire_time
+from homeport.node.ports import TaskInterface
 
 MOMENTS = st.integers(0, 4_102_444_800_000_000).map(
     lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
@@ -100,6 +101,39 @@ async def test_a_task_on_an_instance_is_told_its_vpc(
     ):  # fmt: skip
         asked = Question(path=f"/{version}/{OWN}{rest}", query={}, remote="127.0.0.1")
         assert json.loads((await endpoint.answer(asked)).body).get("VPCID") == expected
+
+
+async def test_a_task_with_an_interface_is_known_by_its_address() -> None:
+    """Source: developer guide, "Amazon ECS task metadata endpoint version 2"."""
+    source = recorded_source()
+    (view,) = source.known
+    interface = TaskInterface(
+        attachment_id="a", mac="02:00:00:00:00:09", address="172.31.0.9", subnet="172.31.0.0/20"
+    )
+    own = replace(view, containers=tuple(replace(one, interface=interface) for one in view.containers))
+    ended = replace(
+        own, task=msgspec.structs.replace(view.task, arn="of-one-that-ended"), known_status="STOPPED"
+    )
+    source.known = [ended, own]
+    endpoint = MetadataEndpoint([source])
+
+    async def told(path: str, remote: str = "172.31.0.9") -> tuple[int, Any]:
+        answer = await endpoint.answer(Question(path=path, query={}, remote=remote))
+        return answer.status, json.loads(answer.body)
+
+    app = next(one for one in view.containers if one.container.name == "app")
+    status, task = await told("/v2/metadata")
+    assert (status, task["TaskARN"]) == (200, view.task.arn)
+    assert {one["Name"] for one in task["Containers"]} == {one.container.name for one in view.containers}
+    assert (await told("/v2/metadataWithTags"))[1]["TaskARN"] == view.task.arn
+    assert (await told(f"/v2/metadata/{app.docker_id}"))[1]["Name"] == "app"
+    assert (await told("/v2/stats"))[1].keys() >= {app.docker_id}
+    assert (await told(f"/v2/stats/{app.docker_id}"))[1] == (await told("/v2/stats"))[1][app.docker_id]
+    assert (await told("/v2/metadata/of-nobody"))[0] == 400
+    for path in ("/v2/metadata", f"/v2/metadata/{app.docker_id}", "/v2/stats"):
+        status, text = await told(path, "172.31.0.10")
+        assert status == 400
+        assert "unable to associate '172.31.0.10' with task" in text
 
 
 def in_one_order(value: Any) -> Any:

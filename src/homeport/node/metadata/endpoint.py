@@ -62,10 +62,8 @@ class MetadataEndpoint:
                 return await self._credentials(question, "V2", "")
             case ["v2", "credentials", credentials_id]:
                 return await self._credentials(question, "V2", credentials_id)
-            case ["v2", "metadata" | "metadataWithTags" | "stats"] | ["v2", "metadata" | "stats", _]:
-                # Answered by source address, which only awsvpc tasks have: this node runs none.
-                text = f"unable to associate '{question.remote}' with task"
-                return answer_json(f"Unable to get task arn from request: {text}", 400)
+            case ["v2", "metadata" | "metadataWithTags" | "stats" as what, *more] if len(more) < 2:
+                return await self._by_address(question.remote, what, *more)
             case ["v3" | "v4" as version, endpoint_id, *rest]:
                 return await self._metadata(version, endpoint_id, rest)
             case _:
@@ -89,6 +87,28 @@ class MetadataEndpoint:
         if version == "v4" and rest and rest[0].startswith("task"):
             task = await self._in_vpc(task)
         return answer_json(await _body(version == "v4", source, task, container, rest))
+
+    async def _by_address(self, remote: str, what: str, docker_id: str = "") -> Answer:
+        """Version 2: a task asks from the address of its interface. Others have none of their own.
+
+        Source: developer guide, "Amazon ECS task metadata endpoint version 2".
+        """
+        if docker_id and what == "metadataWithTags":
+            return NOT_FOUND
+        there = ((source, task) for source in self._sources for task in source.tasks())
+        found = next(((source, task) for source, task in there if _has_address(task, remote)), None)
+        if found is None:
+            text = f"unable to associate '{remote}' with task"
+            return answer_json(f"Unable to get task arn from request: {text}", 400)
+        source, task = found
+        rest = {"metadata": ["task"], "metadataWithTags": ["taskWithTags"], "stats": ["task", "stats"]}[what]
+        container = task.containers[0]
+        if docker_id:
+            mine = [one for one in task.containers if one.docker_id == docker_id]
+            if not mine:
+                return answer_json(f"Unable to find the container {docker_id} in the task", 400)
+            (container,), rest = mine, ["stats"] if what == "stats" else []
+        return answer_json(await _body(False, source, task, container, rest))
 
     async def _in_vpc(self, task: TaskView) -> TaskView:
         """With its VPC. Source: developer guide, "task metadata endpoint version 4": on EC2 instances."""
@@ -164,6 +184,12 @@ def _unknown_endpoint(version: str, endpoint_id: str, rest: list[str]) -> Answer
         f"unable to get {known} from v3 endpoint ID: {endpoint_id}",
         404,
     )
+
+
+def _has_address(task: TaskView, address: str) -> bool:
+    """Whether it is the task's own: that of one that has ended may be another's by now."""
+    held = (one.interface for one in task.containers)
+    return task.known_status != "STOPPED" and any(one and one.address == address for one in held)
 
 
 async def _body(
