@@ -180,9 +180,7 @@ class Town:
     def obey(
         self, guard: Rules, *interfaces: Interface, networks: tuple[str, ...] = (NETWORK, OTHER_NETWORK)
     ) -> None:
-        state = State(
-            interfaces=interfaces, rules={("sg-a",): guard}, networks=networks, open_addresses=(DNS,)
-        )
+        state = State(interfaces=interfaces, rules={("sg-a",): guard}, networks=networks, resolvers=(DNS,))
         self.machine.nft(whole(TABLE, translate(state)))
 
     def passes(self, sender: str, receiver: str, flow: Flow, *, expected: bool) -> bool:
@@ -253,8 +251,15 @@ def test_a_packet_obeys_where_it_comes_from(
 ) -> None:
     sender, receiver, target, bound, rules, expected, _ = place
     town.obey(rules, *HOLDERS)
-    flow = replace(WEB, target=target, bound=bound)
+    flow = replace(WEB, target=target, bound=bound, port=53 if target == DNS else WEB.port)
     assert town.passes(sender, receiver, flow, expected=expected) is expected
+
+
+@pytest.mark.parametrize("sender", ["task", "far", "world"])
+def test_where_names_are_asked_there_is_nothing_else(town: Town, sender: str) -> None:
+    """The address is this machine's, with all that listens there: a task that may go nowhere goes nowhere."""
+    town.obey(OPEN_TO_ALL, *HOLDERS)
+    assert not town.passes(sender, "", replace(WEB, target=DNS), expected=False)
 
 
 def test_nobody_beyond_the_vpc_speaks_from_an_address_that_is_in_it(town: Town) -> None:

@@ -115,9 +115,9 @@ async def test_ports_that_were_lost_unseen_are_published_anew(here: Stage) -> No
 
 async def test_the_next_process_knows_what_sandboxes_stand_on_before_it_asks_docker(here: Stage) -> None:
     instances = {one.index: one.ip for one in here.addresses}
-    assert await left_behind(run_command, here.homeport, instances) == (here.ground.blocks, here.ground.host)
+    assert await left_behind(run_command, here.homeport, instances) == here.ground.blocks
     assert len(here.ground.blocks) == 2
-    assert await left_behind(run_command, "nobodys", instances) == ((), "")
+    assert await left_behind(run_command, "nobodys", instances) == ()
 
 
 async def test_nothing_leads_to_an_instance_that_is_not_run_any_more(here: Stage) -> None:

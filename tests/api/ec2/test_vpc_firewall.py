@@ -90,18 +90,17 @@ def test_at_first_it_is_made_whole_and_then_nothing_is_done(world: World) -> Non
     held = world.table().held
     assert set(held["instances"].elements) == set(held["known"].elements) == {PLACE.address}
     assert set(held["networks"].elements) == {GROUND.home_range}
-    assert "172.31.0.2" in held["open"].elements
+    assert "172.31.0.2" in held["resolvers"].elements
 
 
 def test_containers_that_become_known_are_in_the_next_table(world: World) -> None:
     assert "100.64.0" not in world.reconcile()
-    world.firewall.know([BLOCK], "100.64.0.1")
+    world.firewall.know([BLOCK])
     assert "100.64.0.0/22" in world.reconcile()
-    assert "100.64.0.1" in world.table().held["open"].elements
 
 
 def test_containers_of_an_instance_are_in_its_groups(world: World) -> None:
-    world.firewall.know([BLOCK], "")
+    world.firewall.know([BLOCK])
     (default,) = world.ec2.describe_security_groups()["SecurityGroups"]
     held = world.table().held
     assert set(held[f"members-{default['GroupId']}"].elements) == {PLACE.address}
@@ -141,7 +140,7 @@ def test_another_vpc_is_guarded_and_apart(world: World) -> None:
     assert set(held["networks"].elements) == {GROUND.home_range, "10.7.0.0/16"}
     assert "10.7.0.0/16 . 10.7.0.0/16" in held["within"].elements
     assert f"{GROUND.home_range} . 10.7.0.0/16" not in held["within"].elements
-    assert "10.7.0.2" in held["open"].elements
+    assert "10.7.0.2" in held["resolvers"].elements
 
 
 def test_an_interface_without_groups_is_open(world: World) -> None:

@@ -59,7 +59,7 @@ def states(draw: st.DrawFn) -> State:
         interfaces=tuple(interfaces),
         rules={groups: draw(RULES) for groups in sorted(used)},
         networks=("10.0.0.0/16",),
-        open_addresses=("10.0.0.2",),
+        resolvers=("10.0.0.2",),
     )
 
 

@@ -39,10 +39,9 @@ DNS_OFFSET = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inner:
-    """Addresses of containers that have none of a VPC, by their instance's. `host`: this machine's there."""
+    """Addresses of containers that have none of a VPC, by their instance's."""
 
     blocks: Mapping[str, tuple[str, ...]]
-    host: str = ""
 
 
 NOTHING_INNER = Inner(blocks={})
@@ -85,15 +84,15 @@ class VpcFirewall:
         if self._firewall.can_watch:
             supervisor.start("firewall-watch", lambda: self._firewall.watch(self.doubt))
 
-    def know(self, blocks: Iterable[Block] = (), host: str = "") -> None:
-        """Which inner addresses are which instance's, and which this machine's own.
+    def know(self, blocks: Iterable[Block] = ()) -> None:
+        """Which inner addresses are which instance's.
 
         Without them containers are strangers: those of an earlier process must be known before all else.
         """
         found: dict[str, tuple[str, ...]] = defaultdict(tuple)
         for block in blocks:
             found[block.instance_address] += (str(block.network),)
-        self._inner = Inner(blocks=found, host=host)
+        self._inner = Inner(blocks=found)
         self._queue.add(KEY)
 
     def doubt(self) -> None:
@@ -126,12 +125,12 @@ def read_all(
     """
     vpcs, interfaces = ec2.vpcs_everywhere(tx), ec2.interfaces_everywhere(tx)
     networks = tuple(dict.fromkeys([*(one.cidr for one in vpcs), *([home_range] if home_range else [])]))
-    resolvers = (str(IPv4Network(one)[DNS_OFFSET]) for one in networks)
     state = State(
         interfaces=tuple(_interface(one, inner) for one in interfaces),
         rules=_rules({_groups(one) for one in interfaces}, ec2.rules_everywhere(tx)),
         networks=networks,
-        open_addresses=tuple(sorted({*OPEN_ADDRESSES, *resolvers, *([inner.host] if inner.host else [])})),
+        open_addresses=OPEN_ADDRESSES,
+        resolvers=tuple(sorted({str(IPv4Network(one)[DNS_OFFSET]) for one in networks})),
     )
     doors = read_doors(tx, interfaces)
     redirects = {one for door in doors for port in door.ports for one in port.redirects}

@@ -74,7 +74,7 @@ class LocalNetwork:
         if ground is None:
             self.firewall.know()
         else:
-            self.firewall.know(ground.blocks, ground.host)
+            self.firewall.know(ground.blocks)
 
 
 async def open_local_network(
@@ -97,7 +97,7 @@ async def open_local_network(
         gate=None if plane.connect is None else plane.connect.gate,
     )
     instances = {one.index: one.ip for one in addresses}
-    firewall.know(*await left_behind(run_command, settings.installation_id, instances))
+    firewall.know(await left_behind(run_command, settings.installation_id, instances))
     home, installation = ground.home_range, settings.installation_id
     dns = local_dns(plane.store, plane.clock, plane.ids, installation, home_range=home)
     resolvers = (dns_address(home),)

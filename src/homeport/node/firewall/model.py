@@ -56,7 +56,7 @@ class State:
     """Everything that decides about a packet.
 
     `networks`: the VPCs' ranges; nothing passes from one to another. `rules`: by groups; of groups without
-    any nothing may begin. `open_addresses`: what no group guards, as AWS's DNS and metadata are.
+    any nothing may begin. No group guards `open_addresses`, as AWS's metadata, nor names at `resolvers`.
     `redirects`: an interface's address, a port of TCP, and the port there that listens for it.
     """
 
@@ -64,4 +64,5 @@ class State:
     rules: Mapping[Groups, Rules] = field(default_factory=dict)
     networks: tuple[str, ...] = ()
     open_addresses: tuple[str, ...] = ()
+    resolvers: tuple[str, ...] = ()
     redirects: tuple[tuple[str, int, int], ...] = ()

@@ -34,6 +34,7 @@ MACHINE = "127.0.0.1/32"
 EVERYWHERE = "0.0.0.0/0"
 _ESTABLISHED = "ct state established,related accept"
 _OPEN = "ip daddr @open accept"
+_NAMES = "ip daddr @resolvers meta l4proto { tcp, udp } th dport 53 accept"
 
 BASES = {
     "arriving": "type filter hook prerouting priority mangle; policy accept;",
@@ -52,6 +53,7 @@ CHAINS = {
         _ESTABLISHED,
         "ip saddr @places fib saddr . iif oif 0 drop",
         f"ip saddr @places {_OPEN}",
+        f"ip saddr @places {_NAMES}",
         "ip saddr . ip daddr @inside accept",
         "goto judge",
     ),
@@ -59,6 +61,7 @@ CHAINS = {
     "sent": (
         _ESTABLISHED,
         _OPEN,
+        _NAMES,
         "ip saddr . ip daddr @itself goto machine",
         "ip saddr @known goto judge",
         "goto machine",
@@ -180,6 +183,7 @@ def _places(state: State) -> dict[str, Held]:
         "redirects": Held(kind=PLACE_PLACES, elements=redirects),
         "redirected-from": Held(kind=PLACES, elements=dict.fromkeys(redirects, "")),
         "open": Held(kind=ADDRESSES, elements=dict.fromkeys(state.open_addresses, "")),
+        "resolvers": Held(kind=ADDRESSES, elements=dict.fromkeys(state.resolvers, "")),
         "networks": Held(kind=RANGES, elements=dict.fromkeys(state.networks, "")),
         "inner": Held(kind=RANGES, elements={block: "" for _, block in inner}),
         "places": Held(kind=RANGES, elements=dict.fromkeys([*state.networks, *(b for _, b in inner)], "")),

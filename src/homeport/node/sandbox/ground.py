@@ -37,15 +37,13 @@ def _forward_packets() -> None:
         log.info("forwarding.enabled")
 
 
-async def left_behind(run: Run, homeport: str, instances: Mapping[int, str]) -> tuple[tuple[Block, ...], str]:
-    """What sandboxes of an earlier process stand on: the instances' blocks, and the host's address.
+async def left_behind(run: Run, homeport: str, instances: Mapping[int, str]) -> tuple[Block, ...]:
+    """Which inner addresses sandboxes of an earlier process have.
 
     Nothing, where there is no range: then there are no such sandboxes either. Raise `CommandError`.
     """
     network = await range_of(run, layout.link_name(homeport))
-    if network is None:
-        return (), ""
-    return layout.blocks_of(network, instances), layout.host_address(network)
+    return () if network is None else layout.blocks_of(network, instances)
 
 
 class SandboxGround:
