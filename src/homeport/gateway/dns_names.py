@@ -84,13 +84,9 @@ class NameBook:
 
     # ---- who asks -----------------------------------------------------------------------------
 
-    def put_network(self, network: Network) -> None:
-        """A VPC, or its range, is there."""
-        self._networks[network.vpc_id] = network
-
-    def drop_network(self, vpc_id: str) -> None:
-        """It is no more; a missing one is fine."""
-        self._networks.pop(vpc_id, None)
+    def set_networks(self, networks: Iterable[Network]) -> None:
+        """These VPCs are there, and no others. No two overlap."""
+        self._networks = {one.vpc_id: one for one in networks}
 
     def networks(self) -> tuple[Network, ...]:
         """Every VPC that is known."""

@@ -162,19 +162,36 @@ def test_an_account_has_so_many_vpcs_and_gateways(
     ec2.delete_internet_gateway(InternetGatewayId=gateway)
 
 
-def test_no_two_networks_of_one_machine_overlap(ec2: Any, region: Callable[[str], Any], vpc: str) -> None:
-    """Not AWS's rule: there each VPC is alone in its world."""
+def test_ranges_may_overlap_and_addresses_in_use_may_not(
+    ec2: Any, region: Callable[[str], Any], vpc: str
+) -> None:
+    """In AWS each VPC is alone in its world; here packets of all pass one machine."""
     (there,) = ec2.describe_vpcs(VpcIds=[vpc])["Vpcs"]
     other = region("eu-central-1")
     inside = there["CidrBlock"].replace("/16", "/24")
-    wanted, why = refused(lambda: other.create_vpc(CidrBlock=inside))
-    assert (wanted, f"'{inside}' overlaps with the VPC with the range" in why) == ("InvalidVpc.Range", True)
-    (default,) = other.describe_vpcs()["Vpcs"]
-    assert code(lambda: ec2.create_vpc(CidrBlock=default["CidrBlock"])) == "InvalidVpc.Range"
-    made = other.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
-    assert code(lambda: ec2.create_vpc(CidrBlock="10.77.0.0/16", DryRun=True)) == "InvalidVpc.Range"
+    made = other.create_vpc(CidrBlock=inside)["Vpc"]["VpcId"]
+    subnets = [
+        client.create_subnet(VpcId=one, CidrBlock=inside.replace("/24", "/25"))["Subnet"]["SubnetId"]
+        for client, one in ((ec2, vpc), (other, made))
+    ]
+
+    def plugged(client: Any, subnet: str) -> str:
+        made = client.create_network_interface(SubnetId=subnet)["NetworkInterface"]
+        return str(made["NetworkInterfaceId"])
+
+    first = plugged(ec2, subnets[0])
+    wanted, why = refused(lambda: plugged(other, subnets[1]))
+    assert (wanted, f"overlaps with {there['CidrBlock']} of {vpc}" in why) == ("InvalidVpc.Range", True)
+    second = plugged(ec2, subnets[0])
+    ec2.delete_network_interface(NetworkInterfaceId=first)
+    assert code(lambda: plugged(other, subnets[1])) == "InvalidVpc.Range"
+    ec2.delete_network_interface(NetworkInterfaceId=second)
+    last = plugged(other, subnets[1])
+    assert code(lambda: plugged(ec2, subnets[0])) == "InvalidVpc.Range"
+    other.delete_network_interface(NetworkInterfaceId=last)
+    other.delete_subnet(SubnetId=subnets[1])
     other.delete_vpc(VpcId=made)
-    assert code(lambda: ec2.create_vpc(CidrBlock="10.77.0.0/16", DryRun=True)) == "DryRunOperation"
+    assert plugged(ec2, subnets[0])
 
 
 def test_ids_that_lead_nowhere_are_told(ec2: Any) -> None:

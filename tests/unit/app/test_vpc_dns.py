@@ -22,6 +22,7 @@ from homeport.services.ec2.manifest import (
     add_interface,
     open_account,
 )
+from homeport.services.ec2.repo.networks import add_subnet, add_vpc
 from homeport.store import Store, open_memory_store
 from homeport.store.tx import Tx
 
@@ -107,4 +108,33 @@ async def test_what_is_gone_is_not_known_any_more() -> None:
     await look(one)
     assert one.keeper.book.find(made.vpc_id, name).records == ()
     assert one.keeper.book.find(made.vpc_id, name).zone is not None, "nobody else is asked"
+    await store.close()
+
+
+async def test_of_two_vpcs_that_overlap_the_one_with_addresses_in_use_asks_and_is_answered() -> None:
+    store, fakes = await opened(), Fakes()
+    one = dns(store, fakes)
+
+    def more(tx: Tx) -> tuple[str, NetworkInterface]:
+        shelf = Shelf(tx, *HERE)
+        older, younger = (
+            add_vpc(shelf, IDS, cidr=cidr, is_default=False, tags={}) for cidr in ("10.9.0.0/16",) * 2
+        )
+        zone = f"{HERE[1]}a"
+        subnet = add_subnet(shelf, IDS, younger, cidr="10.9.1.0/24", zone=zone, is_default=False, tags={})
+        return older.resource_id, add_interface(shelf, IDS, subnet)
+
+    older, made = await store.write(more)
+    await look(one)
+    assert one.keeper.book.scope_of(made.address) == made.vpc_id != older
+    assert sorted(fakes.held) == ["10.9.0.2", "172.31.0.2"]
+
+    def gone(tx: Tx) -> None:
+        shelf = Shelf(tx, *HERE)
+        shelf.delete(made)
+        shelf.delete(shelf.get(Vpc, made.vpc_id))
+
+    await store.write(gone)
+    await one.reconcile(f"vpc/{made.vpc_id}")
+    assert one.keeper.book.scope_of(made.address) == older
     await store.close()

@@ -30,8 +30,8 @@ INSIDE, OUTSIDE = "172.31.0.9", "10.9.0.9"
 
 def book() -> NameBook:
     names = NameBook(home=IPv4Network("172.31.0.0/16"))
-    names.put_network(Network(vpc_id=VPC, cidr=IPv4Network("172.31.0.0/16")))
-    names.put_network(Network(vpc_id=OTHER, cidr=IPv4Network("10.9.0.0/16")))
+    ranges = {VPC: "172.31.0.0/16", OTHER: "10.9.0.0/16"}
+    names.set_networks(Network(vpc_id=one, cidr=IPv4Network(cidr)) for one, cidr in ranges.items())
     names.put("lb", EVERYWHERE, [Records(name="web-1.elb.amazonaws.com", type="A", values=("172.31.0.5",))])
     names.put_zones("ns", VPC, [Zone(apex="corp.local", negative_ttl=15)])
     names.put("svc", VPC, [Records(name="api.corp.local", type="A", values=("172.31.1.1",), ttl=10)])

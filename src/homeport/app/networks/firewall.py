@@ -123,7 +123,7 @@ def read_all(
 
     `used`: where it may go besides, because it has not heard yet that it need not any more.
     """
-    vpcs, interfaces = ec2.vpcs_everywhere(tx), ec2.interfaces_everywhere(tx)
+    vpcs, interfaces = ec2.standing_vpcs(tx), ec2.interfaces_everywhere(tx)
     networks = tuple(dict.fromkeys([*(one.cidr for one in vpcs), *([home_range] if home_range else [])]))
     state = State(
         interfaces=tuple(_interface(one, inner) for one in interfaces),

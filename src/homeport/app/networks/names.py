@@ -126,13 +126,17 @@ class NameKeeper:
         self.book.put(key, scope, said)
 
     async def _vpc(self, key: str, vpc_id: str) -> None:
-        vpc = await self._store.read(lambda tx: ec2.find_anywhere(tx, ec2.Vpc, vpc_id))
+        vpc, standing = await self._store.read(
+            lambda tx: (ec2.find_anywhere(tx, ec2.Vpc, vpc_id), ec2.standing_vpcs(tx))
+        )
+        self.book.set_networks(
+            Network(vpc_id=one.resource_id, cidr=IPv4Network(one.cidr), is_served=one.dns_support)
+            for one in standing
+        )
         if vpc is None:
-            self.book.drop_network(vpc_id)
             self.book.drop_zones(key)
             return
         network = IPv4Network(vpc.cidr)
-        self.book.put_network(Network(vpc_id=vpc_id, cidr=network, is_served=vpc.dns_support))
         private = ec2.private_name("127.0.0.1", vpc.region).partition(".")[2]
         apexes = (private, *reverse_zones(network))
         self.book.put_zones(key, vpc_id, [Zone(apex=apex, negative_ttl=TTL) for apex in apexes])

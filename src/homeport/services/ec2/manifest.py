@@ -38,6 +38,7 @@ from homeport.services.ec2.repo.everywhere import (
     find_anywhere,
     interfaces_everywhere,
     rules_everywhere,
+    standing_vpcs,
     vpcs_everywhere,
 )
 from homeport.services.ec2.repo.interfaces import add_interface, remove_interface, vpc_of
@@ -82,6 +83,7 @@ __all__ = [
     "private_name",
     "remove_interface",
     "rules_everywhere",
+    "standing_vpcs",
     "takes",
     "vpc_of",
     "vpcs_everywhere",

@@ -1,11 +1,16 @@
-"""Which range a VPC may have: all VPCs of an installation are on one machine, so each has its own. Pure."""
+"""Which range a VPC may have, and which of those that overlap is the one that packets know. Pure.
+
+AWS lets VPCs overlap, each being alone in its world. Here packets of all of them pass one machine: ranges may
+overlap, as long as only one of them has addresses in use.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from ipaddress import IPv4Network
 
 from homeport.services.ec2.errors import Ec2Error
+from homeport.services.ec2.model import Vpc
 
 DEFAULT_RANGE = "172.31.0.0/16"
 """Source: VPC user guide, "Default VPC components"."""
@@ -13,16 +18,34 @@ _CANDIDATES = (DEFAULT_RANGE, *(f"10.{second}.0.0/16" for second in range(254, 1
 
 
 def check_range(cidr: str, vpcs: Collection[str], kept: Collection[str], routed: Collection[str]) -> None:
-    """Raise, in words, for a range of which somebody else has a part.
+    """Raise, in words, for a range that packets of this machine go elsewhere with.
 
-    AWS lets VPCs overlap, each being alone in its world. Here packets of all of them pass one machine.
+    What is routed to a part of a VPC is our own doing.
     """
-    if other := _overlap(cidr, vpcs):
-        raise _taken(cidr, f"the VPC with the range {other}")
+    foreign = [one for one in routed if not _lies_in(one, vpcs)]
     if other := _overlap(cidr, kept):
         raise _taken(cidr, f"{other}, which is kept for the default VPC of this installation")
-    if other := _overlap(cidr, routed):
+    if other := _overlap(cidr, foreign):
         raise _taken(cidr, f"{other}, which this machine routes already (see `ip route`)")
+
+
+def overlapping(vpc: Vpc, vpcs: Iterable[Vpc]) -> tuple[Vpc, ...]:
+    """The others that have a part of a VPC's range."""
+    return tuple(
+        one for one in vpcs if one.resource_id != vpc.resource_id and _overlap(vpc.cidr, (one.cidr,))
+    )
+
+
+def standing(vpcs: Sequence[Vpc], held: Collection[str]) -> tuple[Vpc, ...]:
+    """Those that packets know, no two of which overlap: first those with addresses in use, then as given.
+
+    `held`: ids of VPCs with addresses in use.
+    """
+    found: list[Vpc] = []
+    for one in (*(each for each in vpcs if each.resource_id in held), *vpcs):
+        if one not in found and not overlapping(one, found):
+            found.append(one)
+    return tuple(found)
 
 
 def default_range(wanted: str, vpcs: Collection[str], kept: Collection[str], routed: Collection[str]) -> str:
@@ -33,6 +56,11 @@ def default_range(wanted: str, vpcs: Collection[str], kept: Collection[str], rou
         if not any(_overlap(one, others) for others in (vpcs, kept, routed)):
             return one
     raise Ec2Error("VpcLimitExceeded", "There is no free range left on this machine for a default VPC.")
+
+
+def _lies_in(cidr: str, ranges: Iterable[str]) -> bool:
+    network = IPv4Network(cidr)
+    return any(network.subnet_of(IPv4Network(one)) for one in ranges)
 
 
 def _overlap(cidr: str, others: Iterable[str]) -> str:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from homeport.services.ec2.errors import Ec2Error
 from homeport.services.ec2.model import NetworkInterface, Resource, Rule, Vpc
+from homeport.services.ec2.plan.ranges import overlapping, standing
+from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.repo.tables import resources
 from homeport.store.rows import all_nouns, first_noun, nouns
 from homeport.store.tx import Tx
@@ -21,6 +24,40 @@ def interfaces_everywhere(tx: Tx) -> tuple[NetworkInterface, ...]:
 def vpcs_everywhere(tx: Tx) -> tuple[Vpc, ...]:
     """Every VPC."""
     return _everywhere(tx, Vpc)
+
+
+def standing_vpcs(tx: Tx) -> tuple[Vpc, ...]:
+    """Every VPC that packets know: of those that overlap, the one with addresses in use."""
+    vpcs = vpcs_everywhere(tx)
+    held = {one.resource_id for one in vpcs if overlapping(one, vpcs) and has_addresses(tx, one)}
+    return standing(vpcs, held)
+
+
+def has_addresses(tx: Tx, vpc: Vpc) -> bool:
+    """Whether there is an interface in it."""
+    own = (_R.account_id == vpc.account_id) & (_R.region == vpc.region)
+    here = nouns(resources).where(own, _R.kind == NetworkInterface.type, _R.vpc_id == vpc.resource_id)
+    return first_noun(tx, here.limit(1)) is not None
+
+
+def claim_range(tx: Tx, vpc: Vpc) -> None:
+    """Before the first address in a VPC: raise while another that overlaps has addresses in use.
+
+    Who is as quick in one of the others is refused by the store.
+    """
+    if has_addresses(tx, vpc):
+        return
+    others = overlapping(vpc, vpcs_everywhere(tx))
+    for one in others:
+        if has_addresses(tx, one):
+            raise Ec2Error(
+                "InvalidVpc.Range",
+                f"The range {vpc.cidr} of {vpc.resource_id} overlaps with {one.cidr} of {one.resource_id}, "
+                f"where addresses are in use. Networks of one Homeport share a machine, whatever account or "
+                f"region they are of: use one of the two at a time, or give the VPC another range.",
+            )
+    for one in (vpc, *others) if others else ():
+        Shelf(tx, one.account_id, one.region).save(one)
 
 
 def rules_everywhere(tx: Tx) -> tuple[Rule, ...]:

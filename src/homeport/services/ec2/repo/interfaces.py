@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from homeport.core.ids import Ids
 from homeport.services.ec2.errors import Ec2Error, not_found
-from homeport.services.ec2.model import Attachment, NetworkInterface, SecurityGroup, Subnet
+from homeport.services.ec2.model import Attachment, NetworkInterface, SecurityGroup, Subnet, Vpc
 from homeport.services.ec2.repo.addresses import AddressBook
+from homeport.services.ec2.repo.everywhere import claim_range
 from homeport.services.ec2.repo.networks import fresh_id
 from homeport.services.ec2.repo.shelf import Shelf
 from homeport.services.ec2.repo.tokens import TokenRepo
@@ -55,6 +56,7 @@ def add_interface(  # noqa: PLR0913 - what an interface is made of
 ) -> NetworkInterface:
     """An interface with an address of the subnet. Raise AWS's error when that cannot be."""
     interface_id = fresh_id(ids, "eni")
+    claim_range(shelf.tx, shelf.get(Vpc, subnet.vpc_id))
     guards = groups_for(shelf, subnet.vpc_id, groups)  # before an address is taken: who is refused took none
     return shelf.add(
         NetworkInterface(
