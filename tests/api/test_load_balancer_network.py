@@ -102,6 +102,27 @@ def test_a_balancer_has_an_interface_in_each_of_its_subnets_until_it_is_gone(liv
     assert interfaces(live) == []
 
 
+def test_a_balancer_is_refused_where_no_address_can_be_used(live: Live) -> None:
+    """Of two VPCs that overlap, the other has addresses in use."""
+    ec2, elb = live.client("ec2"), live.client("elbv2")
+    vpcs = [ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"] for _ in range(2)]
+    subnets = [
+        [
+            ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=zone)["Subnet"][
+                "SubnetId"
+            ]
+            for number, zone in enumerate(("us-east-1a", "us-east-1b"))
+        ]
+        for vpc in vpcs
+    ]
+    made = ec2.create_network_interface(SubnetId=subnets[0][0])["NetworkInterface"]["NetworkInterfaceId"]
+    with pytest.raises(ClientError, match=f"overlaps with 10.9.0.0/16 of {vpcs[0]}") as caught:
+        application(elb, Subnets=subnets[1])
+    assert caught.value.response["Error"]["Code"] == "InvalidSubnet"
+    ec2.delete_network_interface(NetworkInterfaceId=made)
+    elb.delete_load_balancer(LoadBalancerArn=application(elb, Subnets=subnets[1])["LoadBalancerArn"])
+
+
 class FakeLink:
     """Remembers what it was told to hold."""
 

@@ -54,7 +54,7 @@ class Ec2Network:
 
         def work(tx: Tx) -> dict[str, elbv2.Subnet]:
             found = ec2.Shelf(tx, account_id, region).any_of(ids).values()
-            return {one.resource_id: _subnet(one) for one in found if isinstance(one, ec2.Subnet)}
+            return {one.resource_id: _subnet(tx, one) for one in found if isinstance(one, ec2.Subnet)}
 
         return await self._store.read(work)
 
@@ -62,7 +62,8 @@ class Ec2Network:
         """All subnets of a VPC."""
 
         def work(tx: Tx) -> list[elbv2.Subnet]:
-            return [_subnet(one) for one in ec2.Shelf(tx, account_id, region).all(ec2.Subnet, vpc_id=vpc_id)]
+            found = ec2.Shelf(tx, account_id, region).all(ec2.Subnet, vpc_id=vpc_id)
+            return [_subnet(tx, one) for one in found]
 
         return await self._store.read(work)
 
@@ -114,8 +115,15 @@ class Ec2Network:
         }
 
 
-def _subnet(one: ec2.Subnet) -> elbv2.Subnet:
-    return elbv2.Subnet(subnet_id=one.resource_id, vpc_id=one.vpc_id, zone=one.zone, cidr=one.cidr)
+def _subnet(tx: Tx, one: ec2.Subnet) -> elbv2.Subnet:
+    vpc = ec2.Shelf(tx, one.account_id, one.region).get(ec2.Vpc, one.vpc_id)
+    return elbv2.Subnet(
+        subnet_id=one.resource_id,
+        vpc_id=one.vpc_id,
+        zone=one.zone,
+        cidr=one.cidr,
+        closed=ec2.range_trouble(tx, vpc),
+    )
 
 
 class Place(Protocol):

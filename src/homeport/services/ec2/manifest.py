@@ -37,6 +37,7 @@ from homeport.services.ec2.repo import tables  # noqa: F401  defines the tables
 from homeport.services.ec2.repo.everywhere import (
     find_anywhere,
     interfaces_everywhere,
+    range_trouble,
     rules_everywhere,
     standing_vpcs,
     vpcs_everywhere,
@@ -81,6 +82,7 @@ __all__ = [
     "open_here",
     "operations",
     "private_name",
+    "range_trouble",
     "remove_interface",
     "rules_everywhere",
     "standing_vpcs",

@@ -24,6 +24,11 @@ class Subnet(Protocol):
     @property
     def zone(self) -> str: ...
 
+    @property
+    def closed(self) -> str:
+        """Why none of its addresses can be used; empty: they can."""
+        ...
+
 
 class SecurityGroup(Protocol):
     """A security group and where it is."""

@@ -27,13 +27,17 @@ class Vpc:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subnet:
-    """A part of a VPC in one zone. `has_ipv6`: it has a range of IPv6 addresses, too."""
+    """A part of a VPC in one zone. `has_ipv6`: it has a range of IPv6 addresses, too.
+
+    `closed`: why none of its addresses can be used; empty: they can.
+    """
 
     subnet_id: str
     vpc_id: str
     zone: str
     cidr: str
     has_ipv6: bool = False
+    closed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

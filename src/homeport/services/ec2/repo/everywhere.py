@@ -40,24 +40,30 @@ def has_addresses(tx: Tx, vpc: Vpc) -> bool:
     return first_noun(tx, here.limit(1)) is not None
 
 
+def range_trouble(tx: Tx, vpc: Vpc) -> str:
+    """Why no address of a VPC can be used: another that overlaps has some in use. Empty: they can."""
+    if has_addresses(tx, vpc):
+        return ""
+    for one in overlapping(vpc, vpcs_everywhere(tx)):
+        if has_addresses(tx, one):
+            return (
+                f"The range {vpc.cidr} of {vpc.resource_id} overlaps with {one.cidr} of {one.resource_id}, "
+                f"where addresses are in use. Networks of one Homeport share a machine, whatever account or "
+                f"region they are of: use one of the two at a time, or give the VPC another range."
+            )
+    return ""
+
+
 def claim_range(tx: Tx, vpc: Vpc) -> None:
-    """Before the first address in a VPC: raise while another that overlaps has addresses in use.
+    """Before an address in a VPC: raise while another that overlaps has addresses in use.
 
     Who is as quick in one of the others is refused by the store.
     """
-    if has_addresses(tx, vpc):
-        return
-    others = overlapping(vpc, vpcs_everywhere(tx))
-    for one in others:
-        if has_addresses(tx, one):
-            raise Ec2Error(
-                "InvalidVpc.Range",
-                f"The range {vpc.cidr} of {vpc.resource_id} overlaps with {one.cidr} of {one.resource_id}, "
-                f"where addresses are in use. Networks of one Homeport share a machine, whatever account or "
-                f"region they are of: use one of the two at a time, or give the VPC another range.",
-            )
-    for one in (vpc, *others) if others else ():
-        Shelf(tx, one.account_id, one.region).save(one)
+    if trouble := range_trouble(tx, vpc):
+        raise Ec2Error("InvalidVpc.Range", trouble)
+    if not has_addresses(tx, vpc) and (others := overlapping(vpc, vpcs_everywhere(tx))):
+        for one in (vpc, *others):
+            Shelf(tx, one.account_id, one.region).save(one)
 
 
 def rules_everywhere(tx: Tx) -> tuple[Rule, ...]:

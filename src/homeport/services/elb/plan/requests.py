@@ -20,6 +20,7 @@ from homeport.services.elb.errors import (
     InvalidConfigurationRequest,
     InvalidScheme,
     InvalidSecurityGroup,
+    InvalidSubnet,
     SubnetNotFound,
     TooManyTags,
     UnsupportedProtocol,
@@ -202,6 +203,8 @@ def zones_of(subnets: Iterable[Subnet]) -> tuple[Zone, ...]:
     found = list(subnets)
     if len({one.vpc_id for one in found}) > 1:
         raise InvalidConfigurationRequest("All subnets must belong to the same VPC")
+    if closed := next((one.closed for one in found if one.closed), ""):
+        raise InvalidSubnet(closed)
     if len({one.zone for one in found}) != len(found):
         raise InvalidConfigurationRequest("Only one subnet can be attached in each Availability Zone")
     zones = (Zone(name=one.zone, subnet_id=one.subnet_id) for one in found)

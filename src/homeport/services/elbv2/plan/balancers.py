@@ -63,6 +63,8 @@ def zones_of(given: Given, kind: str, scheme: str, subnets: Mapping[str, Subnet]
     found = [subnets[one] for one in ids]
     if len({one.vpc_id for one in found}) > 1:
         raise InvalidConfigurationRequest("All subnets must belong to the same VPC")
+    if closed := next((one.closed for one in found if one.closed), ""):
+        raise InvalidSubnet(closed)
     if len({one.zone for one in found}) != len(found):
         raise InvalidConfigurationRequest(
             "A load balancer cannot be attached to multiple subnets in the same Availability Zone"
