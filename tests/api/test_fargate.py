@@ -117,6 +117,7 @@ def test_what_replaces_a_task_goes_where_its_service_has_the_fewest(ecs: Any, su
     assert len({task["availabilityZone"] for task in first}) == 3
     for task in first:
         ecs.stop_task(task=task["taskArn"])
+        waiter(ecs, "tasks_stopped").wait(tasks=[task["taskArn"]])
         waiter(ecs, "services_stable").wait(services=["even"])
         assert len({one["availabilityZone"] for one in tasks_of(ecs, "even")}) == 3
     ecs.delete_service(service="even", force=True)
