@@ -17,7 +17,9 @@ from typing import Any
 from bench.kit import arguments, python
 
 PAGE = Path(__file__).parent / "RESULTS.md"
-BENCHES = ("run_task", "replace", "rolling", "api", "placement", "commit", "rollout_scale", "policy", "idle")
+BENCHES = (
+    "run_task", "replace", "rolling", "balancer", "api", "placement", "commit", "rollout_scale", "policy", "idle",
+)  # fmt: skip
 HEAD = """# Results
 
 Written by `bin/bench report`. Ratios are ours over the peer's, of medians taken in turns in one run: small is
