@@ -18,8 +18,17 @@ from bench.kit import arguments, python
 
 PAGE = Path(__file__).parent / "RESULTS.md"
 BENCHES = (
-    "run_task", "replace", "rolling", "balancer", "api", "placement", "commit", "rollout_scale", "policy", "idle",
-)  # fmt: skip
+    "run_task",
+    "replace",
+    "rolling",
+    "balancer",
+    "api",
+    "placement",
+    "commit",
+    "rollout_scale",
+    "policy",
+    "idle",
+)
 HEAD = """# Results
 
 Written by `bin/bench report`. Ratios are ours over the peer's, of medians taken in turns in one run: small is
