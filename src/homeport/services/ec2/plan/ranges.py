@@ -7,6 +7,7 @@ overlap, as long as only one of them has addresses in use.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
 from ipaddress import IPv4Network
 
 from homeport.services.ec2.errors import Ec2Error
@@ -64,8 +65,14 @@ def _lies_in(cidr: str, ranges: Iterable[str]) -> bool:
 
 
 def _overlap(cidr: str, others: Iterable[str]) -> str:
-    network = IPv4Network(cidr)
-    return next((one for one in others if network.overlaps(IPv4Network(one))), "")
+    network = _network(cidr)
+    return next((one for one in others if network.overlaps(_network(one))), "")
+
+
+@lru_cache(maxsize=4096)
+def _network(cidr: str) -> IPv4Network:
+    """Kept: the firewall asks of every pair of VPCs at every change."""
+    return IPv4Network(cidr)
 
 
 def _taken(cidr: str, by: str) -> Ec2Error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 from homeport.services.ec2.errors import Ec2Error
@@ -42,16 +43,7 @@ def has_addresses(tx: Tx, vpc: Vpc) -> bool:
 
 def range_trouble(tx: Tx, vpc: Vpc) -> str:
     """Why no address of a VPC can be used: another that overlaps has some in use. Empty: they can."""
-    if has_addresses(tx, vpc):
-        return ""
-    for one in overlapping(vpc, vpcs_everywhere(tx)):
-        if has_addresses(tx, one):
-            return (
-                f"The range {vpc.cidr} of {vpc.resource_id} overlaps with {one.cidr} of {one.resource_id}, "
-                f"where addresses are in use. Networks of one Homeport share a machine, whatever account or "
-                f"region they are of: use one of the two at a time, or give the VPC another range."
-            )
-    return ""
+    return "" if has_addresses(tx, vpc) else _trouble(tx, vpc, overlapping(vpc, vpcs_everywhere(tx)))
 
 
 def claim_range(tx: Tx, vpc: Vpc) -> None:
@@ -59,11 +51,24 @@ def claim_range(tx: Tx, vpc: Vpc) -> None:
 
     Who is as quick in one of the others is refused by the store.
     """
-    if trouble := range_trouble(tx, vpc):
+    if has_addresses(tx, vpc):
+        return
+    others = overlapping(vpc, vpcs_everywhere(tx))
+    if trouble := _trouble(tx, vpc, others):
         raise Ec2Error("InvalidVpc.Range", trouble)
-    if not has_addresses(tx, vpc) and (others := overlapping(vpc, vpcs_everywhere(tx))):
-        for one in (vpc, *others):
-            Shelf(tx, one.account_id, one.region).save(one)
+    for one in (vpc, *others) if others else ():
+        Shelf(tx, one.account_id, one.region).save(one)
+
+
+def _trouble(tx: Tx, vpc: Vpc, others: Iterable[Vpc]) -> str:
+    for one in others:
+        if has_addresses(tx, one):
+            return (
+                f"The range {vpc.cidr} of {vpc.resource_id} overlaps with {one.cidr} of {one.resource_id}, "
+                f"where addresses are in use. Networks of one Homeport share a machine, whatever account or "
+                f"region they are of: use one of the two at a time, or give the VPC another range."
+            )
+    return ""
 
 
 def rules_everywhere(tx: Tx) -> tuple[Rule, ...]:
